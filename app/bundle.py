@@ -1,0 +1,191 @@
+"""The model bundle: the one contract between `training`, which writes it, and `app`.
+
+A bundle is a folder ``models/<name>/`` with ``model.onnx``, ``card.json`` and ``README.md``.
+`read_bundle` reads the graph once, hashes those bytes and hands on those bytes, so what was
+checked is what is loaded.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.errors import BundleHashMismatch, BundleMalformed, BundleMissing
+from app.imaging import PREPROCESSING
+
+BUNDLE_FORMAT: Final = 1
+LabelId = Literal["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"]
+LABEL_IDS: Final[tuple[LabelId, ...]] = (
+    "normal",
+    "covid19",
+    "bacterial_pneumonia",
+    "viral_pneumonia",
+)
+
+# In ONNX's protobuf a tensor stored outside the file carries the key "location"
+# (StringStringEntryProto.key, field 1, 8 bytes long, then field 2). onnx.proto, external_data.
+_EXTERNAL_DATA_MARK: Final = b"\n\x08location\x12"
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Strict):
+    """One class, in the order of the graph's outputs."""
+
+    id: LabelId
+    en: str
+    es: str
+
+
+class Interval(_Strict):
+    """A figure with its 95 % interval, bootstrapped by patient."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Metrics(_Strict):
+    """Figures on one split, through ONNX Runtime. Rates from 0 to 1.
+
+    `confusion` is [truth][prediction] counts; `sensitivity`, `specificity` and `auroc` are
+    one label against the rest.
+    """
+
+    images: int
+    patients: int
+    accuracy: Interval
+    balanced_accuracy: Interval
+    macro_auroc: Interval
+    sensitivity: dict[LabelId, Interval]
+    specificity: dict[LabelId, Interval]
+    auroc: dict[LabelId, Interval]
+    nll: float
+    confusion: list[list[int]]
+    accuracy_by_source: dict[str, float]
+
+
+class KnownAnswer(_Strict):
+    """A golden input with the output it must give.
+
+    `pixels` is base64 of 28 x 28 grey bytes, row by row; every pixel is repeated 8 x 8 to
+    make the 224 x 224 input. `probabilities` is what the graph answered when it was measured.
+    """
+
+    pixels: str
+    probabilities: list[Probability]
+
+
+class DataSource(_Strict):
+    """One origin of training images."""
+
+    source: str
+    licence: str
+    images: dict[str, int]
+
+
+class Training(_Strict):
+    """How the bundle was made; enough to make it again."""
+
+    strategy: Literal["frozen", "finetune"]
+    starting_weights: str
+    epochs: int
+    best_epoch: int
+    seed: int
+    data: list[DataSource]
+    command: str
+    commit: str
+    date: str
+    environment: dict[str, str]
+    duration_s: float
+
+
+class Card(_Strict):
+    """What a bundle says of itself (``card.json``)."""
+
+    bundle_format: int
+    name: str
+    version: str
+    licence: str
+    intended_use: str
+    limitations: list[str]
+    labels: list[Label]
+    sha256: str
+    preprocessing: str
+    temperature: float = Field(gt=0)
+    operating_points: dict[LabelId, Probability] | None
+    distance_threshold: float | None
+    training: Training
+    metrics: dict[str, Metrics]
+    known_answers: list[KnownAnswer]
+    known_answer_tolerance: float = Field(gt=0, le=0.5)
+
+    @model_validator(mode="after")
+    def _check_contract(self) -> Self:
+        if self.bundle_format != BUNDLE_FORMAT:
+            raise ValueError(f"bundle_format is not {BUNDLE_FORMAT}")
+        if self.preprocessing != PREPROCESSING:
+            raise ValueError(f"preprocessing is not {PREPROCESSING}")
+        if sorted(label.id for label in self.labels) != sorted(LABEL_IDS):
+            raise ValueError("labels are not the four of this contract")
+        if not self.known_answers:
+            raise ValueError("no known answers")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle in memory: its card, and the very bytes that were hashed."""
+
+    card: Card
+    card_json: bytes
+    graph: bytes
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read and check the bundle in the folder `path`.
+
+    Raises
+    ------
+    BundleMissing, BundleMalformed, BundleHashMismatch
+    """
+    card_json = _read(path, "card.json")
+    graph = _read(path, "model.onnx")
+    try:
+        card = Card.model_validate_json(card_json)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "card.json"
+        raise BundleMalformed(bundle=path.name, reason=f"{where}: {first['msg']}") from None
+    if hashlib.sha256(graph).hexdigest() != card.sha256:
+        raise BundleHashMismatch(bundle=path.name)
+    if _EXTERNAL_DATA_MARK in graph:
+        raise BundleMalformed(bundle=path.name, reason="model.onnx keeps data outside the file")
+    return Bundle(card, card_json, graph)
+
+
+def find_bundle(model: str) -> Path:
+    """Turn a bundle's name, or the path of its folder, into that path.
+
+    A name is looked up where Neumo keeps its own bundles: inside the installed package,
+    or in ``models/`` of a checkout. A path wins over a name.
+    """
+    given = Path(model)
+    if given.is_dir() or len(given.parts) != 1:
+        return given
+    installed = Path(str(resources.files("app"))) / "models" / model
+    return installed if installed.is_dir() else installed.parents[2] / "models" / model
+
+
+def _read(path: Path, file: str) -> bytes:
+    try:
+        return (path / file).read_bytes()
+    except OSError:
+        raise BundleMissing(bundle=path.name, file=file) from None

@@ -1,0 +1,330 @@
+"""Every error Neumo raises on purpose, in one tree.
+
+`NeumoError`
+    `RequestError`: a call that can't be answered; each has an HTTP status.
+        400 `Malformed` `EmptyUpload` `MissingFile` `TooManyFiles`
+        404 `NotFound`  405 `MethodNotAllowed`  413 `BodyTooLarge`
+        415 `UnsupportedMediaType`
+        422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
+        500 `InternalError`  503 `NotReady` `Overloaded`
+    `BundleError`: a model that must not be served; it stops the start.
+        `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
+        `KnownAnswerWrong`
+
+Texts are templates filled with `facts`: numbers and names of Neumo's own. Nothing that
+came from a caller (bytes, file names, header values) may become a fact, so no message
+can carry patient data.
+"""
+
+from typing import ClassVar
+
+from app.language import Language, Text
+
+Fact = int | float | str
+
+
+class NeumoError(Exception):
+    """Base of the tree: a stable `code` for machines, texts for people."""
+
+    code: ClassVar[str]
+    title: ClassVar[Text]
+    advice: ClassVar[Text]
+
+    def __init__(self, **facts: Fact) -> None:
+        self.facts = facts
+        super().__init__(self.detail("en"))
+
+    def detail(self, language: Language) -> str:
+        """Say in `language` what happened and what to do next."""
+        return self.advice.render(language, **self.facts)
+
+
+class RequestError(NeumoError):
+    """A call that can't be answered, rendered as RFC 9457 problem+json."""
+
+    status: ClassVar[int]
+    retry_after_s: ClassVar[int | None] = None
+    type_prefix: ClassVar[str] = "urn:problem-type:neumo:"
+
+    def problem(self, request_id: str, language: Language) -> dict[str, Fact]:
+        """Return the members of the problem (RFC 9457 section 3), `facts` among them."""
+        return {
+            "type": self.type_prefix + self.code,
+            "title": self.title.render(language),
+            "status": self.status,
+            "detail": self.detail(language),
+            "code": self.code,
+            "request_id": request_id,
+            **self.facts,
+        }
+
+    def headers(self) -> dict[str, str]:
+        """Return the HTTP headers this problem adds."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+
+
+class Malformed(RequestError):
+    """The request breaks HTTP's or the form's own rules."""
+
+    status = 400
+    code = "malformed"
+    title = Text("Malformed request", "Petición mal formada")
+    advice = Text(
+        "The request could not be parsed. Send one image as the multipart field 'file', or as "
+        "the whole body.",
+        "No se pudo interpretar la petición. Envíe una imagen en el campo multipart 'file' o "
+        "como cuerpo completo.",
+    )
+
+
+class EmptyUpload(RequestError):
+    """The file or the body has no bytes."""
+
+    status = 400
+    code = "empty_upload"
+    title = Text("Empty upload", "Archivo vacío")
+    advice = Text(
+        "The upload holds no bytes. Send the image file itself.",
+        "El archivo recibido no contiene ningún byte. Envíe el propio archivo de imagen.",
+    )
+
+
+class MissingFile(RequestError):
+    """A form without a file in the field the contract names."""
+
+    status = 400
+    code = "missing_file"
+    title = Text("No file in the form", "Falta el archivo en el formulario")
+    advice = Text(
+        "The form has no file in its field '{field}'. With curl: -F {field}=@chest.jpg",
+        "El formulario no trae ningún archivo en el campo '{field}'. Con curl: "
+        "-F {field}=@torax.jpg",
+    )
+
+
+class TooManyFiles(RequestError):
+    """More files than the call takes."""
+
+    status = 400
+    code = "too_many_files"
+    title = Text("Too many files", "Demasiados archivos")
+    advice = Text(
+        "This call takes at most {max_files} file(s). Send several to /predict/batch, in groups "
+        "if need be.",
+        "Esta llamada admite como máximo {max_files} archivo(s). Envíe varios a /predict/batch, "
+        "por grupos si hace falta.",
+    )
+
+
+class NotFound(RequestError):
+    """No such path."""
+
+    status = 404
+    code = "not_found"
+    title = Text("Not found", "No encontrado")
+    advice = Text(
+        "There is nothing at this path. /docs lists every call.",
+        "No hay nada en esta ruta. /docs enumera todas las llamadas.",
+    )
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, the method doesn't."""
+
+    status = 405
+    code = "method_not_allowed"
+    title = Text("Method not allowed", "Método no permitido")
+    advice = Text(
+        "This path does not take this method; the Allow header names those it takes.",
+        "Esta ruta no admite este método; la cabecera Allow indica los admitidos.",
+    )
+
+
+class BodyTooLarge(RequestError):
+    """The body is over its limit, by its declared or its real length."""
+
+    status = 413
+    code = "body_too_large"
+    title = Text("Body too large", "Cuerpo demasiado grande")
+    advice = Text(
+        "The body is over {max_body_bytes} bytes. Send a smaller file.",
+        "El cuerpo supera {max_body_bytes} bytes. Envíe un archivo más pequeño.",
+    )
+
+
+class UnsupportedMediaType(RequestError):
+    """The bytes are of no format Neumo reads, whatever the file's name says."""
+
+    status = 415
+    code = "unsupported_media_type"
+    title = Text("Unsupported media type", "Tipo de archivo no admitido")
+    advice = Text(
+        "The content is neither JPEG nor PNG. Export the radiograph as JPEG or PNG; renaming "
+        "a file does not convert it.",
+        "El contenido no es JPEG ni PNG. Exporte la radiografía como JPEG o PNG; cambiar el "
+        "nombre de un archivo no lo convierte.",
+    )
+
+
+class ImageTruncated(RequestError):
+    """The image ends before its pixels do."""
+
+    status = 422
+    code = "image_truncated"
+    title = Text("Image truncated", "Imagen incompleta")
+    advice = Text(
+        "The image ends too early; part of it was lost on the way. Send it again from the source.",
+        "La imagen termina antes de tiempo; se perdió una parte. Envíela de nuevo desde el origen.",
+    )
+
+
+class ImageUndecodable(RequestError):
+    """The bytes begin like an image but can't be decoded."""
+
+    status = 422
+    code = "image_undecodable"
+    title = Text("Image can't be decoded", "No se puede decodificar la imagen")
+    advice = Text(
+        "The file is damaged, incomplete or uses a variant of {format} that Neumo does not read. "
+        "Export it again as 8-bit JPEG, or as 8 or 16-bit PNG.",
+        "El archivo está dañado, incompleto o usa una variante de {format} que Neumo no lee. "
+        "Expórtelo de nuevo como JPEG de 8 bits o PNG de 8 o 16 bits.",
+    )
+
+
+class ImageTooSmall(RequestError):
+    """Too few pixels to read a chest from."""
+
+    status = 422
+    code = "image_too_small"
+    title = Text("Image too small", "Imagen demasiado pequeña")
+    advice = Text(
+        "Both sides need at least {min_side_px} pixels. Send the radiograph itself, not its "
+        "thumbnail.",
+        "Ambos lados necesitan al menos {min_side_px} píxeles. Envíe la radiografía, no su "
+        "miniatura.",
+    )
+
+
+class ImageTooManyPixels(RequestError):
+    """More pixels than Neumo decodes; known from the header, before any is decoded."""
+
+    status = 422
+    code = "image_too_many_pixels"
+    title = Text("Image has too many pixels", "La imagen tiene demasiados píxeles")
+    advice = Text(
+        "The image has more than {max_pixels} pixels. Send it scaled down; Neumo reads at 224 x "
+        "224 pixels.",
+        "La imagen tiene más de {max_pixels} píxeles. Envíela reducida; Neumo lee a 224 x 224 "
+        "píxeles.",
+    )
+
+
+class InternalError(RequestError):
+    """Neumo's own fault; the log holds where, under the request id."""
+
+    status = 500
+    code = "internal_error"
+    title = Text("Internal error", "Error interno")
+    advice = Text(
+        "Neumo failed; the image may be fine. Try again, and give the operator this request_id "
+        "if it recurs.",
+        "Neumo ha fallado; la imagen puede estar bien. Inténtelo de nuevo y, si se repite, "
+        "comunique este request_id al operador.",
+    )
+
+
+class NotReady(RequestError):
+    """The model is still loading, or the service is shutting down."""
+
+    status = 503
+    code = "not_ready"
+    retry_after_s = 1
+    title = Text("Not ready", "No disponible todavía")
+    advice = Text(
+        "The model is not ready to answer. Try again after the seconds in Retry-After.",
+        "El modelo no está listo para responder. Inténtelo de nuevo pasados los segundos "
+        "indicados en Retry-After.",
+    )
+
+
+class Overloaded(RequestError):
+    """More requests are waiting than can be answered soon."""
+
+    status = 503
+    code = "overloaded"
+    retry_after_s = 1
+    title = Text("Overloaded", "Servicio saturado")
+    advice = Text(
+        "Too many requests are waiting. Try again after the seconds in Retry-After.",
+        "Hay demasiadas peticiones en espera. Inténtelo de nuevo pasados los segundos indicados "
+        "en Retry-After.",
+    )
+
+
+class BundleError(NeumoError):
+    """A model bundle that must not be served; the start stops with `exit_code`."""
+
+    exit_code: ClassVar[int] = 3
+    title = Text("The model bundle can't be served", "No se puede servir el modelo")
+
+
+class BundleMissing(BundleError):
+    """A file of the bundle isn't there."""
+
+    code = "bundle_missing"
+    advice = Text(
+        "The bundle '{bundle}' has no {file}. Point NEUMO_MODEL at a folder written by "
+        "neumo-train.",
+        "El modelo '{bundle}' no contiene {file}. Indique en NEUMO_MODEL una carpeta escrita "
+        "por neumo-train.",
+    )
+
+
+class BundleMalformed(BundleError):
+    """The card is not one this version understands."""
+
+    code = "bundle_malformed"
+    advice = Text(
+        "The bundle '{bundle}' can't be read: {reason}. Export it again with this version's "
+        "neumo-train.",
+        "No se puede leer el modelo '{bundle}': {reason}. Expórtelo de nuevo con neumo-train de "
+        "esta versión.",
+    )
+
+
+class BundleHashMismatch(BundleError):
+    """model.onnx is not the file the card was written for."""
+
+    code = "bundle_hash_mismatch"
+    advice = Text(
+        "model.onnx of the bundle '{bundle}' has another sha256 than its card. Copy the whole "
+        "bundle again; never mix files of two bundles.",
+        "model.onnx del modelo '{bundle}' tiene un sha256 distinto al de su ficha. Copie de nuevo "
+        "el modelo completo; nunca mezcle archivos de dos modelos.",
+    )
+
+
+class GraphUnusable(BundleError):
+    """ONNX Runtime and the contract don't accept the graph."""
+
+    code = "graph_unusable"
+    advice = Text(
+        "model.onnx can't be used: {reason}. Export it again with this version's neumo-train.",
+        "No se puede usar model.onnx: {reason}. Expórtelo de nuevo con neumo-train de esta "
+        "versión.",
+    )
+
+
+class KnownAnswerWrong(BundleError):
+    """The model loads, but doesn't give the answers it gave when it was measured."""
+
+    code = "known_answer_wrong"
+    advice = Text(
+        "The bundle '{bundle}' answers known image {index} differently from its card (off by "
+        "{difference:.4f}, allowed {tolerance:.4f}). This CPU or ONNX Runtime computes it "
+        "differently: do not serve it here.",
+        "El modelo '{bundle}' responde a la imagen conocida {index} de forma distinta a su ficha "
+        "(diferencia {difference:.4f}, admitida {tolerance:.4f}). Esta CPU u ONNX Runtime la "
+        "calcula de otro modo: no lo use aquí.",
+    )

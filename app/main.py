@@ -1,0 +1,90 @@
+"""The application: everything built from settings in one place, and handed down."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app import __version__
+from app.admission import BodyLimit
+from app.envelope import Envelope, record_of
+from app.errors import Malformed, RequestError
+from app.problems import error_for_status, problem_response
+from app.routers import health, metrics, model, predict
+from app.service import LoadModel, Service, load_bundle
+from app.settings import Settings
+
+_DESCRIPTION = (
+    "Reads chest X-rays: normal, COVID-19, bacterial or viral pneumonia. Decision support, not a "
+    "diagnosis: *normal* means none of the three others, not healthy. Every failure is "
+    "`application/problem+json` (RFC 9457) with a stable `code`."
+)
+
+
+def create_app(
+    settings: Settings | None = None,
+    load_model: LoadModel = load_bundle,
+    on_failure: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """Build the application.
+
+    Parameters
+    ----------
+    settings : read from the environment where missing
+    load_model : makes the model, on a thread, after the server listens
+    on_failure : called if the model can't be served; the process should end then
+    """
+    settings = settings or Settings()
+    service = Service(settings, load_model, on_failure)
+    app = FastAPIOffline(
+        title="Neumo",
+        description=_DESCRIPTION,
+        version=__version__,
+        redoc_url=None,
+        lifespan=partial(_lifespan, service),
+    )
+    app.state.service = service
+    for module in (predict, health, model, metrics):
+        app.include_router(module.router)
+    app.add_exception_handler(RequestError, _answer_error)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_middleware(
+        BodyLimit,
+        default_bytes=settings.max_body_bytes,
+        by_path={"/predict/batch": settings.max_batch_body_bytes},
+    )
+    app.add_middleware(Envelope, metrics=service.metrics)  # last added, outermost
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(service: Service, _: FastAPI) -> AsyncIterator[None]:
+    loading = asyncio.create_task(service.start())  # behind an open socket that says "not ready"
+    yield
+    loading.cancel()
+    await asyncio.to_thread(service.stop)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)  # noqa: S101 - Starlette dispatches by this type
+    record = record_of(request.scope)
+    record.code = error.code
+    return problem_response(error, record.request_id, record.language)
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - Starlette dispatches by this type
+    answer = await _answer_error(request, error_for_status(error.status_code))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _answer_invalid(request: Request, _: Exception) -> Response:
+    return await _answer_error(request, Malformed())

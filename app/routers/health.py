@@ -1,0 +1,42 @@
+"""Health checks: 200, or 503 as a problem; never a 200 with a doubt in it."""
+
+from fastapi import APIRouter
+
+from app.dependencies import ServiceDep
+from app.errors import NotReady
+from app.routers.responses import describe_problems
+from app.schemas import Health
+from app.service import Phase
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+_METHODS = ["GET", "HEAD"]
+
+
+@router.api_route("/live", methods=_METHODS, summary="The process answers")
+async def live() -> Health:
+    """Answer 200 while the event loop turns. If it doesn't: restart the container."""
+    return Health(status="ok")
+
+
+@router.api_route(
+    "/ready",
+    methods=_METHODS,
+    summary="A Reading can be had now",
+    responses=describe_problems(503),
+)
+async def ready(service: ServiceDep) -> Health:
+    """Answer 200 from the model's known answers on until shutdown. If not: send no traffic."""
+    if service.phase is not Phase.READY:
+        raise NotReady
+    return Health(status="ok")
+
+
+@router.api_route(
+    "/startup", methods=_METHODS, summary="The model is loaded", responses=describe_problems(503)
+)
+async def startup(service: ServiceDep) -> Health:
+    """Answer 200 once the model was loaded and gave its known answers."""
+    if service.phase not in (Phase.READY, Phase.STOPPING):
+        raise NotReady
+    return Health(status="ok")

@@ -1,0 +1,15 @@
+"""``GET /metrics``: Prometheus."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.dependencies import ServiceDep
+from app.telemetry import CONTENT_TYPE
+
+router = APIRouter(tags=["metrics"])
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+async def metrics(service: ServiceDep) -> Response:
+    """Answer in Prometheus' text format: requests, stage times, refusals, readings, model."""
+    return Response(service.metrics.render(), headers={"Content-Type": CONTENT_TYPE})

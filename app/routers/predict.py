@@ -1,0 +1,113 @@
+"""``POST /predict`` and ``POST /predict/batch``: images in, Readings out."""
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.dependencies import OrderDep, RecordDep, ServiceDep
+from app.errors import RequestError
+from app.reader import Order
+from app.routers.responses import describe_problems
+from app.schemas import SCHEMA_VERSION, BatchAnswer, Problem, Reading
+from app.service import Service
+from app.uploads import FIELD, read_upload, read_uploads
+
+router = APIRouter(tags=["predict"])
+
+_BINARY: Final = {"type": "string", "format": "binary"}
+_ONE_FILE: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}}
+            },
+            "image/jpeg": {"schema": _BINARY},
+            "image/png": {"schema": _BINARY},
+        },
+    }
+}
+_MANY_FILES: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: {"type": "array", "items": _BINARY}},
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/predict",
+    summary="Read one chest X-ray",
+    response_model=Reading,
+    responses=describe_problems(400, 413, 415, 422, 503),
+    openapi_extra=_ONE_FILE,
+)
+async def predict(
+    request: Request, service: ServiceDep, order: OrderDep, record: RecordDep
+) -> Response:
+    """Answer with the Reading of one JPEG or PNG: form field `file`, or the raw body.
+
+    The content decides the format, not a name or a header.
+    """
+    reader = service.reader
+    async with service.admission.admit():
+        data = await read_upload(request)
+        reading = await service.admission.run(partial(reader.read, data, order))
+    service.metrics.count_reading(reading)
+    record.stages_ms = {
+        "decode": reading.timing_ms.decode,
+        "inference": reading.timing_ms.inference,
+    }
+    return _json(reading, order)
+
+
+@router.post(
+    "/predict/batch",
+    summary="Read several chest X-rays",
+    response_model=BatchAnswer,
+    responses=describe_problems(400, 413, 503),
+    openapi_extra=_MANY_FILES,
+)
+async def predict_batch(request: Request, service: ServiceDep, order: OrderDep) -> Response:
+    """Answer with a Reading or a Problem for each form field `file`, in order."""
+    _ = service.reader  # not ready: say so before reading the body
+    async with service.admission.admit():
+        files = await read_uploads(request, service.settings.max_batch_files)
+        results = await asyncio.gather(*(_read_or_explain(service, file, order) for file in files))
+    answer = BatchAnswer(
+        request_id=order.request_id, schema_version=SCHEMA_VERSION, results=list(results)
+    )
+    return _json(answer, order)
+
+
+async def _read_or_explain(service: Service, data: bytes, order: Order) -> Reading | Problem:
+    try:
+        reading = await service.admission.run(partial(service.reader.read, data, order))
+    except RequestError as error:
+        service.metrics.count_refusal(error.code)
+        return Problem.model_validate(error.problem(order.request_id, order.language))
+    service.metrics.count_reading(reading)
+    return reading
+
+
+def _json(answer: Reading | BatchAnswer, order: Order) -> Response:
+    return Response(
+        answer.model_dump_json(),
+        media_type="application/json",
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Language": order.language,
+            "Vary": "Accept-Language",
+        },
+    )

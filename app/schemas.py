@@ -1,0 +1,97 @@
+"""The JSON that Neumo answers with. `SCHEMA_VERSION` counts up when a member changes meaning."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.bundle import LabelId
+
+SCHEMA_VERSION: Final = 1
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Milliseconds = Annotated[float, Field(ge=0)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Image(_Answer):
+    """What the file says of itself."""
+
+    format: Literal["JPEG", "PNG"]
+    width: int = Field(description="Pixels, as shown (after EXIF rotation)")
+    height: int = Field(description="Pixels, as shown (after EXIF rotation)")
+    bits: int = Field(description="Bits of one sample")
+    sha256: str = Field(description="Of the uploaded bytes")
+
+
+class ModelReference(_Answer):
+    """Which model answered; /model has its card."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="Of model.onnx")
+
+
+class Timing(_Answer):
+    """Milliseconds: decoding and resizing, the network, and all since the request came."""
+
+    decode: Milliseconds
+    inference: Milliseconds
+    total: Milliseconds
+
+
+class Caution(_Answer):
+    """Something the reader of this Reading must know."""
+
+    code: str
+    message: str
+
+
+class Reading(_Answer):
+    """What the network says about one image.
+
+    `normal` means none of the three other labels, not healthy.
+    """
+
+    request_id: str
+    status: Literal["ok"]
+    label: LabelId = Field(description="The most likely label")
+    display_label: str = Field(description="In the language asked for by Accept-Language (en, es)")
+    probabilities: dict[LabelId, Share] = Field(description="Calibrated; they sum to 1")
+    abnormal: Share = Field(description="1 - normal")
+    non_covid_pneumonia: Share = Field(description="bacterial_pneumonia + viral_pneumonia")
+    warnings: list[Caution]
+    notice: str = Field(description="What this Reading is and isn't")
+    schema_version: int
+    image: Image
+    model: ModelReference
+    timing_ms: Timing
+
+
+class Problem(_Answer):
+    """Why a call can't be answered (RFC 9457). Some codes add members of their own."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str = Field(examples=["urn:problem-type:neumo:image_truncated"])
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do next")
+    code: str = Field(description="Stable; decide by this", examples=["image_truncated"])
+    request_id: str
+
+
+class BatchAnswer(_Answer):
+    """One result a file, in the files' order: a Reading, or a Problem (it has a `code`)."""
+
+    request_id: str
+    schema_version: int
+    results: list[Reading | Problem]
+
+
+class Health(_Answer):
+    """The state of this process."""
+
+    status: Literal["ok"]

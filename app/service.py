@@ -1,0 +1,104 @@
+"""The service: everything one process holds, and the phases of its life."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum
+
+from app.admission import Admission
+from app.bundle import find_bundle, read_bundle
+from app.errors import BundleError, NotReady
+from app.inference import Model, OnnxModel
+from app.reader import Reader
+from app.settings import Settings
+from app.telemetry import Metrics
+
+_log = logging.getLogger("neumo.service")
+
+LoadModel = Callable[[Settings], Model]
+
+
+class Phase(Enum):
+    """Where in its life a process is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+class Service:
+    """Holds settings, metrics, admission and, once loaded, the reader.
+
+    Parameters
+    ----------
+    load_model : called on a thread; what it raises is the end of this service
+    on_failure : called when the model can't be served
+    """
+
+    def __init__(
+        self, settings: Settings, load_model: LoadModel, on_failure: Callable[[], None]
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.admission = Admission(settings.max_in_flight, settings.reader_threads)
+        self.phase = Phase.STARTING
+        self._load_model = load_model
+        self._on_failure = on_failure
+        self._reader: Reader | None = None
+
+    @property
+    def reader(self) -> Reader:
+        """The reader of the loaded model.
+
+        Raises
+        ------
+        NotReady
+            Before the model is loaded and while the service stops.
+        """
+        if self._reader is None or self.phase is not Phase.READY:
+            raise NotReady
+        return self._reader
+
+    async def start(self) -> None:
+        """Load the model on a thread; meanwhile the health routes answer."""
+        begun = time.perf_counter()
+        try:
+            model = await asyncio.to_thread(self._load_model, self.settings)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the start
+            code = error.code if isinstance(error, BundleError) else "load_failed"
+            members: dict[str, object] = {"code": code}
+            if isinstance(error, BundleError):
+                members["detail"] = error.detail("en")
+            _log.critical("model can't be served", exc_info=error, extra={"members": members})
+            self.phase = Phase.FAILED
+            self._on_failure()
+            return
+        self._reader = Reader(model, self.settings.limits)
+        self.metrics.set_model(model.card)
+        self.phase = Phase.READY
+        members = {
+            "model": model.card.name,
+            "sha256": model.card.sha256,
+            "threads": self.settings.reader_threads,
+            "load_ms": round((time.perf_counter() - begun) * 1000),
+        }
+        _log.info("ready", extra={"members": members})
+
+    def stop(self) -> None:
+        """Refuse what comes now, finish what is being read."""
+        self.phase = Phase.STOPPING
+        self.admission.close()
+
+
+def load_bundle(settings: Settings) -> OnnxModel:
+    """Read, hash, check, load and warm up the bundle of `settings`, and ask its known answers.
+
+    Raises
+    ------
+    BundleError
+    """
+    model = OnnxModel(read_bundle(find_bundle(settings.model)), settings.inference_threads)
+    model.check_known_answers()
+    return model

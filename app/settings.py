@@ -1,0 +1,94 @@
+"""Every setting of the service, read from ``NEUMO_*``; command-line flags win."""
+
+import os
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.cpus import count_cpus
+from app.imaging import Limits
+
+PREFIX: Final = "NEUMO_"
+
+
+class Settings(BaseSettings):
+    """Bounded, frozen, built once at start-up and handed down."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes that serve the same port.")
+    model: str = Field(
+        "neumo-r18-0", description="Bundle to serve: a name below models/, or a folder's path."
+    )
+    threads: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Images a worker reads at once; 0: this machine's or container's CPUs, "
+        "shared among the workers.",
+    )
+    inference_threads: int = Field(
+        1, ge=1, le=256, description="Threads of one run of the network (intra-op)."
+    )
+    max_in_flight: int = Field(
+        64,
+        ge=1,
+        le=10_000,
+        description="Requests for a Reading that a worker holds at once; over it 503 overloaded.",
+    )
+    max_body_bytes: int = Field(
+        32 * 2**20, ge=1024, le=2**31, description="Largest body of a request, in bytes."
+    )
+    max_batch_body_bytes: int = Field(
+        128 * 2**20, ge=1024, le=2**31, description="Largest body of /predict/batch, in bytes."
+    )
+    max_batch_files: int = Field(
+        32, ge=1, le=1000, description="Most files that one /predict/batch takes."
+    )
+    min_side_px: int = Field(
+        64, ge=1, le=224, description="Shortest side of an image, in pixels; below it 422."
+    )
+    max_pixels: int = Field(
+        50_000_000,
+        ge=50_176,
+        le=89_000_000,
+        description="Most pixels of an image; above it 422, before any is decoded.",
+    )
+    keep_alive_s: int = Field(5, ge=1, le=600, description="Seconds an idle connection stays open.")
+    shutdown_grace_s: int = Field(
+        10, ge=0, le=600, description="Seconds that requests in flight get to finish on SIGTERM."
+    )
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error)$",
+        description="debug, info, warning or error; debug also logs health and metrics calls.",
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """What is decoded at all."""
+        return Limits(min_side_px=self.min_side_px, max_pixels=self.max_pixels)
+
+    @property
+    def reader_threads(self) -> int:
+        """`threads`, with 0 resolved."""
+        return self.threads or max(1, count_cpus() // self.workers)
+
+    def export(self) -> None:
+        """Write every setting to the environment, for worker processes to read."""
+        for name, value in self.model_dump().items():
+            os.environ[PREFIX + name.upper()] = str(value)
+
+
+def describe_settings() -> str:
+    """Return the settings as a Markdown table, the source of ``docs/settings.md``."""
+    lines = ["| variable | flag | default | meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable, flag = PREFIX + name.upper(), "--" + name.replace("_", "-")
+        lines.append(f"| `{variable}` | `{flag}` | `{field.default}` | {field.description} |")
+    return "\n".join(lines) + "\n"

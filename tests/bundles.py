@@ -1,0 +1,70 @@
+"""Model bundles for tests: a valid card, and a folder that holds it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from app.bundle import BUNDLE_FORMAT, LABEL_IDS
+from app.imaging import PREPROCESSING
+
+GRAPH = b"the bytes of a graph"
+LABELS = [{"id": label_id, "en": label_id.upper(), "es": label_id} for label_id in LABEL_IDS]
+
+
+def make_card(graph: bytes = GRAPH, /, **changes: object) -> dict[str, object]:
+    """Return the content of a valid card.json for `graph`, with `changes` laid over it."""
+    interval = {"value": 0.9, "low": 0.8, "high": 0.95}
+    per_label = dict.fromkeys(LABEL_IDS, interval)
+    card: dict[str, object] = {
+        "bundle_format": BUNDLE_FORMAT,
+        "name": "neumo-test-1",
+        "version": "1",
+        "licence": "not stated",
+        "intended_use": "tests",
+        "limitations": [],
+        "labels": LABELS,
+        "sha256": hashlib.sha256(graph).hexdigest(),
+        "preprocessing": PREPROCESSING,
+        "temperature": 1.0,
+        "operating_points": None,
+        "distance_threshold": None,
+        "training": {
+            "strategy": "finetune",
+            "starting_weights": "random",
+            "epochs": 1,
+            "best_epoch": 1,
+            "seed": 0,
+            "data": [{"source": "drawn", "licence": "none", "images": {"normal": 2}}],
+            "command": "neumo-train",
+            "commit": "0000000",
+            "date": "2025-01-01",
+            "environment": {},
+            "duration_s": 1.0,
+        },
+        "metrics": {
+            "test": {
+                "images": 8,
+                "patients": 8,
+                "accuracy": interval,
+                "balanced_accuracy": interval,
+                "macro_auroc": interval,
+                "sensitivity": per_label,
+                "specificity": per_label,
+                "auroc": per_label,
+                "nll": 0.5,
+                "confusion": [[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2]],
+                "accuracy_by_source": {"drawn": 1.0},
+            }
+        },
+        "known_answers": [{"pixels": "", "probabilities": [0.25, 0.25, 0.25, 0.25]}],
+        "known_answer_tolerance": 0.01,
+    }
+    return card | changes
+
+
+def write_bundle(folder: Path, graph: bytes = GRAPH, /, **changes: object) -> Path:
+    """Write model.onnx and a card (see `make_card`) into `folder`; return `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(graph)
+    (folder / "card.json").write_text(json.dumps(make_card(graph, **changes)), encoding="utf-8")
+    return folder

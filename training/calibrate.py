@@ -1,0 +1,59 @@
+"""Calibration: the temperature, and what the distance is measured against.
+
+Both come from the outputs of the very graph that is served, not from PyTorch's.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.covariance import LedoitWolf
+
+from training.config import LABELS
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+_LOG_BOUNDS: Final = (-3.0, 3.0)
+
+
+def fit_temperature(logits: Floats, labels: Labels) -> float:
+    """Return the temperature that minimises the negative log-likelihood.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks".
+
+    Parameters
+    ----------
+    logits : [N, 4], labels : [N], both of the validation split
+    """
+
+    def loss(log_temperature: float) -> float:
+        scores = log_softmax(logits.astype(np.float64) / np.exp(log_temperature), axis=1)
+        return float(-scores[np.arange(len(labels)), labels].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=_LOG_BOUNDS, method="bounded").x))
+
+
+def fit_distance(pooled: Floats, labels: Labels) -> tuple[Floats, Floats]:
+    """Fit a Mahalanobis distance to class means with one covariance for all classes.
+
+    Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples";
+    the covariance is shrunk after Ledoit and Wolf 2004.
+
+    Parameters
+    ----------
+    pooled : [N, 512] features of training images, labels : [N]
+
+    Returns
+    -------
+    whitening : [512, 512]; ``pooled @ whitening`` has unit covariance within a class
+    centres : [4, 512], the whitened class means
+    """
+    features = pooled.astype(np.float64)
+    means = np.stack([features[labels == index].mean(0) for index in range(len(LABELS))])
+    covariance = LedoitWolf(assume_centered=True).fit(features - means[labels]).covariance_
+    values, vectors = np.linalg.eigh(covariance)
+    whitening = vectors / np.sqrt(values)
+    return whitening.astype(np.float32), (means @ whitening).astype(np.float32)

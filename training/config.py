@@ -1,0 +1,91 @@
+"""The settings of a training run: a recipe file (TOML), overruled by the command line."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.bundle import Label
+
+LABELS = (
+    Label(id="normal", en="Normal", es="Normal"),
+    Label(id="covid19", en="COVID-19", es="COVID-19"),
+    Label(id="bacterial_pneumonia", en="Bacterial pneumonia", es="Neumonía bacteriana"),
+    Label(id="viral_pneumonia", en="Viral pneumonia", es="Neumonía vírica"),
+)
+"""The order of the graph's outputs."""
+
+
+class Config(BaseModel):
+    """One run. Learning rates are of AdamW; shares are from 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*-\d+$", description="The bundle's name")
+    data: Path = Field(description="manifest.csv, or a folder of <split>/<label>/<file>")
+    weights: str = Field(
+        default="IMAGENET1K_V1",
+        description="IMAGENET1K_V1 (torchvision, downloaded), a state dict's path, or 'random'",
+    )
+    strategy: Literal["frozen", "finetune"] = Field(
+        default="finetune",
+        description="frozen: new head on a frozen backbone; finetune: all weights",
+    )
+    out: Path = Field(default=Path("models"), description="Folder that holds the bundles")
+    runs: Path = Field(default=Path("runs"), description="Folder that holds checkpoints and logs")
+    epochs: int = Field(default=6, ge=1, le=1000, description="Passes over the training images")
+    batch_size: int = Field(default=32, ge=2, le=1024, description="Images a step")
+    learning_rate: float = Field(
+        default=4e-4, gt=0, le=1, description="Of the backbone (finetune) or the head (frozen)"
+    )
+    head_factor: float = Field(
+        default=5, ge=1, le=100, description="Head's learning rate over the backbone's (finetune)"
+    )
+    weight_decay: float = Field(default=0.02, ge=0, le=1, description="AdamW's")
+    warmup_share: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the steps spent warming up"
+    )
+    validation_share: float = Field(
+        default=0.125, gt=0, lt=0.5, description="Share of the training images held out, by patient"
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        default="auto", description="auto: bf16 where the processor has it"
+    )
+    seed: int = Field(default=0, ge=0, description="Of the split, the head, the order, the noise")
+    calibration_images: int = Field(
+        default=400, ge=4, description="Training images that set the int8 ranges, class-balanced"
+    )
+    licence: str = Field(default="not stated", description="Of the weights, for the card")
+    intended_use: str = Field(default="not stated", description="For the card")
+    limitations: list[str] = Field(default=[], description="For the card")
+
+    @property
+    def version(self) -> str:
+        """The number at the end of the name."""
+        return self.name.rpartition("-")[2]
+
+    @property
+    def run_folder(self) -> Path:
+        """Where this run's checkpoint and history lie."""
+        return self.runs / self.name
+
+    @property
+    def bundle_folder(self) -> Path:
+        """Where this run's bundle goes."""
+        return self.out / self.name
+
+
+def load_config(recipe: Path | None, overrides: dict[str, object]) -> Config:
+    """Read a recipe and lay `overrides` (those not None) over it.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If a value is missing, unknown or out of bounds.
+    """
+    values: dict[str, object] = {}
+    if recipe is not None:
+        values.update(tomllib.loads(recipe.read_text(encoding="utf-8")))
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    return Config.model_validate(values)

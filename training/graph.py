@@ -1,0 +1,129 @@
+"""ONNX surgery: from the bare network to the graph that serving runs.
+
+The core, exported from PyTorch, maps ``normalised`` float32 [N, 1, 224, 224] to ``cam``
+[N, 4, 7, 7] and ``pooled`` [N, 512]. `take_images` puts the input rule in front,
+`answer` puts the contract's outputs behind (app.inference.Outputs). All that follows the
+last ReLU is float32.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from training.model import INPUT_SCALE, INPUT_ZERO
+
+Floats = NDArray[np.float32]
+
+CORE_INPUT: Final = "normalised"
+_IMAGE_SHAPE: Final[list[str | int | None]] = ["N", 1, 224, 224]
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What turns the core's outputs into answers, float32.
+
+    Parameters
+    ----------
+    bias : [4], the head's
+    temperature : divides the logits
+    whitening : [512, 512], makes pooled features isotropic within a class
+    centres : [4, 512], whitened class means
+    """
+
+    bias: Floats
+    temperature: float
+    whitening: Floats
+    centres: Floats
+
+
+def take_images(core: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of the core that takes ``image``, uint8 [N, 1, 224, 224].
+
+    Quantised: the bytes of the image already are the quantised tensor (zero point
+    `INPUT_ZERO`), so the first QuantizeLinear goes and its DequantizeLinear reads the image.
+    Otherwise: Cast, Sub, Div.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(core)
+    graph = model.graph
+    quantise = [node for node in graph.node if CORE_INPUT in node.input]
+    if [node.op_type for node in quantise] == ["QuantizeLinear"]:
+        (dequantise,) = (node for node in graph.node if quantise[0].output[0] in node.input)
+        dequantise.input[:] = ["image", "image_scale", "image_zero"]
+        graph.node.remove(quantise[0])
+        _drop_constants(graph, quantise[0].input[1:])
+        _add_constant(graph, "image_scale", np.array(1 / INPUT_SCALE, np.float32))
+        _add_constant(graph, "image_zero", np.array(INPUT_ZERO, np.uint8))
+    else:
+        _add_constant(graph, "image_scale", np.array(INPUT_SCALE, np.float32))
+        _add_constant(graph, "image_zero", np.array(INPUT_ZERO, np.float32))
+        head = [
+            helper.make_node("Cast", ["image"], ["image_float"], to=TensorProto.FLOAT),
+            helper.make_node("Sub", ["image_float", "image_zero"], ["image_centred"]),
+            helper.make_node("Div", ["image_centred", "image_scale"], [CORE_INPUT]),
+        ]
+        nodes = head + list(graph.node)
+        del graph.node[:]
+        graph.node.extend(nodes)
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, _IMAGE_SHAPE))
+    onnx.checker.check_model(model)
+    return model
+
+
+def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
+    """Return a copy with the contract's outputs: probabilities, logits, cam, distance."""
+    answering = onnx.ModelProto()
+    answering.CopyFrom(model)
+    graph = answering.graph
+    constants: dict[str, NDArray[np.generic]] = {
+        "axes_pixels": np.array([2, 3], np.int64),
+        "axis_one": np.array([1], np.int64),
+        "axis_two": np.array([2], np.int64),
+        "head_bias": tail.bias,
+        "temperature": np.array(tail.temperature, np.float32),
+        "whitening": tail.whitening,
+        "centres": tail.centres[np.newaxis],
+    }
+    for name, value in constants.items():
+        _add_constant(graph, name, value)
+    node = helper.make_node
+    graph.node.extend(
+        [
+            node("ReduceMean", ["cam", "axes_pixels"], ["cam_mean"], keepdims=0),
+            node("Add", ["cam_mean", "head_bias"], ["logits"]),
+            node("Div", ["logits", "temperature"], ["cooled"]),
+            node("Softmax", ["cooled"], ["probabilities"], axis=1),
+            node("MatMul", ["pooled", "whitening"], ["whitened"]),
+            node("Unsqueeze", ["whitened", "axis_one"], ["whitened_row"]),
+            node("Sub", ["whitened_row", "centres"], ["offsets"]),
+            node("ReduceSumSquare", ["offsets", "axis_two"], ["distances"], keepdims=0),
+            node("ReduceMin", ["distances", "axis_one"], ["distance"], keepdims=0),
+        ]
+    )
+    del graph.output[:]
+    shapes: dict[str, list[str | int | None]] = {
+        "probabilities": [4],
+        "logits": [4],
+        "cam": [4, 7, 7],
+        "distance": [],
+    }
+    for name, shape in shapes.items():
+        info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
+        graph.output.append(info)
+    onnx.checker.check_model(answering)
+    return answering
+
+
+def _drop_constants(graph: onnx.GraphProto, names: Iterable[str]) -> None:
+    for constant in [constant for constant in graph.initializer if constant.name in names]:
+        graph.initializer.remove(constant)
+
+
+def _add_constant(graph: onnx.GraphProto, name: str, value: NDArray[np.generic]) -> None:
+    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))

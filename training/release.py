@@ -1,0 +1,198 @@
+"""A release: the checkpoint of a run becomes a bundle, its graph, hash and card together."""
+
+import base64
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from app.bundle import BUNDLE_FORMAT, Card, DataSource, KnownAnswer, Training
+from app.imaging import PREPROCESSING
+from app.inference import Network, enlarge_known_pixels
+from training import plots
+from training.calibrate import fit_distance, fit_temperature
+from training.card import render_readme
+from training.config import LABELS, Config
+from training.data import describe_sources
+from training.evaluate import evaluate, run_network
+from training.export import export_fp32, quantise
+from training.fit import Epoch, ImageSet, load_best, load_history
+from training.graph import Tail, answer, take_images
+
+_KNOWN_TOLERANCE: Final = 0.05
+_PACKAGES: Final = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "numpy", "pillow")
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The images of one data set, by what they are for."""
+
+    fit: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+
+def release(config: Config, splits: Splits, command: str, duration_s: float) -> Card:
+    """Write the bundle of a trained run to ``config.bundle_folder``; return its card.
+
+    The folder appears whole: it is built beside and moved into place. ``model.fp32.onnx``,
+    the graph before quantisation, lies in it too.
+    """
+    model = load_best(config)
+    core = export_fp32(model, splits.validation.images[:16])
+    bias = model.resnet.fc.bias.detach().numpy()
+    calibration = _class_balanced(splits.fit, config.calibration_images)
+    fp32, _ = _finish(core, bias, splits)
+    int8, temperature = _finish(quantise(core, calibration), bias, splits)
+    graph = int8.SerializeToString()
+    network, reference = Network(graph, _threads()), Network(fp32.SerializeToString(), _threads())
+    card = Card(
+        bundle_format=BUNDLE_FORMAT,
+        name=config.name,
+        version=config.version,
+        licence=config.licence,
+        intended_use=config.intended_use,
+        limitations=config.limitations,
+        labels=list(LABELS),
+        sha256=hashlib.sha256(graph).hexdigest(),
+        preprocessing=PREPROCESSING,
+        temperature=temperature,
+        operating_points=None,
+        distance_threshold=None,
+        training=_training(config, splits, command, duration_s),
+        metrics={
+            "validation": evaluate(network, splits.validation, "validation"),
+            "test": evaluate(network, splits.test, "test"),
+            "test_fp32": evaluate(reference, splits.test, "test, fp32"),
+        },
+        known_answers=_ask_known(network, splits.fit),
+        known_answer_tolerance=_KNOWN_TOLERANCE,
+    )
+    _write(config.bundle_folder, card, graph, fp32, network, splits.test)
+    return card
+
+
+def _finish(
+    core: onnx.ModelProto, bias: NDArray[np.float32], splits: Splits
+) -> tuple[onnx.ModelProto, float]:
+    """Calibrate a core by its own outputs and give it the contract's inputs and outputs."""
+    with_images = take_images(core)
+    cam, _ = _run_core(with_images, splits.validation.images)
+    temperature = fit_temperature(cam.mean((2, 3)) + bias, splits.validation.labels)
+    _, pooled = _run_core(with_images, splits.fit.images)
+    whitening, centres = fit_distance(pooled, splits.fit.labels)
+    return answer(with_images, Tail(bias, temperature, whitening, centres)), temperature
+
+
+def _run_core(
+    model: onnx.ModelProto, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = _threads()
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    rows = tqdm(range(len(images)), desc="calibrating", unit="image")
+    parts = [session.run(["cam", "pooled"], {"image": images[row : row + 1]}) for row in rows]
+    cam, pooled = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return cam, pooled
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _class_balanced(images: ImageSet, count: int) -> NDArray[np.uint8]:
+    """Take the first `count` / 4 images of each label."""
+    labels = images.labels
+    rows = [np.flatnonzero(labels == index)[: count // len(LABELS)] for index in range(len(LABELS))]
+    return images.images[np.concatenate(rows)]
+
+
+def _ask_known(network: Network, images: ImageSet) -> list[KnownAnswer]:
+    """Ask the network about the mean image of each label: many patients, so none."""
+    answers = []
+    for index in range(len(LABELS)):
+        mean = images.images[images.labels == index].mean(0)[0].astype(np.uint8)
+        small = np.asarray(Image.fromarray(mean).resize((28, 28), Image.Resampling.BOX))
+        pixels = base64.b64encode(small.tobytes()).decode()
+        asked = KnownAnswer(pixels=pixels, probabilities=[])
+        told = network.run(enlarge_known_pixels(asked)).probabilities[0]
+        answers.append(KnownAnswer(pixels=pixels, probabilities=[float(value) for value in told]))
+    return answers
+
+
+def _training(config: Config, splits: Splits, command: str, duration_s: float) -> Training:
+    history = load_history(config)
+    return Training(
+        strategy=config.strategy,
+        starting_weights=Path(config.weights).name,
+        epochs=config.epochs,
+        best_epoch=_best(history).epoch,
+        seed=config.seed,
+        data=_sources(splits),
+        command=command,
+        commit=_commit(),
+        date=datetime.now(UTC).date().isoformat(),
+        environment={"python": platform.python_version()}
+        | {package: version(package) for package in _PACKAGES},
+        duration_s=duration_s,
+    )
+
+
+def _best(history: list[Epoch]) -> Epoch:
+    return max(history, key=lambda epoch: epoch.validation_macro_auroc)
+
+
+def _sources(splits: Splits) -> list[DataSource]:
+    return describe_sources([*splits.fit.samples, *splits.validation.samples])
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    result = subprocess.run(  # noqa: S603 - fixed arguments
+        [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.strip() or "unknown"
+
+
+def _write(
+    folder: Path,
+    card: Card,
+    graph: bytes,
+    fp32: onnx.ModelProto,
+    network: Network,
+    test: ImageSet,
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    building.chmod(0o755)
+    (building / "model.onnx").write_bytes(graph)
+    onnx.save(fp32, building / "model.fp32.onnx")
+    (building / "card.json").write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (building / "README.md").write_text(render_readme(card), encoding="utf-8")
+    plots.plot_confusion(card.metrics["test"].confusion, building / "confusion.png")
+    outputs = run_network(network, test.images, "plots")
+    plots.plot_roc(test.labels, outputs.probabilities, building / "roc.png")
+    if folder.exists():
+        shutil.rmtree(folder)
+    building.rename(folder)
