@@ -6,6 +6,7 @@ A pure ASGI middleware, outside everything else of the application.
 import logging
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -47,10 +48,16 @@ def record_of(scope: Scope) -> Record:
 
 
 class Envelope:
-    """Wraps each HTTP request: gives it an id, logs and counts it, answers what failed."""
+    """Wraps each HTTP request: gives it an id, logs and counts it, answers what failed.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    Parameters
+    ----------
+    paths : the application's own; any other is told as "unmatched", for a path may name a patient
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:
         self._app = app
+        self._paths = paths
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +97,7 @@ class Envelope:
 
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = scope["path"] if scope["path"] in self._paths else "unmatched"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:

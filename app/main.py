@@ -60,7 +60,8 @@ def create_app(
         default_bytes=settings.max_body_bytes,
         by_path={"/predict/batch": settings.max_batch_body_bytes},
     )
-    app.add_middleware(Envelope, metrics=service.metrics)  # last added, outermost
+    paths = frozenset(getattr(route, "path", "") for route in app.routes)
+    app.add_middleware(Envelope, metrics=service.metrics, paths=paths)  # last added, outermost
     return app
 
 

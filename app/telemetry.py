@@ -9,6 +9,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -31,6 +32,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody asked for
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "neumo_requests", "Requests answered.", ["route", "method", "status"], registry=registry

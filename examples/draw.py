@@ -1,20 +1,16 @@
-"""Draw the example X-rays of this folder: pictures that look like radiographs and show no patient.
+"""Draw this folder's example X-rays: pictures that look like radiographs and show no patient.
 
-``python examples/draw.py --data DATA/manifest.csv`` fits a statistical model (mean and principal
-components) to each class's training images, draws from it, and writes one JPEG a class. Only the
-fitted statistics reach a drawing: every coefficient is a fresh random number.
+A statistical model (a mean and principal components) is fitted to each class's training images,
+and images are drawn from it with random coefficients. What keeps patients out:
 
-What keeps patients out
------------------------
-- One image a patient is fitted, so a series can't make a component of its own.
-- Thin bright strokes (burned-in dates, arrows) are removed by a median filter, and the border,
-  where letters and names stand, is blurred, before anything is fitted.
-- A component is left out if one patient makes up more than ``--max-share`` of it.
-- A drawing is kept only if no training image, of any class, is closer to it than that class's
-  images are to their own nearest neighbour from another patient (the median of these).
+- One image a patient is fitted, so a series of images makes no component of its own.
+- Thin strokes (burned-in dates, arrows) and, near the border, letters are removed before fitting.
+- A component that rests on one patient for more than `PATIENT_SHARE` is left out.
+- A drawing is refused if a training image of any class is closer to it than the median real image
+  of its class is to its nearest neighbour from another patient.
 
-Among the drawings that pass, the first that the model recognises is kept, so the examples show
-the service's normal answer. They say nothing about how good the model is.
+Of the drawings left, in their fixed order, the first that the model recognises is kept: the
+examples show what an answer looks like, and say nothing of how good the model is.
 """
 
 import argparse
@@ -30,127 +26,191 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a checkout, uninstalled
-
+from app.bundle import find_bundle, read_bundle
 from app.imaging import SIDE_PX, decode, resize
+from app.inference import OnnxModel
 from training.config import LABELS
 from training.data import load_images, read_samples
 
 Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
-Recognise = Callable[[bytes], dict[str, float]]
+Pixels = NDArray[np.uint8]
+Recognise = Callable[[Pixels], Sequence[float]]
+"""Probability of each label, in the order of `LABELS`, for an image uint8 [1, 224, 224]."""
 
-STROKE_PX: Final = 5  # median filter: removes strokes up to half as wide, keeps ribs
-BORDER_PX: Final = (12, 36)  # detail fades out from the second to the first distance to the edge
-LETTER_PX: Final = 14  # median filter of the border
+NEAR_SHARE: Final = 0.75  # of a class's patients, nearest its mean, are fitted: the rest blur it
+COMPONENTS: Final = 150
+PATIENT_SHARE: Final = 0.03
+LIMIT: Final = 1.75  # coefficients stay within so many standard deviations
+STROKE_PX: Final = 7  # median filter: removes strokes up to half as wide, keeps ribs
+LETTER_PX: Final = 14  # the same near the border, where letters stand
+BORDER_PX: Final = (12, 36)  # distances to the edge between which one gives way to the other
 EXPORT_PX: Final = 1024
 JPEG_QUALITY: Final = 88
-GRAIN: Final = 5.0  # standard deviation, grey levels
+GRAIN: Final = 5.0  # standard deviation in grey levels
 
 log = logging.getLogger("draw")
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is kept of a class's images: `mean` [P], `components` [K, P], `deviations` [K]."""
+    """All that is kept of a class's images: `mean` [P], `components` [K, P], `deviations` [K]."""
 
     mean: Floats
     components: Floats
     deviations: Floats
     images: int
     left_out: int
-    largest_share: float
 
 
 @dataclass(frozen=True, slots=True)
-class Closeness:
-    """Highest correlation with a training image: whole pictures, and their detail only."""
+class Descriptors:
+    """Unit vectors of N images, whose dot products are correlations.
 
-    whole: NDArray[np.float32]
-    detail: NDArray[np.float32]
-
-
-def fit(
-    images: Bytes, patients: Sequence[str], components: int, near_share: float, patient_share: float
-) -> Statistics:
-    """Fit mean and principal components to one class's images, one a patient.
-
-    Parameters
-    ----------
-    images : uint8 [N, 224, 224]
-    patients : whom each shows
-    components : number of components
-    near_share : share of the images, those nearest their own mean, that are fitted
-    patient_share : a component that rests on one patient for more than this is left out
+    `whole` compares pictures; `detail` what is left without the mean of every 16 x 16 block:
+    ribs, vessels and edges rather than the shape all chests share.
     """
+
+    whole: Floats
+    detail: Floats
+
+    def nearest(self, others: "Descriptors", excluded: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return [2, N]: highest correlation, whole and in detail, with any of `others`."""
+        pairs = ((self.whole, others.whole), (self.detail, others.detail))
+        return np.stack([np.where(excluded, -1, a @ b.T).max(1) for a, b in pairs])
+
+    def where(self, mask: NDArray[np.bool_]) -> "Descriptors":
+        """Return those of some of the images."""
+        return Descriptors(self.whole[mask], self.detail[mask])
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A drawing as it is saved, and what was measured on these very bytes."""
+
+    jpeg: bytes
+    candidate: int
+    probability: float
+    closeness: NDArray[np.float32]
+
+
+def fit(images: Pixels, patients: Sequence[str]) -> Statistics:
+    """Fit mean and principal components to one class's images, uint8 [N, 224, 224]."""
     _, first = np.unique(patients, return_index=True)
     images = images[first]
-    unit = _unit(images.reshape(len(images), -1).astype(np.float32))
+    unit = _unit(images.astype(np.float32))
     near = np.arange(len(images))
     for _ in range(3):  # the mean of the nearest is sharper than the mean of all, and so on
         nearness = unit @ _unit(unit[near].mean(0, keepdims=True))[0]
-        near = np.argsort(-nearness)[: round(near_share * len(images))]
-    pixels = np.stack([_prepare(image) for image in images[near]])
+        near = np.argsort(-nearness)[: round(NEAR_SHARE * len(images))]
+    pixels = np.stack([_clean(image) for image in images[near]])
     mean = pixels.mean(0)
     centred = pixels - mean
-    variances, weights = np.linalg.eigh(centred @ centred.T)  # [N], [N, N]: small side of the SVD
+    variances, weights = np.linalg.eigh(centred @ centred.T)  # the SVD from its small side
     order = np.argsort(-variances)[: len(near) - 1]
-    shares = (weights[:, order] ** 2).max(0)  # of a component's variance, by its chief patient
-    passing = np.flatnonzero(shares <= patient_share)[:components]
-    usable = order[passing]
-    basis = (weights[:, usable] / np.sqrt(variances[usable])).T @ centred
-    basis *= np.sign(basis.sum(1, keepdims=True))  # eigenvectors have no sign of their own
-    return Statistics(
-        mean=mean,
-        components=basis,
-        deviations=np.sqrt(variances[usable] / (len(near) - 1)),
-        images=len(near),
-        left_out=int(passing[-1]) + 1 - len(passing),
-        largest_share=float(shares[passing].max()),
-    )
+    shares = (weights[:, order] ** 2).max(0)  # of each component's variance, by its chief patient
+    passing = np.flatnonzero(shares <= PATIENT_SHARE)[:COMPONENTS]
+    weights, variances = weights[:, order[passing]], variances[order[passing]]
+    components = (weights / np.sqrt(variances)).T @ centred
+    components *= np.sign(components.sum(1, keepdims=True))  # an eigenvector has no sign of its own
+    deviations = np.sqrt(variances / (len(near) - 1))
+    left_out = int(passing[-1]) + 1 - len(passing)
+    return Statistics(mean, components, deviations, len(near), left_out)
 
 
-def draw(statistics: Statistics, limit: float, rng: np.random.Generator) -> Bytes:
-    """Draw one image, uint8 [224, 224]; coefficients stay within `limit` deviations."""
-    normal = rng.standard_normal(len(statistics.deviations)).clip(-limit, limit)
+def draw(statistics: Statistics, rng: np.random.Generator) -> Pixels:
+    """Draw an image, uint8 [224, 224], with the contrast stretched as a viewer would."""
+    normal = rng.standard_normal(len(statistics.deviations)).clip(-LIMIT, LIMIT)
     pixels = statistics.mean + (normal * statistics.deviations) @ statistics.components
     low, high = np.percentile(pixels, (1, 99.5))
     stretched = (pixels - low) * (235 / (high - low)) + 8
     return np.rint(stretched).clip(0, 255).astype(np.uint8).reshape(SIDE_PX, SIDE_PX)
 
 
-def export(pixels: Bytes, rng: np.random.Generator) -> bytes:
-    """Enlarge, sharpen, add film grain and encode as a grey JPEG, as an archive would export."""
+def export(pixels: Pixels, rng: np.random.Generator) -> bytes:
+    """Enlarge, sharpen, add film grain and encode as a grey JPEG, as an archive exports them."""
     large = Image.fromarray(pixels).resize((EXPORT_PX, EXPORT_PX), Image.Resampling.BICUBIC)
-    large = large.filter(ImageFilter.UnsharpMask(radius=8, percent=90, threshold=0))
-    grain = rng.normal(0, GRAIN, (EXPORT_PX, EXPORT_PX))
-    film = (np.asarray(large) + grain).clip(0, 255).astype(np.uint8)
+    large = large.filter(ImageFilter.UnsharpMask(radius=12, percent=150, threshold=0))
+    film = np.asarray(large) + rng.normal(0, GRAIN, (EXPORT_PX, EXPORT_PX))
     file = io.BytesIO()
-    Image.fromarray(film).save(file, "JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(film.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue()
 
 
-def describe(images: Bytes) -> tuple[Floats, Floats]:
-    """Turn images [N, 224, 224] into unit vectors whose dot products are correlations.
+def describe(images: Pixels) -> Descriptors:
+    """Describe images, uint8 [N, 224, 224], at half their size."""
+    halves = np.stack([np.asarray(Image.fromarray(image).reduce(2)) for image in images])
+    blocks = halves.astype(np.float32).reshape(-1, SIDE_PX // 16, 8, SIDE_PX // 16, 8)
+    return Descriptors(_unit(blocks), _unit(blocks - blocks.mean((2, 4), keepdims=True)))
 
-    The first compares whole pictures; the second what is left without the mean of every
-    16 x 16 block: ribs, vessels and edges rather than the shape all chests share.
+
+def select(
+    statistics: Statistics,
+    label: int,
+    seed: int,
+    candidates: int,
+    closeness: Callable[[Pixels], NDArray[np.float32]],
+    bounds: NDArray[np.float32],
+    recognise: Recognise | None,
+    min_probability: float,
+) -> Drawing:
+    """Return the first candidate that is far enough from every patient, and recognised.
+
+    Raises
+    ------
+    RuntimeError
+        If none of the candidates is both.
     """
-    halves = images.reshape(len(images), SIDE_PX // 2, 2, SIDE_PX // 2, 2).mean((2, 4), np.float32)
-    blocks = halves.reshape(len(images), SIDE_PX // 16, 8, SIDE_PX // 16, 8)
-    detail = blocks - blocks.mean((2, 4), keepdims=True)
-    return _unit(halves.reshape(len(images), -1)), _unit(detail.reshape(len(images), -1))
+    for candidate in range(candidates):
+        rng = np.random.default_rng([seed, label, candidate])
+        jpeg = export(draw(statistics, rng), rng)
+        pixels = resize(decode(jpeg))
+        nearest = closeness(pixels)
+        if (nearest > bounds).any():
+            continue
+        probability = recognise(pixels)[label] if recognise else float("nan")
+        if recognise is None or probability >= min_probability:
+            return Drawing(jpeg, candidate, probability, nearest)
+        log.info("%s, candidate %d: probability %.2f", LABELS[label].id, candidate, probability)
+    raise RuntimeError(f"none of {candidates} candidates for {LABELS[label].id} will do")
 
 
-def nearest_other_patient(images: Bytes, patients: list[str]) -> Closeness:
-    """Correlate each image with its nearest neighbour from another patient."""
-    who = np.asarray(patients)
-    same = who[:, None] == who
-    whole, detail = (np.where(same, -1, unit @ unit.T).max(1) for unit in describe(images))
-    return Closeness(whole, detail)
+def main() -> None:
+    """Draw one image a class and print, as a Markdown table, what was measured."""
+    args = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    samples = [sample for sample in read_samples(args.data) if sample.split == "train"]
+    images = load_images(samples, "training images")[:, 0]
+    labels = np.array([sample.label for sample in samples])
+    patients = np.array([sample.patient for sample in samples])
+    everyone = describe(images)
+    nobody = np.zeros((1, 1), np.bool_)
+    recognise = _load(args.model) if args.model else None
+    rows = ["| image | candidate | probability | fitted images | components (left out) |"
+            " nearest, whole | real images, whole | nearest, detail | real images, detail |",
+            "|" + "---|" * 9]  # fmt: skip
+    args.out.mkdir(parents=True, exist_ok=True)
+    for index, label in enumerate(LABELS):
+        mask = labels == index
+        statistics = fit(images[mask], patients[mask].tolist())
+        own = everyone.where(mask)
+        real = own.nearest(own, patients[mask, None] == patients[mask])
+        low, median, high = np.percentile(real, (5, 50, 95), axis=1)
+        drawing = select(
+            statistics, index, args.seed, args.candidates,
+            lambda pixels: describe(pixels).nearest(everyone, nobody)[:, 0],
+            median, recognise, args.min_probability,
+        )  # fmt: skip
+        (args.out / f"{label.id}.jpg").write_bytes(drawing.jpeg)
+        figures = [f"{drawing.closeness[i]:.3f} | {median[i]:.3f} ({low[i]:.3f} to {high[i]:.3f})"
+                   for i in range(2)]  # fmt: skip
+        rows.append(
+            f"| {label.id} | {drawing.candidate} | {drawing.probability:.2f} | {statistics.images}"
+            f" | {len(statistics.deviations)} ({statistics.left_out}) | {' | '.join(figures)} |"
+        )
+    sys.stdout.write("\n".join(rows) + "\n")
 
 
-def _prepare(image: Bytes) -> Floats:
+def _clean(image: Pixels) -> Floats:
     """Remove thin strokes everywhere, letters near the border: float32 [P]."""
     picture = Image.fromarray(image)
     half = picture.reduce(2).filter(ImageFilter.MedianFilter(LETTER_PX // 2))
@@ -162,6 +222,36 @@ def _prepare(image: Bytes) -> Floats:
     return (outer + share * (inner - outer)).ravel()
 
 
-def _unit(vectors: Floats) -> Floats:
+def _unit(arrays: Floats) -> Floats:
+    vectors = arrays.reshape(len(arrays), -1)
     centred = vectors - vectors.mean(1, keepdims=True)
     return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+
+
+def _load(name: str) -> Recognise:
+    model = OnnxModel(read_bundle(find_bundle(name)), threads=2)
+    names = [label.id for label in model.card.labels]
+    order = [names.index(label.id) for label in LABELS]
+
+    def recognise(pixels: Pixels) -> Sequence[float]:
+        probabilities = model.run(pixels[np.newaxis]).probabilities[0]
+        return [float(probabilities[i]) for i in order]
+
+    return recognise
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Draw example X-rays that show no patient.")
+    parser.add_argument("--data", type=Path, required=True, help="manifest.csv of the training data")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument("--model", default="neumo-r18-0", help="bundle that must recognise them")
+    model.add_argument("--no-model", dest="model", action="store_const", const=None)
+    parser.add_argument("--min-probability", type=float, default=0.8, help="of the drawn class")
+    parser.add_argument("--candidates", type=int, default=500, help="how many are tried a class")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

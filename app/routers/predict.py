@@ -1,6 +1,7 @@
 """``POST /predict`` and ``POST /predict/batch``: images in, Readings out."""
 
 import asyncio
+import logging
 from functools import partial
 from typing import Any, Final
 
@@ -8,12 +9,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.dependencies import OrderDep, RecordDep, ServiceDep
-from app.errors import RequestError
+from app.errors import InternalError, RequestError
 from app.reader import Order
 from app.routers.responses import describe_problems
 from app.schemas import SCHEMA_VERSION, BatchAnswer, Problem, Reading
 from app.service import Service
 from app.uploads import FIELD, read_upload, read_uploads
+
+_log = logging.getLogger("neumo.predict")
 
 router = APIRouter(tags=["predict"])
 
@@ -95,10 +98,15 @@ async def _read_or_explain(service: Service, data: bytes, order: Order) -> Readi
     try:
         reading = await service.admission.run(partial(service.reader.read, data, order))
     except RequestError as error:
-        service.metrics.count_refusal(error.code)
-        return Problem.model_validate(error.problem(order.request_id, order.language))
-    service.metrics.count_reading(reading)
-    return reading
+        refusal = error
+    except Exception:  # noqa: BLE001 - one file's failure must not cost the others their Readings
+        _log.exception("file failed", extra={"members": {"request_id": order.request_id}})
+        refusal = InternalError()
+    else:
+        service.metrics.count_reading(reading)
+        return reading
+    service.metrics.count_refusal(refusal.code)
+    return Problem.model_validate(refusal.problem(order.request_id, order.language))
 
 
 def _json(answer: Reading | BatchAnswer, order: Order) -> Response:

@@ -1,0 +1,62 @@
+"""Admission: places are counted, and given back whatever happens."""
+
+import asyncio
+import threading
+
+import pytest
+
+from app.admission import Admission
+from app.errors import Overloaded
+
+
+def test_the_last_place_is_given_and_no_more() -> None:
+    async def scenario() -> None:
+        admission = Admission(max_in_flight=2, threads=1)
+        async with admission.admit(), admission.admit():
+            with pytest.raises(Overloaded):
+                async with admission.admit():
+                    pass
+        async with admission.admit():
+            pass
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("failure", [ValueError, asyncio.CancelledError])
+def test_a_place_comes_back_from_failure_and_cancellation(failure: type[BaseException]) -> None:
+    async def scenario() -> None:
+        admission = Admission(max_in_flight=1, threads=1)
+        for _ in range(3):
+            with pytest.raises(failure):
+                async with admission.admit():
+                    raise failure
+
+    asyncio.run(scenario())
+
+
+def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
+    running, most = 0, 0
+    lock = threading.Lock()
+    pause = threading.Event()
+
+    def work() -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        pause.wait(0.02)
+        with lock:
+            running -= 1
+        return threading.get_ident()
+
+    async def scenario() -> set[int]:
+        admission = Admission(max_in_flight=10, threads=2)
+        try:
+            return set(await asyncio.gather(*(admission.run(work) for _ in range(8))))
+        finally:
+            admission.close()
+
+    threads = asyncio.run(scenario())
+    assert most == 2
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads

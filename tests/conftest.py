@@ -1,0 +1,52 @@
+"""What several tests share: images, the application in this process, a served process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from tests.images import encode
+from tests.server import Server, running
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> bytes:
+    """A grey 512 x 400 JPEG that any decoder reads."""
+    y, x = np.mgrid[0:400, 0:512]
+    return encode(((x + y) // 4).astype(np.uint8), "JPEG")
+
+
+@pytest.fixture(scope="session")
+def examples() -> dict[str, Path]:
+    """The synthetic radiographs of examples/, by label."""
+    return {path.stem: path for path in sorted((ROOT / "examples").glob("*.jpg"))}
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[TestClient]:
+    """The application with the shipped model, in this process, ready."""
+    app = create_app(Settings())
+    with TestClient(app, raise_server_exceptions=False) as client:
+        wait_until_ready(client)
+        yield client
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """`neumo serve` in a process of its own, ready."""
+    with running() as server:
+        yield server
+
+
+def wait_until_ready(client: TestClient) -> None:
+    """Ask until the model is loaded; it takes a fraction of a second."""
+    for _ in range(200):
+        if client.get("/health/ready").status_code == 200:
+            return
+    raise AssertionError("never ready")

@@ -1,0 +1,119 @@
+"""A real server for tests: `neumo serve` in a process of its own."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+START_LIMIT_S = 60.0
+
+
+@dataclass
+class Server:
+    """A running service; `log` grows as it writes."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Make one request on a connection of its own; headers come back in lower case."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            response = connection.getresponse()
+            given = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, given, response.read()
+        finally:
+            connection.close()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what was logged, every line parsed as JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def wait_until_ready(self) -> float:
+        """Return the seconds until /health/ready said 200."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < START_LIMIT_S:
+            if self.process.poll() is not None:
+                raise AssertionError(f"exited with {self.process.returncode}: {self.log_text()}")
+            try:
+                if self.call("GET", "/health/ready")[0] == 200:
+                    return time.monotonic() - begun
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"not ready after {START_LIMIT_S} s: {self.log_text()}")
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@contextmanager
+def started(
+    *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Iterator[Server]:
+    """Start `neumo serve` on a free port; end it, by its own process id, on leaving."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                command, stderr=stderr, cwd=cwd, env=os.environ | dict(environment or {})
+            )
+        try:
+            yield Server(process, port, log)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+@contextmanager
+def running(
+    *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Iterator[Server]:
+    """As `started`, and ready."""
+    with started(*arguments, environment=environment, cwd=cwd) as server:
+        server.wait_until_ready()
+        yield server
+
+
+def multipart(*files: tuple[str, str, bytes]) -> tuple[bytes, dict[str, str]]:
+    """Write (field, file name, content) parts as a form: its body and its headers."""
+    boundary = "neumo-test-boundary"
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n".encode()
+        + content
+        + b"\r\n"
+        for field, name, content in files
+    ]
+    body = b"".join(parts) + f"--{boundary}--\r\n".encode()
+    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
