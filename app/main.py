@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 
 from app import __version__
 from app.admission import BodyLimit
@@ -50,8 +51,9 @@ def create_app(
         lifespan=partial(_lifespan, service),
     )
     app.state.service = service
-    for module in (predict, health, model, metrics):
-        app.include_router(module.router)
+    routers = [module.router for module in (predict, health, model, metrics)]
+    for router in routers:
+        app.include_router(router)
     app.add_exception_handler(RequestError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -60,7 +62,9 @@ def create_app(
         default_bytes=settings.max_body_bytes,
         by_path={"/predict/batch": settings.max_batch_body_bytes},
     )
-    paths = frozenset(getattr(route, "path", "") for route in app.routes)
+    paths = frozenset(
+        route.path for router in routers for route in router.routes if isinstance(route, Route)
+    )
     app.add_middleware(Envelope, metrics=service.metrics, paths=paths)  # last added, outermost
     return app
 
@@ -68,6 +72,8 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(service: Service, _: FastAPI) -> AsyncIterator[None]:
     loading = asyncio.create_task(service.start())  # behind an open socket that says "not ready"
+    if service.settings.workers > 1:
+        await loading  # or a worker that can't answer yet would take calls from one that can
     yield
     loading.cancel()
     await asyncio.to_thread(service.stop)

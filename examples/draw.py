@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script in a folder of pictures, no package
 """Draw this folder's example X-rays: pictures that look like radiographs and show no patient.
 
 A statistical model (a mean and principal components) is fitted to each class's training images,
@@ -15,10 +16,10 @@ examples show what an answer looks like, and say nothing of how good the model i
 
 import argparse
 import io
-import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
@@ -34,8 +35,8 @@ from training.data import load_images, read_samples
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-Recognise = Callable[[Pixels], Sequence[float]]
-"""Probability of each label, in the order of `LABELS`, for an image uint8 [1, 224, 224]."""
+Recognise = Callable[[Pixels], dict[str, float]]
+"""Probability of each label for an image uint8 [1, 224, 224]."""
 
 NEAR_SHARE: Final = 0.75  # of a class's patients, nearest its mean, are fitted: the rest blur it
 COMPONENTS: Final = 150
@@ -47,8 +48,10 @@ BORDER_PX: Final = (12, 36)  # distances to the edge between which one gives way
 EXPORT_PX: Final = 1024
 JPEG_QUALITY: Final = 88
 GRAIN: Final = 5.0  # standard deviation in grey levels
-
-log = logging.getLogger("draw")
+COLUMNS: Final = (
+    *("image", "images fitted", "components (left out)", "candidate", "probability"),
+    *("nearest", "among real images", "nearest in detail", "among real images, in detail"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,10 @@ class Descriptors:
     whole: Floats
     detail: Floats
 
-    def nearest(self, others: "Descriptors", excluded: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def nearest(self, others: "Descriptors", excluded: NDArray[np.bool_] | bool = False) -> Floats:
         """Return [2, N]: highest correlation, whole and in detail, with any of `others`."""
         pairs = ((self.whole, others.whole), (self.detail, others.detail))
         return np.stack([np.where(excluded, -1, a @ b.T).max(1) for a, b in pairs])
-
-    def where(self, mask: NDArray[np.bool_]) -> "Descriptors":
-        """Return those of some of the images."""
-        return Descriptors(self.whole[mask], self.detail[mask])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +87,9 @@ class Drawing:
     """A drawing as it is saved, and what was measured on these very bytes."""
 
     jpeg: bytes
-    candidate: int
+    number: int
+    closeness: Floats
     probability: float
-    closeness: NDArray[np.float32]
 
 
 def fit(images: Pixels, patients: Sequence[str]) -> Statistics:
@@ -143,71 +142,54 @@ def describe(images: Pixels) -> Descriptors:
     return Descriptors(_unit(blocks), _unit(blocks - blocks.mean((2, 4), keepdims=True)))
 
 
-def select(
-    statistics: Statistics,
-    label: int,
-    seed: int,
-    candidates: int,
-    closeness: Callable[[Pixels], NDArray[np.float32]],
-    bounds: NDArray[np.float32],
-    recognise: Recognise | None,
-    min_probability: float,
-) -> Drawing:
-    """Return the first candidate that is far enough from every patient, and recognised.
-
-    Raises
-    ------
-    RuntimeError
-        If none of the candidates is both.
-    """
-    for candidate in range(candidates):
-        rng = np.random.default_rng([seed, label, candidate])
+def draw_candidates(
+    statistics: Statistics, label: int, seed: int, everyone: Descriptors, recognise: Recognise
+) -> Iterator[Drawing]:
+    """Draw one class without end, always in the same order, measuring each drawing."""
+    for number in count():
+        rng = np.random.default_rng([seed, label, number])
         jpeg = export(draw(statistics, rng), rng)
         pixels = resize(decode(jpeg))
-        nearest = closeness(pixels)
-        if (nearest > bounds).any():
-            continue
-        probability = recognise(pixels)[label] if recognise else float("nan")
-        if recognise is None or probability >= min_probability:
-            return Drawing(jpeg, candidate, probability, nearest)
-        log.info("%s, candidate %d: probability %.2f", LABELS[label].id, candidate, probability)
-    raise RuntimeError(f"none of {candidates} candidates for {LABELS[label].id} will do")
+        closeness = describe(pixels).nearest(everyone)[:, 0]
+        yield Drawing(jpeg, number, closeness, recognise(pixels)[LABELS[label].id])
+
+
+def select(drawings: Iterable[Drawing], bounds: Floats, min_probability: float) -> Drawing | None:
+    """Return the first drawing that is far enough from every patient, and recognised."""
+    for drawing in drawings:
+        if (drawing.closeness <= bounds).all() and drawing.probability >= min_probability:
+            return drawing
+    return None
 
 
 def main() -> None:
     """Draw one image a class and print, as a Markdown table, what was measured."""
-    args = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    args = _parse()
     samples = [sample for sample in read_samples(args.data) if sample.split == "train"]
     images = load_images(samples, "training images")[:, 0]
     labels = np.array([sample.label for sample in samples])
     patients = np.array([sample.patient for sample in samples])
     everyone = describe(images)
-    nobody = np.zeros((1, 1), np.bool_)
-    recognise = _load(args.model) if args.model else None
-    rows = ["| image | candidate | probability | fitted images | components (left out) |"
-            " nearest, whole | real images, whole | nearest, detail | real images, detail |",
-            "|" + "---|" * 9]  # fmt: skip
-    args.out.mkdir(parents=True, exist_ok=True)
+    recognise = _load(args.model) if args.model else _recognise_all
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for index, label in enumerate(LABELS):
         mask = labels == index
         statistics = fit(images[mask], patients[mask].tolist())
-        own = everyone.where(mask)
+        own = Descriptors(everyone.whole[mask], everyone.detail[mask])
         real = own.nearest(own, patients[mask, None] == patients[mask])
         low, median, high = np.percentile(real, (5, 50, 95), axis=1)
-        drawing = select(
-            statistics, index, args.seed, args.candidates,
-            lambda pixels: describe(pixels).nearest(everyone, nobody)[:, 0],
-            median, recognise, args.min_probability,
-        )  # fmt: skip
+        candidates = draw_candidates(statistics, index, args.seed, everyone, recognise)
+        drawing = select(islice(candidates, args.candidates), median, args.min_probability)
+        if drawing is None:
+            sys.exit(f"None of {args.candidates} candidates for {label.id} will do.")
         (args.out / f"{label.id}.jpg").write_bytes(drawing.jpeg)
-        figures = [f"{drawing.closeness[i]:.3f} | {median[i]:.3f} ({low[i]:.3f} to {high[i]:.3f})"
-                   for i in range(2)]  # fmt: skip
-        rows.append(
-            f"| {label.id} | {drawing.candidate} | {drawing.probability:.2f} | {statistics.images}"
-            f" | {len(statistics.deviations)} ({statistics.left_out}) | {' | '.join(figures)} |"
-        )
-    sys.stdout.write("\n".join(rows) + "\n")
+        cells = [f"`{label.id}.jpg`", f"{statistics.images}"]
+        cells += [f"{len(statistics.deviations)} ({statistics.left_out})", f"{drawing.number}"]
+        cells += [f"{drawing.probability:.2f}"]
+        for i, closest in enumerate(drawing.closeness):
+            cells += [f"{closest:.3f}", f"{median[i]:.3f} ({low[i]:.3f} to {high[i]:.3f})"]
+        lines.append(f"| {' | '.join(cells)} |")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _clean(image: Pixels) -> Floats:
@@ -231,25 +213,29 @@ def _unit(arrays: Floats) -> Floats:
 def _load(name: str) -> Recognise:
     model = OnnxModel(read_bundle(find_bundle(name)), threads=2)
     names = [label.id for label in model.card.labels]
-    order = [names.index(label.id) for label in LABELS]
 
-    def recognise(pixels: Pixels) -> Sequence[float]:
-        probabilities = model.run(pixels[np.newaxis]).probabilities[0]
-        return [float(probabilities[i]) for i in order]
+    def recognise(pixels: Pixels) -> dict[str, float]:
+        return dict(
+            zip(names, model.run(pixels[np.newaxis]).probabilities[0].tolist(), strict=True)
+        )
 
     return recognise
 
 
-def _arguments() -> argparse.Namespace:
+def _recognise_all(_: Pixels) -> dict[str, float]:
+    return {label.id: 1.0 for label in LABELS}
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Draw example X-rays that show no patient.")
-    parser.add_argument("--data", type=Path, required=True, help="manifest.csv of the training data")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to")
-    model = parser.add_mutually_exclusive_group()
-    model.add_argument("--model", default="neumo-r18-0", help="bundle that must recognise them")
-    model.add_argument("--no-model", dest="model", action="store_const", const=None)
-    parser.add_argument("--min-probability", type=float, default=0.8, help="of the drawn class")
-    parser.add_argument("--candidates", type=int, default=500, help="how many are tried a class")
-    parser.add_argument("--seed", type=int, default=0)
+    option = parser.add_argument
+    option("--data", type=Path, required=True, help="the training images' manifest.csv")
+    option("--out", type=Path, default=Path("examples"), help="folder to write to")
+    option("--model", default="neumo-r18-0", help="bundle that must recognise the drawings")
+    option("--no-model", dest="model", action="store_const", const=None, help="don't ask a model")
+    option("--min-probability", type=float, default=0.85, help="of the drawn class")
+    option("--candidates", type=int, default=500, help="drawings of a class to try")
+    option("--seed", type=int, default=0, help="of every drawing")
     return parser.parse_args()
 
 

@@ -10,21 +10,16 @@ from app.service import Phase
 
 router = APIRouter(prefix="/health", tags=["health"])
 
-_METHODS = ["GET", "HEAD"]
 
-
-@router.api_route("/live", methods=_METHODS, summary="The process answers")
+@router.head("/live", include_in_schema=False)
+@router.get("/live", summary="The process answers")
 async def live() -> Health:
     """Answer 200 while the event loop turns. If it doesn't: restart the container."""
     return Health(status="ok")
 
 
-@router.api_route(
-    "/ready",
-    methods=_METHODS,
-    summary="A Reading can be had now",
-    responses=describe_problems(503),
-)
+@router.head("/ready", include_in_schema=False)
+@router.get("/ready", summary="A Reading can be had now", responses=describe_problems(503))
 async def ready(service: ServiceDep) -> Health:
     """Answer 200 from the model's known answers on until shutdown. If not: send no traffic."""
     if service.phase is not Phase.READY:
@@ -32,9 +27,8 @@ async def ready(service: ServiceDep) -> Health:
     return Health(status="ok")
 
 
-@router.api_route(
-    "/startup", methods=_METHODS, summary="The model is loaded", responses=describe_problems(503)
-)
+@router.head("/startup", include_in_schema=False)
+@router.get("/startup", summary="The model is loaded", responses=describe_problems(503))
 async def startup(service: ServiceDep) -> Health:
     """Answer 200 once the model was loaded and gave its known answers."""
     if service.phase not in (Phase.READY, Phase.STOPPING):

@@ -79,7 +79,7 @@ def test_grey_jpeg_of_flat_blocks_is_kept_as_it_is() -> None:
 
 
 def test_16_bit_grey_stretches_the_lowest_value_to_0_and_the_highest_to_255() -> None:
-    # (value - 1000) * 255 / 5000
+    # 255 grey levels over a range of 5000 from 1000 on
     assert grey_of(build_png(np.array([[1000, 2000], [3000, 6000]]), 16)) == [[0, 51], [102, 255]]
 
 
@@ -425,7 +425,7 @@ def test_50_million_pixels_pass_the_size_check() -> None:
 def no_pixels_decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Check that Pillow is never asked for pixels."""
     calls: list[ImageFile.ImageFile] = []
-    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: calls.append(self))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", calls.append)
     yield
     assert not calls
 

@@ -37,9 +37,7 @@ def test_workers_read_back_what_their_parent_exports(monkeypatch: pytest.MonkeyP
     for name in Settings.model_fields:
         monkeypatch.setenv(f"NEUMO_{name.upper()}", "to be undone")
     settings = Settings(
-        **{
-            name: field.default for name, field in Settings.model_fields.items() if name != "port"
-        },
+        **{name: field.default for name, field in Settings.model_fields.items() if name != "port"},
         port=9999,
     )
     settings.export()

@@ -97,7 +97,7 @@ def test_text_in_the_right_field(client: TestClient) -> None:
     [
         ("multipart/form-data", b"--x\r\n"),
         ("multipart/form-data; boundary=x", b"no boundary in here"),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data\r\n\r\n'),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n"),
     ],
 )
 def test_a_broken_form(client: TestClient, content_type: str, body: bytes) -> None:
@@ -176,7 +176,7 @@ class Broken:
         self.card = model.card
         self.card_json = model.card_json
 
-    def run(self, pixels: object) -> None:
+    def run(self, _: object) -> None:
         raise RuntimeError("DOE^JOHN 1970-01-01")
 
 
