@@ -44,6 +44,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from app.errors import BundleError
     from app.reader import Reader
+    from app.reading import NOTICE
     from app.service import load_bundle
 
     settings = _settings(options)
@@ -55,6 +56,8 @@ def _predict(options: argparse.Namespace) -> int:
         sys.stderr.write(f"neumo: {error.detail(options.language)}\n")
         return BundleError.exit_code
     read_all = [_predict_one(reader, path, options) for path in options.files]
+    if any(read_all) and not options.json:
+        sys.stdout.write(f"{NOTICE.render(options.language)}\n")
     return 0 if all(read_all) else 1
 
 
@@ -85,8 +88,6 @@ def _predict_one(reader: "Reader", path: Path, options: argparse.Namespace) -> b
     for label in reader.model.card.labels:
         name = label.es if options.language == "es" else label.en
         sys.stdout.write(f"  {name:<22}{reading.probabilities[label.id]:7.1%}\n")
-    if path == options.files[-1]:
-        sys.stdout.write(f"{reading.notice}\n")
     return True
 
 

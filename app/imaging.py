@@ -25,7 +25,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageChops, ImageOps
 
 from app.errors import (
     EmptyUpload,
@@ -48,6 +48,7 @@ Format = Literal["JPEG", "PNG"]
 _SIGNATURES: Final[dict[bytes, Format]] = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 _PNG_FIRST_CHUNK: Final = slice(12, 16)  # its name, after 8 bytes of signature and 4 of length
 _DEEP_BITS: Final = 16
+_STRIPE_ROWS: Final = 64
 _PNG_BIT_DEPTH_OFFSET: Final = 24  # in IHDR: 8 signature, 8 chunk head, 4 + 4 size
 
 # Pillow only warns of a decompression bomb between its limit and twice that; make it raise.
@@ -157,8 +158,8 @@ def _to_grey(image: Image.Image, bits: int) -> NDArray[np.uint8]:
             samples = np.where(samples == image.info["transparency"], 0, samples)
         return _stretch_used_range(samples)
     if image.has_transparency_data:
-        clear = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", clear.size, "black"), clear)
+        clear = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
+        image = ImageChops.multiply(clear.convert("L"), clear.getchannel("A"))
     grey: NDArray[np.uint8] = np.asarray(image.convert("L"))
     return _stretch_used_range(grey) if bits == _DEEP_BITS else grey
 
@@ -169,4 +170,8 @@ def _stretch_used_range(samples: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     table = np.zeros(high + 1, np.uint8)
     if high > low:
         table[low:] = np.rint(np.arange(high - low + 1) * (255 / (high - low)))
-    return np.take(table, samples)
+    stretched = np.empty(samples.shape, np.uint8)
+    for top in range(0, len(samples), _STRIPE_ROWS):  # indices take 8 bytes a pixel
+        stripe = slice(top, top + _STRIPE_ROWS)
+        stretched[stripe] = np.take(table, samples[stripe])
+    return stretched

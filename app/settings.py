@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         1, ge=1, le=256, description="Threads of one run of the network (intra-op)."
     )
     max_in_flight: int = Field(
-        64,
+        32,
         ge=1,
         le=10_000,
         description="Requests for a Reading that a worker holds at once; over it 503 overloaded.",
@@ -87,7 +87,15 @@ class Settings(BaseSettings):
 
 def describe_settings() -> str:
     """Return the settings as a Markdown table, the source of ``docs/settings.md``."""
-    lines = ["| variable | flag | default | meaning |", "|---|---|---|---|"]
+    lines = [
+        "# Settings of the service",
+        "",
+        "Written by `make settings` from `app/settings.py`. Flags of `neumo serve` win over the",
+        "environment. A value out of bounds stops the start with exit code 2 and its name.",
+        "",
+        "| variable | flag | default | meaning |",
+        "|---|---|---|---|",
+    ]
     for name, field in Settings.model_fields.items():
         variable, flag = PREFIX + name.upper(), "--" + name.replace("_", "-")
         lines.append(f"| `{variable}` | `{flag}` | `{field.default}` | {field.description} |")

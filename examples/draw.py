@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script in a folder of pictures, no package
 """Draw this folder's example X-rays: pictures that look like radiographs and show no patient.
 
 A statistical model (a mean and principal components) is fitted to each class's training images,
@@ -42,7 +41,7 @@ NEAR_SHARE: Final = 0.75  # of a class's patients, nearest its mean, are fitted:
 COMPONENTS: Final = 150
 PATIENT_SHARE: Final = 0.03
 LIMIT: Final = 1.75  # coefficients stay within so many standard deviations
-STROKE_PX: Final = 7  # median filter: removes strokes up to half as wide, keeps ribs
+STROKE_PX: Final = 7  # median filter: removes strokes less than half as wide, keeps ribs
 LETTER_PX: Final = 14  # the same near the border, where letters stand
 BORDER_PX: Final = (12, 36)  # distances to the edge between which one gives way to the other
 EXPORT_PX: Final = 1024
@@ -122,7 +121,8 @@ def draw(statistics: Statistics, rng: np.random.Generator) -> Pixels:
     pixels = statistics.mean + (normal * statistics.deviations) @ statistics.components
     low, high = np.percentile(pixels, (1, 99.5))
     stretched = (pixels - low) * (235 / (high - low)) + 8
-    return np.rint(stretched).clip(0, 255).astype(np.uint8).reshape(SIDE_PX, SIDE_PX)
+    grey: Pixels = np.rint(stretched).clip(0, 255).astype(np.uint8)
+    return grey.reshape(SIDE_PX, SIDE_PX)
 
 
 def export(pixels: Pixels, rng: np.random.Generator) -> bytes:
@@ -170,7 +170,7 @@ def main() -> None:
     labels = np.array([sample.label for sample in samples])
     patients = np.array([sample.patient for sample in samples])
     everyone = describe(images)
-    recognise = _load(args.model) if args.model else _recognise_all
+    recognise = _load(args.model)
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for index, label in enumerate(LABELS):
         mask = labels == index
@@ -201,13 +201,15 @@ def _clean(image: Pixels) -> Floats:
     to_edge = np.minimum(np.arange(SIDE_PX), np.arange(SIDE_PX)[::-1])
     inside = np.minimum(to_edge[:, None], to_edge)
     share = ((inside - BORDER_PX[0]) / (BORDER_PX[1] - BORDER_PX[0])).clip(0, 1).astype(np.float32)
-    return (outer + share * (inner - outer)).ravel()
+    cleaned: Floats = outer + share * (inner - outer)
+    return cleaned.ravel()
 
 
 def _unit(arrays: Floats) -> Floats:
     vectors = arrays.reshape(len(arrays), -1)
     centred = vectors - vectors.mean(1, keepdims=True)
-    return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    unit: Floats = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    return unit
 
 
 def _load(name: str) -> Recognise:
@@ -215,15 +217,10 @@ def _load(name: str) -> Recognise:
     names = [label.id for label in model.card.labels]
 
     def recognise(pixels: Pixels) -> dict[str, float]:
-        return dict(
-            zip(names, model.run(pixels[np.newaxis]).probabilities[0].tolist(), strict=True)
-        )
+        probabilities = model.run(pixels[np.newaxis]).probabilities[0]
+        return dict(zip(names, probabilities.tolist(), strict=True))
 
     return recognise
-
-
-def _recognise_all(_: Pixels) -> dict[str, float]:
-    return {label.id: 1.0 for label in LABELS}
 
 
 def _parse() -> argparse.Namespace:
@@ -232,7 +229,6 @@ def _parse() -> argparse.Namespace:
     option("--data", type=Path, required=True, help="the training images' manifest.csv")
     option("--out", type=Path, default=Path("examples"), help="folder to write to")
     option("--model", default="neumo-r18-0", help="bundle that must recognise the drawings")
-    option("--no-model", dest="model", action="store_const", const=None, help="don't ask a model")
     option("--min-probability", type=float, default=0.85, help="of the drawn class")
     option("--candidates", type=int, default=500, help="drawings of a class to try")
     option("--seed", type=int, default=0, help="of every drawing")

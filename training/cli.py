@@ -1,7 +1,6 @@
 """The command ``neumo-train``: from labelled X-rays to a bundle."""
 
 import argparse
-import json
 import shlex
 import sys
 import time
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 from app.errors import NeumoError
 from training.config import Config, load_config
 from training.data import load_images, read_samples, split_validation
-from training.fit import ImageSet, fit
+from training.fit import ImageSet, fit, load_history
 from training.release import Splits, release
 
 
@@ -29,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for fault in error.errors(include_url=False):
             name = ".".join(map(str, fault["loc"]))
             sys.stderr.write(f"neumo-train: {name}: {fault['msg']}\n")
+        return 2
+    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
+        sys.stderr.write(f"neumo-train: --recipe {options.recipe} can't be read: {error}\n")
         return 2
     try:
         options.run(config, shlex.join(["neumo-train", *given]))
@@ -54,8 +56,8 @@ def _fit(config: Config, _: str) -> None:
 
 
 def _export(config: Config, command: str) -> None:
-    history = json.loads((config.run_folder / "history.json").read_text(encoding="utf-8"))
-    _release(config, _load(config), command, sum(epoch["seconds"] for epoch in history))
+    history = load_history(config)
+    _release(config, _load(config), command, sum(epoch.seconds for epoch in history))
 
 
 def _load(config: Config) -> Splits:

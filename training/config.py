@@ -83,6 +83,8 @@ def load_config(recipe: Path | None, overrides: dict[str, object]) -> Config:
     ------
     pydantic.ValidationError
         If a value is missing, unknown or out of bounds.
+    OSError, ValueError
+        If the recipe can't be read, or is no TOML.
     """
     values: dict[str, object] = {}
     if recipe is not None:

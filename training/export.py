@@ -4,8 +4,8 @@ The float32 core must equal PyTorch to `PARITY`, or the export stops.
 """
 
 import copy
-import logging
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -96,7 +96,9 @@ def export_fp32(model: GreyResNet, sample: NDArray[np.uint8]) -> onnx.ModelProto
         If a logit differs by more than `PARITY`.
     """
     core = Core(model).eval()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # torch 2.13 deep-copies tree specs through a check that it has itself deprecated.
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         path = Path(folder) / "core.onnx"
         torch.onnx.export(
             core,
@@ -125,14 +127,14 @@ def export_fp32(model: GreyResNet, sample: NDArray[np.uint8]) -> onnx.ModelProto
 def quantise(core: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
     """Quantise a core to int8: QDQ, uint8 activations, int8 weights per channel.
 
-    `calibration`, uint8 [N, 1, 224, 224], sets the ranges by their minimum and maximum. The
-    last addition and what follows it stay float32.
+    `calibration`, uint8 [N, 1, 224, 224], sets the ranges by their minimum and maximum, but
+    for the input's: that is a byte's, whatever the images hold. The last addition and what
+    follows it stay float32.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, ready, target = (Path(folder) / f"{name}.onnx" for name in ("a", "b", "c"))
         onnx.save(core, source)
         quant_pre_process(source, ready, skip_symbolic_shape=True)
-        logging.getLogger().setLevel(logging.WARNING)  # the quantiser logs to the root
         quantize_static(
             ready,
             target,
@@ -144,6 +146,7 @@ def quantise(core: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.Mode
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=["Conv", "Add", "MaxPool", "Relu"],
             nodes_to_exclude=_nodes_after_last_addition(onnx.load(ready)),
+            extra_options={"TensorQuantOverrides": {CORE_INPUT: [_INPUT_RANGE]}},
         )
         return onnx.load(target)
 
@@ -154,6 +157,13 @@ def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 _PROVIDERS: Final = ["CPUExecutionProvider"]
+
+# The first convolution's bias is quantised by the input's scale, so that must already be the
+# one `training.graph.take_images` gives the image; a range measured on images may be narrower.
+_INPUT_RANGE: Final = {
+    "scale": np.array(1 / INPUT_SCALE, np.float32),
+    "zero_point": np.array(INPUT_ZERO, np.uint8),
+}
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]

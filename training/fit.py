@@ -15,11 +15,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from app.errors import NeumoError
+from app.language import Text
 from training.augmentation import augment
 from training.config import LABELS, Config
 from training.data import Sample
 from training.metrics import macro_auroc
 from training.model import GreyResNet, build_model, parameter_groups, set_training_mode
+
+
+class RunMissing(NeumoError):
+    """There is no fitted run to go on from."""
+
+    code = "run_missing"
+    title = Text("The run is missing", "Falta el entrenamiento")
+    advice = Text(
+        "{folder} holds no fitted run. First run `neumo-train fit` with this --name and --runs.",
+        "{folder} no contiene ningún entrenamiento. Ejecute antes `neumo-train fit` con estos "
+        "--name y --runs.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +108,17 @@ def load_best(config: Config) -> GreyResNet:
 
 
 def load_history(config: Config) -> list[Epoch]:
-    """Return the history of a run."""
-    lines = json.loads((config.run_folder / "history.json").read_text(encoding="utf-8"))
+    """Return the history of a run.
+
+    Raises
+    ------
+    RunMissing
+        If none was fitted.
+    """
+    try:
+        lines = json.loads((config.run_folder / "history.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise RunMissing(folder=str(config.run_folder)) from None
     return [Epoch(**line) for line in lines]
 
 

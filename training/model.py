@@ -1,5 +1,6 @@
 """The network: torchvision's ResNet-18 with a four-class head, reading grey images."""
 
+import pickle
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,17 @@ INPUT_ZERO: Final = 122
 
 INPUT_SCALE: Final = 255 * 0.24
 """Grey levels to one unit of the network's input (deviation 0.24 for all channels)."""
+
+
+_UNUSABLE: Final = (
+    OSError,  # no such file, no connection
+    EOFError,  # an empty file
+    pickle.UnpicklingError,  # no checkpoint
+    RuntimeError,  # another network's, or a broken archive
+    ValueError,
+    AttributeError,  # no flat dict of tensors
+    TypeError,
+)
 
 
 class WeightsError(NeumoError):
@@ -65,7 +77,7 @@ def build_model(config: Config) -> GreyResNet:
             resnet = models.resnet18(weights=None)
             state = torch.load(Path(config.weights), map_location="cpu", weights_only=True)
             resnet.load_state_dict({name: value.float() for name, value in state.items()})
-    except (OSError, RuntimeError, ValueError) as error:
+    except _UNUSABLE as error:
         reason = (
             f"{config.weights}: {type(error).__name__}. Give --weights the path of a "
             "torchvision ResNet-18 state dict, or a connection to download IMAGENET1K_V1."

@@ -1,0 +1,88 @@
+"""The wheel: what it contains is decided on purpose, and works from another folder."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "-w",
+            str(folder),
+            str(ROOT),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_it_holds_the_two_packages_and_the_served_bundle_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"app", "training"}
+    others = [name for name in names if not name.endswith(".py") and ".dist-info/" not in name]
+    assert sorted(others) == [
+        "app/models/neumo-r18-0/README.md",
+        "app/models/neumo-r18-0/card.json",
+        "app/models/neumo-r18-0/confusion.png",
+        "app/models/neumo-r18-0/model.onnx",
+        "app/models/neumo-r18-0/roc.png",
+        "app/py.typed",
+        "training/py.typed",
+        "training/recipes/neumo-r18-0.toml",
+    ]
+
+
+def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+    text = archive.read(entry_points).decode()
+    assert "neumo = app.cli:main" in text
+    assert "neumo-train = training.cli:main" in text
+    (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+    lines = archive.read(metadata).decode().splitlines()
+    assert {line for line in lines if line.startswith("Provides-Extra")} == {
+        "Provides-Extra: dev", "Provides-Extra: train"
+    }  # fmt: skip
+    needed = [line for line in lines if line.startswith("Requires-Dist") and "extra" not in line]
+    assert not [line for line in needed if "torch" in line]
+
+
+def test_it_reads_an_image_from_another_folder(
+    wheel: Path, tmp_path: Path, examples: dict[str, Path]
+) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code = "import app, sys; from app.cli import main; print(app.__file__); sys.exit(main())"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "predict", "--json", str(examples["normal"])],
+        cwd=elsewhere,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    origin, reading = result.stdout.splitlines()
+    assert Path(origin).is_relative_to(site)
+    assert json.loads(reading)["label"] == "normal"

@@ -1,0 +1,58 @@
+"""The shipped graph keeps the promises of the contract, on real X-rays where there are some."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from app.bundle import find_bundle, read_bundle
+from app.imaging import decode, resize
+from app.inference import OnnxModel
+from app.settings import Settings
+from tests.conftest import ROOT
+from training.data import load_images, read_samples
+from training.metrics import accuracy, macro_auroc
+
+DATA = ROOT.parent / "shared" / "data" / "cxr4" / "manifest.csv"
+
+
+@pytest.fixture(scope="module")
+def model() -> OnnxModel:
+    return OnnxModel(read_bundle(find_bundle(Settings().model)), threads=2)
+
+
+def test_probabilities_are_the_softmax_of_the_cooled_logits(model: OnnxModel) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 1, 224, 224), np.uint8)
+    outputs = model.run(images)
+    expected = softmax(outputs.logits / model.card.temperature, axis=1)
+    np.testing.assert_allclose(outputs.probabilities, expected, atol=1e-6)
+
+
+def test_the_mean_of_the_maps_and_a_constant_bias_are_the_logits(model: OnnxModel) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 1, 224, 224), np.uint8)
+    outputs = model.run(images)
+    bias = outputs.logits - outputs.cam.mean((2, 3))
+    np.testing.assert_allclose(bias, bias[:1].repeat(4, 0), atol=1e-4)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the development X-rays (../shared/data) are absent")
+def test_the_card_says_what_the_graph_does_on_the_test_split(model: OnnxModel) -> None:
+    test = [sample for sample in read_samples(DATA) if sample.split == "test"]
+    images = load_images(test, "test")
+    outputs = [model.run(images[row : row + 1]).probabilities for row in range(len(images))]
+    probabilities = np.concatenate(outputs)
+    labels = np.array([sample.label for sample in test])
+    figures = model.card.metrics["test"]
+    assert accuracy(labels, probabilities) == pytest.approx(figures.accuracy.value, abs=0.004)
+    assert macro_auroc(labels, probabilities) == pytest.approx(figures.macro_auroc.value, abs=0.001)
+
+
+def test_the_distance_of_noise_is_further_than_that_of_a_radiograph(
+    model: OnnxModel, examples: dict[str, Path]
+) -> None:
+    near = [
+        model.run(resize(decode(path.read_bytes()))[None]).distance[0] for path in examples.values()
+    ]
+    noise = np.random.default_rng(0).integers(0, 256, (1, 1, 224, 224), np.uint8)
+    assert model.run(noise).distance[0] > 2 * max(near)

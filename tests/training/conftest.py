@@ -1,0 +1,40 @@
+"""What the tests of the training half share: one network, and its exported graphs."""
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from tests.training.networks import draw_images, make_network
+from training.export import export_fp32, quantise
+from training.model import GreyResNet
+
+
+@pytest.fixture(scope="session")
+def network() -> GreyResNet:
+    """A network in evaluation mode; not to be changed."""
+    return make_network()
+
+
+@pytest.fixture(scope="session")
+def images() -> NDArray[np.uint8]:
+    """Three images."""
+    return draw_images(3)
+
+
+@pytest.fixture(scope="session")
+def core(network: GreyResNet, images: NDArray[np.uint8]) -> onnx.ModelProto:
+    """The network's float32 core."""
+    return export_fp32(network, images)
+
+
+@pytest.fixture(scope="session")
+def narrow_images() -> NDArray[np.uint8]:
+    """Calibration images without a black or a white pixel: 61 to 188."""
+    return (draw_images(8, seed=1) // 2 + 61).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def int8_core(core: onnx.ModelProto) -> onnx.ModelProto:
+    """The core quantised on images from black to white."""
+    return quantise(core, draw_images(8, seed=1))

@@ -1,0 +1,68 @@
+"""Networks and graphs for tests: seeded, small where the code allows, run without serving's code."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+
+from training.config import Config
+from training.data import Sample
+from training.fit import ImageSet
+from training.model import GreyResNet, build_model
+
+
+def make_config(**changes: Any) -> Config:
+    """Return valid settings: random weights, float32, one epoch of batches of 8."""
+    values: dict[str, Any] = {
+        "name": "neumo-test-1",
+        "data": "manifest.csv",
+        "weights": "random",
+        "precision": "fp32",
+        "epochs": 1,
+        "batch_size": 8,
+    }
+    return Config.model_validate(values | changes)
+
+
+def draw_images(count: int, seed: int = 0, side: int = 224) -> NDArray[np.uint8]:
+    """Draw uint8 [count, 1, side, side] of blocks from black to white, up to the very border."""
+    small = np.random.default_rng(seed).integers(0, 256, (count, 1, 16, 16))
+    return small.repeat(side // 16, 2).repeat(side // 16, 3).astype(np.uint8)
+
+
+def make_image_set(count: int = 16, seed: int = 0) -> ImageSet:
+    """Draw images of 64 x 64 pixels with the labels 0, 1, 2, 3, 0, 1, ...; a patient each."""
+    samples = [Sample(Path(), row % 4, str(row), "train", "drawn", "none") for row in range(count)]
+    return ImageSet(draw_images(count, seed, side=64), samples)
+
+
+def make_network(seed: int = 0) -> GreyResNet:
+    """Return a random network whose batch norms matter: biased, and used to real activations."""
+    torch.manual_seed(seed)
+    network = build_model(make_config())
+    norms = [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        torch.nn.init.normal_(norm.bias, 0.3, 0.3)
+        norm.momentum = None  # the plain mean of what it sees
+    network.train()
+    with torch.no_grad():
+        network(torch.from_numpy(draw_images(8, seed=99)).float())
+    return network.eval()
+
+
+def run_graph(
+    model: onnx.ModelProto, outputs: list[str], **inputs: NDArray[Any]
+) -> list[NDArray[np.float32]]:
+    """Run a graph once and return the outputs asked for."""
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    answers: list[NDArray[np.float32]] = session.run(outputs, inputs)
+    return answers
+
+
+def read_constants(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
+    """Return a graph's initializers by name."""
+    return {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}

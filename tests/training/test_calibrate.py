@@ -1,0 +1,84 @@
+"""training.calibrate: temperature and distance, recovered from data drawn from known ones."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from training.calibrate import fit_distance, fit_temperature
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+def draw_calls(temperature: float, count: int = 20_000) -> tuple[Floats, Labels]:
+    """Draw logits, and labels as likely as those logits over `temperature` say."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, (count, 4)).astype(np.float32)
+    shares = softmax(logits / temperature, axis=1).cumsum(axis=1)
+    labels = (generator.random((count, 1)) > shares[:, :3]).sum(axis=1)
+    return logits, labels.astype(np.int64)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 0.7, 1.0, 1.6, 4.0])
+def test_the_temperature_labels_were_drawn_with_is_recovered(temperature: float) -> None:
+    assert fit_temperature(*draw_calls(temperature)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_doubled_logits_double_the_temperature() -> None:
+    logits, labels = draw_calls(1.0, count=500)
+    once, twice = (fit_temperature(factor * logits, labels) for factor in (1, 2))
+    assert twice == pytest.approx(2 * once, rel=1e-3)
+
+
+def test_logits_that_are_never_wrong_keep_the_temperature_above_zero() -> None:
+    labels = np.arange(40) % 4
+    logits = 9 * np.eye(4, dtype=np.float32)[labels]
+    assert 0.04 < fit_temperature(logits, labels) < 0.06
+
+
+def draw_features(count: int, spread: Floats) -> tuple[Floats, Labels]:
+    """Draw features about four far apart class means, correlated by `spread` [width, width]."""
+    generator = np.random.default_rng(1)
+    labels = np.arange(count) % 4
+    width = len(spread)
+    means = generator.normal(0, 30, (4, width))
+    features = means[labels] + generator.normal(size=(count, width)) @ spread
+    return features.astype(np.float32), labels
+
+
+@pytest.fixture(scope="module")
+def spread() -> Floats:
+    generator = np.random.default_rng(2)
+    return (generator.normal(size=(6, 6)) + 2 * np.eye(6)).astype(np.float32)
+
+
+def test_whitened_features_have_unit_covariance_within_a_class(spread: Floats) -> None:
+    features, labels = draw_features(40_000, spread)
+    whitening, _ = fit_distance(features, labels)
+    for index in range(4):
+        covariance = np.cov((features[labels == index] @ whitening).T)
+        np.testing.assert_allclose(covariance, np.eye(6), atol=0.06)
+
+
+def test_centres_are_the_whitened_class_means(spread: Floats) -> None:
+    features, labels = draw_features(4_000, spread)
+    whitening, centres = fit_distance(features, labels)
+    expected = np.stack([features[labels == index].mean(0) for index in range(4)]) @ whitening
+    np.testing.assert_allclose(centres, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_fewer_images_than_features_still_give_finite_distances() -> None:
+    width = 64
+    features, labels = draw_features(24, np.eye(width, dtype=np.float32))
+    whitening, centres = fit_distance(features, labels)
+    unseen, _ = draw_features(200, np.eye(width, dtype=np.float32))
+    distances = ((unseen[:, None] @ whitening - centres[None]) ** 2).sum(2).min(1)
+    assert np.isfinite(distances).all()
+    assert 0.2 * width < np.median(distances) < 5 * width
+
+
+def test_both_are_float32_for_the_graph(spread: Floats) -> None:
+    whitening, centres = fit_distance(*draw_features(400, spread))
+    assert (whitening.dtype, centres.dtype) == (np.float32, np.float32)
+    assert (whitening.shape, centres.shape) == ((6, 6), (4, 6))

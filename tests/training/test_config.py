@@ -1,0 +1,111 @@
+"""training.config: recipes, and the command line over them."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.bundle import LABEL_IDS
+from training.config import LABELS, Config, load_config
+
+RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
+
+
+def refused(recipe: Path | None, **settings: object) -> set[str]:
+    """Return the names of the settings that were refused."""
+    with pytest.raises(ValidationError) as caught:
+        load_config(recipe, settings)
+    return {str(fault["loc"][0]) for fault in caught.value.errors()}
+
+
+def write_recipe(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_there_is_a_recipe() -> None:
+    assert "neumo-r18-0.toml" in [path.name for path in RECIPES]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_of_the_project_names_the_bundle_it_is_called_after(recipe: Path) -> None:
+    config = load_config(recipe, {"data": "manifest.csv"})
+    assert config.name == recipe.stem
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_of_the_project_states_what_the_card_must_say(recipe: Path) -> None:
+    config = load_config(recipe, {"data": "manifest.csv"})
+    assert len(config.limitations) > 0
+    assert "not stated" not in (config.licence, config.intended_use)
+
+
+def test_a_recipe_sets_what_the_command_line_leaves_out(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = "x"\nepochs = 3\nlimitations = ["one"]')
+    config = load_config(recipe, {"epochs": None})
+    assert (config.name, config.data, config.epochs) == ("a-1", Path("x"), 3)
+    assert config.limitations == ["one"]
+
+
+def test_the_command_line_wins_over_a_recipe(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = "x"\nepochs = 3')
+    config = load_config(recipe, {"epochs": "7", "name": "b-2"})
+    assert (config.name, config.data, config.epochs) == ("b-2", Path("x"), 7)
+
+
+def test_no_recipe_is_needed() -> None:
+    assert load_config(None, {"name": "a-1", "data": "x"}) == Config(name="a-1", data=Path("x"))
+
+
+def test_an_unknown_setting_in_a_recipe_is_refused(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = "x"\nlearning-rate = 1e-3')
+    assert refused(recipe) == {"learning-rate"}
+
+
+def test_a_missing_name_and_data_are_refused() -> None:
+    assert refused(None) == {"name", "data"}
+
+
+@pytest.mark.parametrize("name", ["neumo", "neumo-", "neumo-r18-x", "../neumo-1", "-1", "Neumo-1"])
+def test_a_name_that_does_not_end_in_a_number_or_names_no_folder_is_refused(name: str) -> None:
+    assert refused(None, name=name, data="x") == {"name"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("strategy", "thaw"),
+        ("epochs", "0"),
+        ("epochs", "many"),
+        ("batch_size", "1"),
+        ("learning_rate", "0"),
+        ("head_factor", "0.5"),
+        ("weight_decay", "-1"),
+        ("warmup_share", "1"),
+        ("validation_share", "0.5"),
+        ("precision", "fp64"),
+        ("seed", "-1"),
+        ("calibration_images", "3"),
+    ],
+)
+def test_a_setting_out_of_its_bounds_is_refused(setting: str, value: str) -> None:
+    assert refused(None, name="a-1", data="x", **{setting: value}) == {setting}
+
+
+def test_a_recipe_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        load_config(write_recipe(tmp_path, "name: a-1"), {})
+
+
+def test_the_version_is_the_number_of_the_name() -> None:
+    assert load_config(None, {"name": "neumo-r18-12", "data": "x"}).version == "12"
+
+
+def test_the_run_and_the_bundle_have_a_folder_of_the_name_each() -> None:
+    config = load_config(None, {"name": "a-1", "data": "x", "runs": "r", "out": "o"})
+    assert (config.run_folder, config.bundle_folder) == (Path("r/a-1"), Path("o/a-1"))
+
+
+def test_the_labels_are_the_contracts_in_its_order() -> None:
+    assert tuple(label.id for label in LABELS) == LABEL_IDS
