@@ -145,6 +145,7 @@ def quantise(core: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.Mode
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=["Conv", "Add", "MaxPool", "Relu"],
+            reduce_range=_SEVEN_BIT_WEIGHTS,
             nodes_to_exclude=_nodes_after_last_addition(onnx.load(ready)),
             extra_options={"TensorQuantOverrides": {CORE_INPUT: [_INPUT_RANGE]}},
         )
@@ -157,6 +158,11 @@ def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 _PROVIDERS: Final = ["CPUExecutionProvider"]
+
+# With 8 bits, sums of two products overflow 16 bits on x86 CPUs with AVX2 but without VNNI:
+# probabilities moved by up to 0.29 there. With 7 they are the same to the bit, and validation
+# macro-AUROC is as it was (0.9652 against 0.9651; fp32 0.9652).
+_SEVEN_BIT_WEIGHTS: Final = True
 
 # The first convolution's bias is quantised by the input's scale, so that must already be the
 # one `training.graph.take_images` gives the image; a range measured on images may be narrower.

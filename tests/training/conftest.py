@@ -29,12 +29,6 @@ def core(network: GreyResNet, images: NDArray[np.uint8]) -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="session")
-def narrow_images() -> NDArray[np.uint8]:
-    """Calibration images without a black or a white pixel: 61 to 188."""
-    return (draw_images(8, seed=1) // 2 + 61).astype(np.uint8)
-
-
-@pytest.fixture(scope="session")
 def int8_core(core: onnx.ModelProto) -> onnx.ModelProto:
     """The core quantised on images from black to white."""
     return quantise(core, draw_images(8, seed=1))

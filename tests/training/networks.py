@@ -1,4 +1,4 @@
-"""Networks and graphs for tests: seeded, small where the code allows, run without serving's code."""
+"""Settings, networks and graphs for tests: seeded, and small where the code allows."""
 
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from training.fit import ImageSet
 from training.model import GreyResNet, build_model
 
 
-def make_config(**changes: Any) -> Config:
+def make_config(**changes: object) -> Config:
     """Return valid settings: random weights, float32, one epoch of batches of 8."""
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "name": "neumo-test-1",
         "data": "manifest.csv",
         "weights": "random",

@@ -9,9 +9,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tests.training.networks import draw_images, make_config, make_network
+from tests.training.networks import make_config
 from training.model import (
     GreyResNet,
     WeightsError,
@@ -40,13 +41,14 @@ def save(content: object, path: Path) -> str:
 # ---------------------------------------------------------------- input rule
 
 
-def test_the_logits_are_the_resnets_on_three_equal_normalised_channels() -> None:
-    network, images = make_network(), draw_images(2)
+def test_the_logits_are_the_resnets_on_three_equal_normalised_channels(
+    network: GreyResNet, images: NDArray[np.uint8]
+) -> None:
     grey = (images.astype(np.float32) / 255 - 122 / 255) / 0.24
     with torch.inference_mode():
         expected = network.resnet(torch.from_numpy(grey.repeat(3, axis=1)))
         logits = network(torch.from_numpy(images).float())
-    assert logits.shape == (2, 4)
+    assert logits.shape == (3, 4)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -162,7 +164,7 @@ def test_batch_norms_follow_the_batches_only_when_finetuning(strategy: str, trai
     assert {norm.training for norm in norms} == {training}
 
 
-def settings_by_name(**changes: Any) -> dict[str, dict[str, Any]]:
+def settings_by_name(**changes: object) -> dict[str, dict[str, Any]]:
     """Return what the optimiser is told of each trainable parameter, which it is told once."""
     config = make_config(**changes)
     network = build_model(config)
