@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import sys
 import tempfile
 
 import uvicorn
@@ -65,7 +64,3 @@ def _serve_workers(config: uvicorn.Config) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     failed = any(process.exitcode == STARTUP_FAILURE for process in parent.processes)
     return STARTUP_FAILURE if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(serve(Settings()))

@@ -182,6 +182,7 @@ def main() -> None:
         drawing = select(islice(candidates, args.candidates), median, args.min_probability)
         if drawing is None:
             sys.exit(f"None of {args.candidates} candidates for {label.id} will do.")
+        args.out.mkdir(parents=True, exist_ok=True)
         (args.out / f"{label.id}.jpg").write_bytes(drawing.jpeg)
         cells = [f"`{label.id}.jpg`", f"{statistics.images}"]
         cells += [f"{len(statistics.deviations)} ({statistics.left_out})", f"{drawing.number}"]
