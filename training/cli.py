@@ -14,6 +14,7 @@ from app.errors import NeumoError
 from training.config import Config, load_config
 from training.data import load_images, read_samples, split_validation
 from training.fit import ImageSet, fit, load_history
+from training.model import build_model
 from training.release import Splits, release
 
 
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Config, command: str) -> None:
+    _check(config)
     splits = _load(config)
     begun = time.monotonic()
     fit(config, splits.fit, splits.validation)
@@ -51,6 +53,7 @@ def _run(config: Config, command: str) -> None:
 
 
 def _fit(config: Config, _: str) -> None:
+    _check(config)
     splits = _load(config)
     fit(config, splits.fit, splits.validation)
 
@@ -59,6 +62,12 @@ def _export(config: Config, command: str) -> None:
     history = load_history(config)
     again = command.replace(" export", " run", 1)  # what makes the same bundle from nothing
     _release(config, _load(config), again, sum(epoch.seconds for epoch in history))
+
+
+def _check(config: Config) -> None:
+    """Let unusable data or weights show now, not after minutes of reading images."""
+    read_samples(config.data)
+    build_model(config)
 
 
 def _load(config: Config) -> Splits:

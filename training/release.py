@@ -7,6 +7,8 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -57,11 +59,14 @@ def release(config: Config, splits: Splits, command: str, duration_s: float) -> 
     model = load_best(config)
     core = export_fp32(model, splits.validation.images[:16])
     bias = model.resnet.fc.bias.detach().numpy()
-    calibration = _class_balanced(splits.fit, config.calibration_images)
+    calibration = _class_balanced(splits.fit, config.calibration_images, config.seed)
     fp32, _ = _finish(core, bias, splits)
     int8, temperature = _finish(quantise(core, calibration), bias, splits)
     graph = int8.SerializeToString()
     network, reference = Network(graph, _threads()), Network(fp32.SerializeToString(), _threads())
+    validated = run_network(network, splits.validation.images, "validation")
+    tested = run_network(network, splits.test.images, "test")
+    tested_fp32 = run_network(reference, splits.test.images, "test, fp32")
     card = Card(
         bundle_format=BUNDLE_FORMAT,
         name=config.name,
@@ -77,14 +82,20 @@ def release(config: Config, splits: Splits, command: str, duration_s: float) -> 
         distance_threshold=None,
         training=_training(config, splits, command, duration_s),
         metrics={
-            "validation": evaluate(network, splits.validation, "validation"),
-            "test": evaluate(network, splits.test, "test"),
-            "test_fp32": evaluate(reference, splits.test, "test, fp32"),
+            "validation": evaluate(validated, splits.validation),
+            "test": evaluate(tested, splits.test),
+            "test_fp32": evaluate(tested_fp32, splits.test),
         },
         known_answers=_ask_known(network, splits.fit),
         known_answer_tolerance=_KNOWN_TOLERANCE,
     )
-    _write(config.bundle_folder, card, graph, fp32, network, splits.test)
+    with _appearing_whole(config.bundle_folder) as folder:
+        (folder / "model.onnx").write_bytes(graph)
+        onnx.save(fp32, folder / "model.fp32.onnx")
+        (folder / "card.json").write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(render_readme(card), encoding="utf-8")
+        plots.plot_confusion(card.metrics["test"].confusion, folder / "confusion.png")
+        plots.plot_roc(splits.test.labels, tested.probabilities, folder / "roc.png")
     return card
 
 
@@ -121,11 +132,15 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _class_balanced(images: ImageSet, count: int) -> NDArray[np.uint8]:
-    """Take the first `count` / 4 images of each label."""
-    labels = images.labels
-    rows = [np.flatnonzero(labels == index)[: count // len(LABELS)] for index in range(len(LABELS))]
-    return images.images[np.concatenate(rows)]
+def _class_balanced(images: ImageSet, count: int, seed: int) -> NDArray[np.uint8]:
+    """Draw `count` / 4 images of each label, fewer where there are fewer."""
+    generator = np.random.default_rng(seed)
+    rows = [
+        generator.permutation(np.flatnonzero(images.labels == index))[: count // len(LABELS)]
+        for index in range(len(LABELS))
+    ]
+    chosen: NDArray[np.uint8] = images.images[np.concatenate(rows)]
+    return chosen
 
 
 def _ask_known(network: Network, images: ImageSet) -> list[KnownAnswer]:
@@ -185,24 +200,14 @@ def _commit() -> str:
     return result.stdout.strip() or "unknown"
 
 
-def _write(
-    folder: Path,
-    card: Card,
-    graph: bytes,
-    fp32: onnx.ModelProto,
-    network: Network,
-    test: ImageSet,
-) -> None:
+@contextmanager
+def _appearing_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill; it becomes `folder` at the end, or goes if filling fails."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    building.chmod(0o755)
-    (building / "model.onnx").write_bytes(graph)
-    onnx.save(fp32, building / "model.fp32.onnx")
-    (building / "card.json").write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (building / "README.md").write_text(render_readme(card), encoding="utf-8")
-    plots.plot_confusion(card.metrics["test"].confusion, building / "confusion.png")
-    outputs = run_network(network, test.images, "plots")
-    plots.plot_roc(test.labels, outputs.probabilities, building / "roc.png")
-    if folder.exists():
-        shutil.rmtree(folder)
-    building.rename(folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:
+        building = Path(beside) / folder.name
+        building.mkdir()
+        yield building
+        if folder.exists():
+            folder.rename(Path(beside) / "replaced")
+        building.rename(folder)

@@ -133,7 +133,7 @@ def test_the_int8_logits_are_near_the_float32_ones(
     images = draw_images(8, seed=6)
     exact, rounded = (logits_of(model, network, images) for model in (core, int8_core))
     assert not np.array_equal(exact, rounded)
-    assert np.abs(rounded - exact).max() < 0.1 * exact.std()
+    assert np.abs(rounded - exact).max() < 0.15 * exact.std()
 
 
 def test_every_convolution_but_the_heads_has_int8_weights_with_a_scale_a_channel(
