@@ -43,8 +43,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         body = _Body(receive, send, self._by_path.get(scope["path"], self._default_bytes))
-        declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isascii() and declared.isdigit() and int(declared) > body.limit_bytes:
+        if _exceeds(Headers(scope=scope).get("content-length", "0"), body.limit_bytes):
             body.refuse()
         try:
             if not body.refused:
@@ -56,6 +55,14 @@ class BodyLimit:
             record.code = error.code
             answer = problem_response(error, record.request_id, record.language)
             await answer(scope, receive, body.send)
+
+
+def _exceeds(declared: str, limit: int) -> bool:
+    """Compare as text: Python refuses to make an int of thousands of digits."""
+    digits = declared.lstrip("0")
+    if not (digits.isascii() and digits.isdigit()):
+        return False
+    return (len(digits), digits) > (len(str(limit)), str(limit))
 
 
 class _Body:

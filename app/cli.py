@@ -3,6 +3,7 @@
 import argparse
 import http.client
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -157,8 +158,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
     health = commands.add_parser("health", help="ask a running service; exit code 0 or 1")
     health.set_defaults(run=_health)
     health.add_argument("check", nargs="?", choices=("live", "ready", "startup"), default="ready")
-    health.add_argument("--host", default="127.0.0.1")
-    health.add_argument("--port", type=int, default=8000)
+    # Not through `Settings`: see above. 0.0.0.0, which a container listens on, can be asked too.
+    health.add_argument("--host", default=os.environ.get("NEUMO_HOST", "127.0.0.1"))
+    health.add_argument("--port", type=int, default=os.environ.get("NEUMO_PORT", "8000"))
     health.add_argument("--timeout", type=float, default=2.0, help="seconds")
 
     settings = commands.add_parser("settings", help="list every setting, as a Markdown table")

@@ -6,7 +6,8 @@ The only preprocessing in the project: training reads its images through the sam
 Rules
 -----
 - The content decides the format (JPEG or PNG), never a name or a header of the request.
-- Limits are checked on the image's header, before any pixel is decoded.
+- Limits are checked on the image's header, before any pixel is decoded. So is the number of
+  its parts (PNG chunks, JPEG segments and scans): each costs time however few its bytes.
 - Colour becomes grey by ITU-R 601-2 luma; transparency is laid over black.
 - EXIF rotation is applied.
 - 16-bit PNG: the range the pixels use is stretched to 8 bits, lowest value to 0,
@@ -51,6 +52,16 @@ _DEEP_BITS: Final = 16
 _STRIPE_ROWS: Final = 64
 _PNG_BIT_DEPTH_OFFSET: Final = 24  # in IHDR: 8 signature, 8 chunk head, 4 + 4 size
 
+# Pillow spends about 10 us on a part of a file, libjpeg a walk through all pixels on a scan: a
+# few bytes each, so megabytes of them would hold a thread for minutes or hours. Encoders write
+# 10 scans, some 20 segments and PNG chunks of 8 kB or more.
+_MAX_PARTS: Final = 20_000
+_MAX_SCANS: Final = 100
+_JPEG_START_OF_SCAN: Final = b"\xda"
+_JPEG_MARKERS_WITHOUT_LENGTH: Final = b"\x00\x01\xd0\xd1\xd2\xd3\xd4\xd5\xd6\xd7\xd8\xd9"
+
+# Of odd metadata Pillow warns, once a tag: an upload could write thousands of lines to stderr.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # Pillow only warns of a decompression bomb between its limit and twice that; make it raise.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
@@ -99,6 +110,8 @@ def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
     ImageUndecodable
     """
     image_format = _sniff(data)
+    if not _has_few_parts(data, image_format):
+        raise ImageUndecodable(format=image_format)
     try:
         with Image.open(io.BytesIO(data), formats=[image_format]) as image:
             width, height = image.size
@@ -136,6 +149,36 @@ def _sniff(data: bytes) -> Format:
         if data.startswith(signature):
             return image_format
     raise UnsupportedMediaType
+
+
+def _has_few_parts(data: bytes, image_format: Format) -> bool:
+    """Walk through the parts as Pillow will; what else is wrong with them is for it to say."""
+    if image_format == "JPEG" and data.count(b"\xff" + _JPEG_START_OF_SCAN) > _MAX_SCANS:
+        return False
+    step = _after_jpeg_segment if image_format == "JPEG" else _after_png_chunk
+    at = 2 if image_format == "JPEG" else 8  # after the start of image or the signature
+    for _ in range(_MAX_PARTS):
+        if at >= len(data):
+            return True
+        at = step(data, at)
+    return False
+
+
+def _after_png_chunk(data: bytes, at: int) -> int:
+    """Return where the next chunk begins: length, name, data, checksum (PNG section 5.3)."""
+    return at + 12 + int.from_bytes(data[at : at + 4], "big")
+
+
+def _after_jpeg_segment(data: bytes, at: int) -> int:
+    """Return where the next segment before the first scan begins (ITU-T T.81 B.1.1)."""
+    lead, marker = data[at : at + 1], data[at + 1 : at + 2]
+    if lead != b"\xff" or marker == b"\xff":  # a stray or a fill byte
+        return at + 1
+    if marker in (b"", _JPEG_START_OF_SCAN):
+        return len(data)  # the pixels: libjpeg's to read
+    if marker in _JPEG_MARKERS_WITHOUT_LENGTH:
+        return at + 2
+    return at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:

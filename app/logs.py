@@ -44,8 +44,10 @@ def configure_logging(level: str) -> None:
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True  # it would log paths and queries
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    for noisy in ("multipart", "python_multipart", "PIL"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)  # their debug lines quote uploads
+    logging.getLogger("PIL").setLevel(logging.WARNING)  # its debug lines quote uploads
+    for noisy in ("multipart", "python_multipart"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)  # so do its warnings; problems tell enough
+    logging.captureWarnings(True)
 
 
 def _places(trace: TracebackType | None) -> list[str]:

@@ -48,6 +48,7 @@ def create_app(
         description=_DESCRIPTION,
         version=__version__,
         redoc_url=None,
+        redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
         lifespan=partial(_lifespan, service),
     )
     app.state.service = service

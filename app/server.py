@@ -40,16 +40,22 @@ def serve(settings: Settings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        ws="none",
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
     )
     if settings.workers > 1:
         return _serve_workers(config)
-    # uvicorn raises the signal again once it is done, to the handler it found. Finding the
-    # default one would end an orderly stop as a death by signal.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     server = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn raises the signal again once it is done, to the handler it found. Finding the
+    # default one would end an orderly stop as a death by signal. A signal that comes before
+    # uvicorn listens for it must not be lost either.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     server.run()
     return 0 if server.started else STARTUP_FAILURE
 

@@ -17,9 +17,18 @@ _NEVER_SPOOL: Final = 2**62  # the body limit bounds memory; an X-ray must not t
 
 
 class _MemoryParser(MultiPartParser):
-    """Starlette's parser, its files never spooled to disk."""
+    """Starlette's parser, its files never spooled to disk; it knows whether the form was whole."""
 
     spool_max_size = _NEVER_SPOOL
+    complete = False
+
+    def on_end(self) -> None:
+        self.complete = True
+
+    def close(self) -> None:
+        """Let go of every file, one that was cut off too."""
+        for file in self._files_to_close_on_error:
+            file.close()
 
 
 async def read_upload(request: Request) -> bytes:
@@ -30,7 +39,7 @@ async def read_upload(request: Request) -> bytes:
     EmptyUpload, MissingFile, TooManyFiles, Malformed, BodyTooLarge
     """
     if _is_form(request):
-        return (await _read_form(request, (FIELD,), max_files=1))[0]
+        return (await _read_form(request, max_files=1))[0]
     body = await request.body()
     if not body:
         raise EmptyUpload
@@ -38,7 +47,7 @@ async def read_upload(request: Request) -> bytes:
 
 
 async def read_uploads(request: Request, max_files: int) -> list[bytes]:
-    """Return the files of a form's fields `FIELD` or ``files``, in order, at most `max_files`.
+    """Return the files of a form's fields `FIELD`, in order, at most `max_files`.
 
     An empty file is returned as such: whether it fails the request is the caller's to say.
 
@@ -48,7 +57,7 @@ async def read_uploads(request: Request, max_files: int) -> list[bytes]:
     """
     if not _is_form(request):
         raise MissingFile(field=FIELD)
-    return await _read_form(request, (FIELD, "files"), max_files)
+    return await _read_form(request, max_files)
 
 
 def _is_form(request: Request) -> bool:
@@ -56,7 +65,7 @@ def _is_form(request: Request) -> bool:
     return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-async def _read_form(request: Request, fields: tuple[str, ...], max_files: int) -> list[bytes]:
+async def _read_form(request: Request, max_files: int) -> list[bytes]:
     parser = _MemoryParser(
         request.headers,
         request.stream(),
@@ -70,14 +79,18 @@ async def _read_form(request: Request, fields: tuple[str, ...], max_files: int) 
         if error.message.startswith("Too many files"):
             raise TooManyFiles(max_files=max_files) from None
         raise Malformed from None
+    except UnicodeError:  # the caller names a charset, and some of Python's can't decode at all
+        raise Malformed from None
     try:
+        if not parser.complete:  # its last part would be missing without a word
+            raise Malformed
         uploads = [
             upload
             for field, upload in form.multi_items()
-            if field in fields and isinstance(upload, UploadFile)
+            if field == FIELD and isinstance(upload, UploadFile)
         ]
         if not uploads:
             raise MissingFile(field=FIELD)
         return [await upload.read() for upload in uploads]
     finally:
-        await form.close()
+        parser.close()

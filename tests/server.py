@@ -50,6 +50,15 @@ class Server:
         """Return what was logged, every line parsed as JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def line_of(self, request_id: str) -> dict[str, Any]:
+        """Return a request's line, which may come after the answer has reached its caller."""
+        for _ in range(250):
+            for line in self.lines():
+                if line.get("request_id") == request_id:
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"{request_id} was never logged: {self.log_text()}")
+
     def wait_until_ready(self) -> float:
         """Return the seconds until /health/ready said 200."""
         begun = time.monotonic()

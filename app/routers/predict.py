@@ -41,7 +41,7 @@ _MANY_FILES: Final[dict[str, Any]] = {
                 "schema": {
                     "type": "object",
                     "required": [FIELD],
-                    "properties": {FIELD: {"type": "array", "items": _BINARY}},
+                    "properties": {FIELD: {"type": "array", "items": _BINARY, "minItems": 1}},
                 }
             }
         },

@@ -479,6 +479,60 @@ def test_a_text_chunk_that_inflates_to_20_megabytes_is_not_inflated() -> None:
     assert peak_bytes < 5_000_000
 
 
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG of 64 x 64 whose last scan, a refinement, is said again and again."""
+    data = encode(noise(64, 64), "JPEG", progressive=True)
+    last, end = data[data.rindex(b"\xff\xda") : -2], data[-2:]
+    return data[:-2] + last * (count - data.count(b"\xff\xda")) + end
+
+
+def test_100_scans_are_decoded() -> None:
+    assert decode(with_scans(100)).pixels.shape == (64, 64)
+
+
+@pytest.mark.usefixtures("no_pixels_decoded")
+@pytest.mark.parametrize(
+    ("data", "image_format"),
+    [
+        pytest.param(with_scans(101), "JPEG", id="jpeg scans"),
+        pytest.param(
+            encode(noise(64, 64), "JPEG").replace(
+                b"\xff\xd8", b"\xff\xd8" + b"\xff\xfe\0\2" * 20_000, 1
+            ),
+            "JPEG",
+            id="jpeg segments",
+        ),
+        pytest.param(
+            encode(noise(64, 64), "JPEG").replace(b"\xff\xd8", b"\xff\xd8" + b"\xff" * 20_000, 1),
+            "JPEG",
+            id="jpeg fill bytes",
+        ),
+        pytest.param(
+            build_png(noise(64, 64), extra=png_chunk(b"tIME") * 20_000), "PNG", id="png chunks"
+        ),
+    ],
+)
+def test_more_parts_than_an_encoder_writes_are_refused_before_pillow_counts_them(
+    data: bytes, image_format: str
+) -> None:
+    with pytest.raises(ImageUndecodable) as caught:
+        decode(data)
+    assert caught.value.facts == {"format": image_format}
+
+
+def test_some_thousand_small_chunks_are_decoded() -> None:
+    pixels = noise(64, 64)
+    assert decode(build_png(pixels, extra=png_chunk(b"tIME") * 10_000)).pixels.tolist() == (
+        pixels.tolist()
+    )
+
+
+def test_metadata_with_fill_and_stray_bytes_is_passed_over() -> None:
+    data = encode(noise(64, 64), "JPEG")
+    between = b"\xff\xfe\0\7hello" + b"stray" + b"\xff\xff\xff"
+    assert decode(data[:2] + between + data[2:]).pixels.tolist() == decode(data).pixels.tolist()
+
+
 # ---------------------------------------------------------------- refusals: damage
 
 

@@ -123,6 +123,9 @@ def test_openapi_tells_how_to_post_and_which_codes_may_come(client: TestClient) 
     assert set(predict["requestBody"]["content"]) == {
         "multipart/form-data", "image/jpeg", "image/png"
     }  # fmt: skip
+    batch = client.get("/openapi.json").json()["paths"]["/predict/batch"]["post"]
+    form = batch["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["file"]["minItems"] == 1
     assert "`image_truncated`" in predict["responses"]["422"]["description"]
     assert "`body_too_large`" in predict["responses"]["413"]["description"]
     assert set(predict["responses"]["503"]["content"]) == {"application/problem+json"}

@@ -15,6 +15,7 @@ from app.service import load_bundle
 from app.settings import Settings
 from tests.conftest import wait_until_ready
 from tests.images import bomb_png, encode
+from tests.server import multipart
 
 
 def check_problem(response: Response, status: int, code: str) -> dict[str, Any]:
@@ -106,6 +107,25 @@ def test_a_broken_form(client: TestClient, content_type: str, body: bytes) -> No
     check_problem(response, 400, response.json()["code"])
 
 
+def test_a_charset_that_can_not_decode(client: TestClient, jpeg: bytes) -> None:
+    body, headers = multipart(("file", "a.jpg", jpeg))
+    headers["Content-Type"] += "; charset=undefined"  # a codec of Python's that always fails
+    check_problem(client.post("/predict", content=body, headers=headers), 400, "malformed")
+
+
+@pytest.mark.parametrize(("path", "files"), [("/predict", 1), ("/predict/batch", 2)])
+def test_a_form_that_ends_within_its_last_file(
+    client: TestClient, jpeg: bytes, path: str, files: int
+) -> None:
+    body, headers = multipart(*[("file", "a.jpg", jpeg)] * files)
+    assert client.post(path, content=body, headers=headers).status_code == 200
+    check_problem(client.post(path, content=body[:-200], headers=headers), 400, "malformed")
+
+
+def test_only_the_field_of_the_contract_is_read(client: TestClient, jpeg: bytes) -> None:
+    check_problem(client.post("/predict/batch", files={"files": jpeg}), 400, "missing_file")
+
+
 def test_the_wrong_method(client: TestClient) -> None:
     response = client.get("/predict")
     check_problem(response, 405, "method_not_allowed")
@@ -115,6 +135,13 @@ def test_the_wrong_method(client: TestClient) -> None:
 def test_an_unknown_path(client: TestClient) -> None:
     problem = check_problem(client.get("/patients/doe-john"), 404, "not_found")
     assert "doe" not in str(problem)
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/predict/batch/", "/health/ready/"])
+def test_a_slash_too_many_is_not_redirected(client: TestClient, path: str) -> None:
+    response = client.post(path, headers={"Host": "elsewhere.test"}, follow_redirects=False)
+    check_problem(response, 404, "not_found")
+    assert "location" not in response.headers
 
 
 def test_problems_speak_spanish_where_asked(client: TestClient) -> None:
@@ -135,6 +162,17 @@ def narrow() -> Iterator[TestClient]:
 def test_a_body_over_the_limit_by_its_declared_length(narrow: TestClient) -> None:
     problem = check_problem(narrow.post("/predict", content=b"x" * 4097), 413, "body_too_large")
     assert problem["max_body_bytes"] == 4096
+
+
+@pytest.mark.parametrize(
+    ("declared", "status"),
+    [("0" * 5000 + "4", 415), ("0" * 5000 + "4097", 413), ("9" * 5000, 413), ("999", 415)],
+)
+def test_a_declared_length_of_any_number_of_digits(
+    narrow: TestClient, declared: str, status: int
+) -> None:
+    response = narrow.post("/predict", content=b"xxxx", headers={"Content-Length": declared})
+    assert response.status_code == status
 
 
 def test_a_body_over_the_limit_that_declares_no_length(narrow: TestClient) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -55,6 +56,25 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_with_0(jpeg: bytes) -> Non
             client.sendall(jpeg[100:])
             assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
         assert server.process.wait(20) == 0
+
+
+def test_a_sigterm_before_the_server_listens_for_it_is_not_lost() -> None:
+    code = """
+import os, signal, sys, uvicorn
+from app.server import serve
+from app.settings import Settings
+
+run = uvicorn.Server.run
+
+def run_late(self):
+    os.kill(os.getpid(), signal.SIGTERM)
+    run(self)
+
+uvicorn.Server.run = run_late
+sys.exit(serve(Settings(port=0)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60)
+    assert result.returncode == 0
 
 
 def copy_bundle(folder: Path) -> Path:
@@ -152,9 +172,7 @@ def test_a_client_that_sends_all_before_it_reads_still_gets_its_413(server: Serv
 def test_logs_are_json_with_request_id_and_stage_times(server: Server, jpeg: bytes) -> None:
     _, answer = predict(server, jpeg)
     reading = json.loads(answer)
-    (line,) = (
-        line for line in server.lines() if line.get("request_id") == reading["request_id"]
-    )  # fmt: skip
+    line = server.line_of(reading["request_id"])
     assert (line["route"], line["method"], line["status"]) == ("/predict", "POST", 200)
     assert line["stages_ms"] == {
         "decode": reading["timing_ms"]["decode"],
@@ -176,6 +194,22 @@ def test_logs_hold_no_file_name_no_path_and_no_header(server: Server, jpeg: byte
         raw.recv(1000)
     assert len(server.lines()) > 5
     assert "DOE" not in server.log_text()
+
+
+def test_an_upload_can_not_write_lines_of_its_own_to_the_log(server: Server, jpeg: bytes) -> None:
+    tags = b"".join(struct.pack("<HHII", tag, 7, 60_000, 8) for tag in range(1000, 2000))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1000) + tags + bytes(4)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    before = len(server.lines())
+    status, answer = predict(server, jpeg[:2] + segment + jpeg[2:])
+    assert status == 200
+    server.line_of(json.loads(answer)["request_id"])
+    body, headers = multipart(("file", "a.jpg", jpeg))
+    headers["Content-Type"] = "multipart/form-data; boundary=another"
+    status, _, answer = server.call("POST", "/predict", body, headers)
+    assert status == 400
+    server.line_of(json.loads(answer)["request_id"])
+    assert {line["message"] for line in server.lines()[before:]} == {"request"}
 
 
 def test_health_and_metrics_calls_are_not_logged(server: Server) -> None:
@@ -255,11 +289,16 @@ def test_the_terminal_prints_labels_for_people(examples: dict[str, Path]) -> Non
 
 
 def test_the_health_command_tells_by_its_exit_code(server: Server) -> None:
-    def ask(port: int) -> int:
-        command = [sys.executable, "-m", "app", "health", "--port", str(port)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode
+    def ask(*arguments: str, **environment: str) -> int:
+        command = [sys.executable, "-m", "app", "health", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=os.environ | environment, capture_output=True, check=False
+        ).returncode
 
-    assert ask(server.port) == 0
+    assert ask("--port", str(server.port)) == 0
+    assert ask(NEUMO_PORT=str(server.port), NEUMO_HOST="0.0.0.0") == 0  # noqa: S104 - as in a container
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        assert ask(free.getsockname()[1]) == 1
+        closed = str(free.getsockname()[1])
+        assert ask("--port", closed) == 1
+        assert ask("--port", str(server.port), NEUMO_PORT=closed) == 0
