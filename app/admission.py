@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 
 _LINGER_S: Final = 5.0
 _LINGER_BYTES: Final = 64 * 2**20
+_MOST_DIGITS: Final = 18
 
 
 class BodyLimit:
@@ -42,48 +43,50 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, send, self._by_path.get(scope["path"], self._default_bytes))
-        if _exceeds(Headers(scope=scope).get("content-length", "0"), body.limit_bytes):
-            body.refuse()
-        try:
-            if not body.refused:
+        record = record_of(scope)
+        limit = self._by_path.get(scope["path"], self._default_bytes)
+        declared = _declared_bytes(scope)
+        body = _Body(receive, send, limit, refused=declared is not None and declared > limit)
+        record.body_bytes = limit if declared is None else declared
+        error = BodyTooLarge(max_body_bytes=limit)
+        if not body.refused:
+            try:
                 await self._app(scope, body.receive, body.send)
+            except BodyTooLarge as raised:
+                error = raised
+            else:
                 return
-            raise BodyTooLarge(max_body_bytes=body.limit_bytes)
-        except BodyTooLarge as error:
-            record = record_of(scope)
-            record.code = error.code
-            answer = problem_response(error, record.request_id, record.language)
-            await answer(scope, receive, body.send)
+        record.code = error.code
+        answer = problem_response(error, record.request_id, record.language)
+        await answer(scope, receive, body.send)
 
 
-def _exceeds(declared: str, limit: int) -> bool:
-    """Compare as text: Python refuses to make an int of thousands of digits."""
-    digits = declared.lstrip("0")
+def _declared_bytes(scope: Scope) -> int | None:
+    """Return the body's length as its head declares it; None if it comes in chunks."""
+    digits = Headers(scope=scope).get("content-length", "").lstrip("0")
+    if "content-length" not in Headers(scope=scope):
+        return None if "transfer-encoding" in Headers(scope=scope) else 0
     if not (digits.isascii() and digits.isdigit()):
-        return False
-    return (len(digits), digits) > (len(str(limit)), str(limit))
+        return 0
+    return int(digits[:_MOST_DIGITS])  # Python refuses to make an int of thousands of digits
 
 
 class _Body:
     """One request's body: counts what arrives, and lingers after a refusal."""
 
-    def __init__(self, receive: Receive, send: Send, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        self.refused = False
+    def __init__(self, receive: Receive, send: Send, limit_bytes: int, *, refused: bool) -> None:
+        self.refused = refused
+        self._limit_bytes = limit_bytes
         self._receive = receive
         self._send = send
         self._received_bytes = 0
 
-    def refuse(self) -> None:
-        self.refused = True
-
     async def receive(self) -> Message:
         message = await self._receive()
         self._received_bytes += len(message.get("body", b""))
-        if self._received_bytes > self.limit_bytes:
-            self.refuse()
-            raise BodyTooLarge(max_body_bytes=self.limit_bytes)
+        if self._received_bytes > self._limit_bytes:
+            self.refused = True
+            raise BodyTooLarge(max_body_bytes=self._limit_bytes)
         return message
 
     async def send(self, message: Message) -> None:
@@ -108,29 +111,43 @@ class _Body:
 
 
 class Admission:
-    """A bounded number of requests in flight, their work done by a fixed number of threads."""
+    """A bounded number of requests in flight, their work done by a fixed number of threads.
 
-    def __init__(self, max_in_flight: int, threads: int) -> None:
+    Parameters
+    ----------
+    max_in_flight, max_held_bytes : the places, and the bytes of bodies held in memory
+    threads : that do the work
+    """
+
+    def __init__(self, max_in_flight: int, max_held_bytes: int, threads: int) -> None:
         self._max_in_flight = max_in_flight
+        self._max_held_bytes = max_held_bytes
         self._in_flight = 0
+        self._held_bytes = 0
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="reader")
 
     @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
+    async def admit(self, body_bytes: int) -> AsyncIterator[None]:
         """Hold a place for one request, from before its body is read until its answer is made.
+
+        `body_bytes` is what the body takes at the most. A request is never too large to be
+        alone: its own limit bounds it.
 
         Raises
         ------
         Overloaded
-            If every place is taken.
+            If every place is taken, or the bodies in flight leave no room for this one.
         """
-        if self._in_flight >= self._max_in_flight:
+        crowded = self._held_bytes + body_bytes > self._max_held_bytes
+        if self._in_flight >= self._max_in_flight or (crowded and self._in_flight > 0):
             raise Overloaded
         self._in_flight += 1
+        self._held_bytes += body_bytes
         try:
             yield
         finally:
             self._in_flight -= 1
+            self._held_bytes -= body_bytes
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do `work` on a thread of the pool."""

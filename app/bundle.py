@@ -5,18 +5,20 @@ A bundle is a folder ``models/<name>/`` with ``model.onnx``, ``card.json`` and `
 checked is what is loaded.
 """
 
+import base64
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from app.errors import BundleHashMismatch, BundleMalformed, BundleMissing
 from app.imaging import PREPROCESSING
 
 BUNDLE_FORMAT: Final = 1
+KNOWN_SIDE_PX: Final = 28
 LabelId = Literal["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"]
 LABEL_IDS: Final[tuple[LabelId, ...]] = (
     "normal",
@@ -80,7 +82,14 @@ class KnownAnswer(_Strict):
     """
 
     pixels: str
-    probabilities: list[Probability]
+    probabilities: Annotated[list[Probability], Field(min_length=4, max_length=4)]
+
+    @field_validator("pixels")
+    @classmethod
+    def _check_pixels(cls, pixels: str) -> str:
+        if len(base64.b64decode(pixels, validate=True)) != KNOWN_SIDE_PX**2:
+            raise ValueError(f"not {KNOWN_SIDE_PX} x {KNOWN_SIDE_PX} bytes")
+        return pixels
 
 
 class DataSource(_Strict):

@@ -31,13 +31,18 @@ _CLIENT_CLOSED: Final = 499  # nginx's number for a client that left before its 
 
 @dataclass(slots=True)
 class Record:
-    """One request, as the log and the metrics will tell it. `stages_ms` in milliseconds."""
+    """One request, as the log and the metrics will tell it.
+
+    `started_s` is `time.perf_counter` at its head, `body_bytes` what its body takes at the most,
+    `stages_ms` the milliseconds of each stage, summed over the files of a batch.
+    """
 
     request_id: str
     language: Language
     started_s: float
     status: int = _CLIENT_CLOSED
     code: str | None = None
+    body_bytes: int = 0
     stages_ms: dict[str, float] = field(default_factory=dict)
 
 

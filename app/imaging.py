@@ -126,6 +126,8 @@ def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooManyPixels(max_pixels=limits.max_pixels) from None
+    except MemoryError:
+        raise  # Neumo's own want, not the image's fault
     except Exception as error:  # noqa: BLE001 - Pillow raises anything on hostile bytes
         if "truncated" in str(error).lower():
             raise ImageTruncated from None

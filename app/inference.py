@@ -8,12 +8,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from app.bundle import Bundle, Card, KnownAnswer
+from app.bundle import KNOWN_SIDE_PX, Bundle, Card
 from app.errors import GraphUnusable, KnownAnswerWrong
 from app.imaging import SIDE_PX
 
 _OUTPUTS: Final = ("probabilities", "logits", "cam", "distance")
-_KNOWN_SIDE: Final = 28
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -105,7 +104,7 @@ class OnnxModel(Network):
         """
         tolerance = self.card.known_answer_tolerance
         for index, known in enumerate(self.card.known_answers):
-            answer = self.run(enlarge_known_pixels(known)).probabilities[0]
+            answer = self.run(enlarge_known_pixels(known.pixels)).probabilities[0]
             difference = float(np.abs(answer - np.array(known.probabilities)).max())
             if not difference <= tolerance:  # written so that a NaN fails
                 raise KnownAnswerWrong(
@@ -113,8 +112,8 @@ class OnnxModel(Network):
                 )
 
 
-def enlarge_known_pixels(known: KnownAnswer) -> Pixels:
+def enlarge_known_pixels(pixels: str) -> Pixels:
     """Turn a known answer's 28 x 28 bytes into the input uint8 [1, 1, 224, 224]."""
-    small = np.frombuffer(base64.b64decode(known.pixels), np.uint8)
-    block = np.ones((SIDE_PX // _KNOWN_SIDE, SIDE_PX // _KNOWN_SIDE), np.uint8)
-    return np.kron(small.reshape(_KNOWN_SIDE, _KNOWN_SIDE), block)[np.newaxis, np.newaxis]
+    small = np.frombuffer(base64.b64decode(pixels), np.uint8)
+    block = np.ones((SIDE_PX // KNOWN_SIDE_PX, SIDE_PX // KNOWN_SIDE_PX), np.uint8)
+    return np.kron(small.reshape(KNOWN_SIDE_PX, KNOWN_SIDE_PX), block)[np.newaxis, np.newaxis]

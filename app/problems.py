@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse
 
 from app.errors import (
     BodyTooLarge,
+    InternalError,
     Malformed,
     MethodNotAllowed,
     NotFound,
@@ -35,4 +36,5 @@ def problem_response(error: RequestError, request_id: str, language: Language) -
 
 def error_for_status(status: int) -> RequestError:
     """Return Neumo's error for a status that the framework raised by itself."""
-    return _BY_STATUS.get(status, Malformed)()
+    fallback = InternalError if status >= InternalError.status else Malformed
+    return _BY_STATUS.get(status, fallback)()

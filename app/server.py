@@ -1,5 +1,6 @@
 """The server process: uvicorn around the application, alone or as a parent of workers."""
 
+import logging
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from app.logs import configure_logging
 from app.main import create_app
 from app.settings import Settings
 from app.telemetry import MULTIPROCESS_FOLDER
+
+_log = logging.getLogger("neumo.server")
 
 
 def build_app() -> FastAPI:
@@ -61,7 +64,13 @@ def serve(settings: Settings) -> int:
 
 
 def _serve_workers(config: uvicorn.Config) -> int:
-    folder = tempfile.mkdtemp(prefix="neumo-metrics-")
+    try:
+        folder = tempfile.mkdtemp(prefix="neumo-metrics-")
+    except OSError:
+        _log.critical(
+            "several workers share their metrics in a folder: set TMPDIR to one that can be written"
+        )
+        return STARTUP_FAILURE
     os.environ[MULTIPROCESS_FOLDER] = folder
     try:
         parent = Multiprocess(config, sockets=[config.bind_socket()])

@@ -42,7 +42,9 @@ class Service:
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.admission = Admission(settings.max_in_flight, settings.reader_threads)
+        self.admission = Admission(
+            settings.max_in_flight, settings.max_held_bytes, settings.reader_threads
+        )
         self.phase = Phase.STARTING
         self._load_model = load_model
         self._on_failure = on_failure

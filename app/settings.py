@@ -41,6 +41,13 @@ class Settings(BaseSettings):
         le=10_000,
         description="Requests for a Reading that a worker holds at once; over it 503 overloaded.",
     )
+    max_held_bytes: int = Field(
+        256 * 2**20,
+        ge=1024,
+        le=2**40,
+        description="Bytes of bodies that a worker holds at once; over it 503 overloaded. "
+        "Memory peaks at about twice this, and the image being decoded.",
+    )
     max_body_bytes: int = Field(
         32 * 2**20, ge=1024, le=2**31, description="Largest body of a request, in bytes."
     )

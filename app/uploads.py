@@ -39,7 +39,7 @@ async def read_upload(request: Request) -> bytes:
     EmptyUpload, MissingFile, TooManyFiles, Malformed, BodyTooLarge
     """
     if _is_form(request):
-        return (await _read_form(request, max_files=1))[0]
+        return (await _read_form(request, (FIELD,), max_files=1))[0]
     body = await request.body()
     if not body:
         raise EmptyUpload
@@ -47,7 +47,7 @@ async def read_upload(request: Request) -> bytes:
 
 
 async def read_uploads(request: Request, max_files: int) -> list[bytes]:
-    """Return the files of a form's fields `FIELD`, in order, at most `max_files`.
+    """Return the files of a form's fields `FIELD` or ``files``, in order, at most `max_files`.
 
     An empty file is returned as such: whether it fails the request is the caller's to say.
 
@@ -57,7 +57,7 @@ async def read_uploads(request: Request, max_files: int) -> list[bytes]:
     """
     if not _is_form(request):
         raise MissingFile(field=FIELD)
-    return await _read_form(request, max_files)
+    return await _read_form(request, (FIELD, "files"), max_files)
 
 
 def _is_form(request: Request) -> bool:
@@ -65,7 +65,7 @@ def _is_form(request: Request) -> bool:
     return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-async def _read_form(request: Request, max_files: int) -> list[bytes]:
+async def _read_form(request: Request, fields: tuple[str, ...], max_files: int) -> list[bytes]:
     parser = _MemoryParser(
         request.headers,
         request.stream(),
@@ -87,7 +87,7 @@ async def _read_form(request: Request, max_files: int) -> list[bytes]:
         uploads = [
             upload
             for field, upload in form.multi_items()
-            if field == FIELD and isinstance(upload, UploadFile)
+            if field in fields and isinstance(upload, UploadFile)
         ]
         if not uploads:
             raise MissingFile(field=FIELD)

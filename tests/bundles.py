@@ -1,5 +1,6 @@
 """Model bundles for tests: a valid card, and a folder that holds it."""
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from app.bundle import BUNDLE_FORMAT, LABEL_IDS
 from app.imaging import PREPROCESSING
 
+KNOWN_PIXELS = base64.b64encode(bytes(28 * 28)).decode()
 GRAPH = b"the bytes of a graph"
 LABELS = [{"id": label_id, "en": label_id.upper(), "es": label_id} for label_id in LABEL_IDS]
 
@@ -56,7 +58,7 @@ def make_card(graph: bytes = GRAPH, /, **changes: object) -> dict[str, object]:
                 "accuracy_by_source": {"drawn": 1.0},
             }
         },
-        "known_answers": [{"pixels": "", "probabilities": [0.25, 0.25, 0.25, 0.25]}],
+        "known_answers": [{"pixels": KNOWN_PIXELS, "probabilities": [0.25, 0.25, 0.25, 0.25]}],
         "known_answer_tolerance": 0.01,
     }
     return card | changes

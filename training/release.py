@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from app.bundle import BUNDLE_FORMAT, Card, DataSource, KnownAnswer, Training
+from app.bundle import BUNDLE_FORMAT, KNOWN_SIDE_PX, Card, DataSource, KnownAnswer, Training
 from app.imaging import PREPROCESSING
 from app.inference import Network, enlarge_known_pixels
 from training import plots
@@ -153,10 +153,11 @@ def _ask_known(network: Network, images: ImageSet) -> list[KnownAnswer]:
     answers = []
     for mean in means:
         drawn = (common + _CARICATURE * (mean - common)).clip(0, 255).astype(np.uint8)
-        small = np.asarray(Image.fromarray(drawn).resize((28, 28), Image.Resampling.BOX))
+        small = np.asarray(
+            Image.fromarray(drawn).resize((KNOWN_SIDE_PX, KNOWN_SIDE_PX), Image.Resampling.BOX)
+        )
         pixels = base64.b64encode(small.tobytes()).decode()
-        asked = KnownAnswer(pixels=pixels, probabilities=[])
-        told = network.run(enlarge_known_pixels(asked)).probabilities[0]
+        told = network.run(enlarge_known_pixels(pixels)).probabilities[0]
         answers.append(KnownAnswer(pixels=pixels, probabilities=[float(value) for value in told]))
     return answers
 

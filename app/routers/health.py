@@ -19,7 +19,7 @@ async def live() -> Health:
 
 
 @router.head("/ready", include_in_schema=False)
-@router.get("/ready", summary="A Reading can be had now", responses=describe_problems(503))
+@router.get("/ready", summary="A Reading can be had now", responses=describe_problems(NotReady))
 async def ready(service: ServiceDep) -> Health:
     """Answer 200 from the model's known answers on until shutdown. If not: send no traffic."""
     if service.phase is not Phase.READY:
@@ -28,7 +28,7 @@ async def ready(service: ServiceDep) -> Health:
 
 
 @router.head("/startup", include_in_schema=False)
-@router.get("/startup", summary="The model is loaded", responses=describe_problems(503))
+@router.get("/startup", summary="The model is loaded", responses=describe_problems(NotReady))
 async def startup(service: ServiceDep) -> Health:
     """Answer 200 once the model was loaded and gave its known answers."""
     if service.phase not in (Phase.READY, Phase.STOPPING):

@@ -9,7 +9,12 @@ from app.telemetry import CONTENT_TYPE
 router = APIRouter(tags=["metrics"])
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics(service: ServiceDep) -> Response:
     """Answer in Prometheus' text format: requests, stage times, refusals, readings, model."""
     return Response(service.metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from app.bundle import Card
 from app.dependencies import ServiceDep
+from app.errors import NotReady
 from app.routers.responses import describe_problems
 
 router = APIRouter(tags=["model"])
@@ -14,7 +15,7 @@ router = APIRouter(tags=["model"])
     "/model",
     summary="The model's card",
     response_model=Card,
-    responses=describe_problems(503),
+    responses=describe_problems(NotReady),
 )
 async def model(service: ServiceDep) -> Response:
     """Answer with card.json: intended use, data, figures with intervals, hash, known answers."""

@@ -9,7 +9,22 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.dependencies import OrderDep, RecordDep, ServiceDep
-from app.errors import InternalError, RequestError
+from app.errors import (
+    BodyTooLarge,
+    EmptyUpload,
+    ImageTooManyPixels,
+    ImageTooSmall,
+    ImageTruncated,
+    ImageUndecodable,
+    InternalError,
+    Malformed,
+    MissingFile,
+    NotReady,
+    Overloaded,
+    RequestError,
+    TooManyFiles,
+    UnsupportedMediaType,
+)
 from app.reader import Order
 from app.routers.responses import describe_problems
 from app.schemas import SCHEMA_VERSION, BatchAnswer, Problem, Reading
@@ -20,6 +35,23 @@ _log = logging.getLogger("neumo.predict")
 
 router = APIRouter(tags=["predict"])
 
+_ANY_UPLOAD: Final = (
+    Malformed,
+    MissingFile,
+    TooManyFiles,
+    BodyTooLarge,
+    InternalError,
+    NotReady,
+    Overloaded,
+)
+_ONE_IMAGE: Final = (
+    EmptyUpload,
+    UnsupportedMediaType,
+    ImageTruncated,
+    ImageUndecodable,
+    ImageTooSmall,
+    ImageTooManyPixels,
+)
 _BINARY: Final = {"type": "string", "format": "binary"}
 _ONE_FILE: Final[dict[str, Any]] = {
     "requestBody": {
@@ -53,7 +85,7 @@ _MANY_FILES: Final[dict[str, Any]] = {
     "/predict",
     summary="Read one chest X-ray",
     response_model=Reading,
-    responses=describe_problems(400, 413, 415, 422, 503),
+    responses=describe_problems(*_ANY_UPLOAD, *_ONE_IMAGE),
     openapi_extra=_ONE_FILE,
 )
 async def predict(
@@ -64,14 +96,11 @@ async def predict(
     The content decides the format, not a name or a header.
     """
     reader = service.reader
-    async with service.admission.admit():
+    async with service.admission.admit(record.body_bytes):
         data = await read_upload(request)
         reading = await service.admission.run(partial(reader.read, data, order))
     service.metrics.count_reading(reading)
-    record.stages_ms = {
-        "decode": reading.timing_ms.decode,
-        "inference": reading.timing_ms.inference,
-    }
+    record.stages_ms = _stages([reading])
     return _json(reading, order)
 
 
@@ -79,15 +108,18 @@ async def predict(
     "/predict/batch",
     summary="Read several chest X-rays",
     response_model=BatchAnswer,
-    responses=describe_problems(400, 413, 503),
+    responses=describe_problems(*_ANY_UPLOAD),
     openapi_extra=_MANY_FILES,
 )
-async def predict_batch(request: Request, service: ServiceDep, order: OrderDep) -> Response:
+async def predict_batch(
+    request: Request, service: ServiceDep, order: OrderDep, record: RecordDep
+) -> Response:
     """Answer with a Reading or a Problem for each form field `file`, in order."""
     _ = service.reader  # not ready: say so before reading the body
-    async with service.admission.admit():
+    async with service.admission.admit(record.body_bytes):
         files = await read_uploads(request, service.settings.max_batch_files)
         results = await asyncio.gather(*(_read_or_explain(service, file, order) for file in files))
+    record.stages_ms = _stages([result for result in results if isinstance(result, Reading)])
     answer = BatchAnswer(
         request_id=order.request_id, schema_version=SCHEMA_VERSION, results=list(results)
     )
@@ -107,6 +139,14 @@ async def _read_or_explain(service: Service, data: bytes, order: Order) -> Readi
         return reading
     service.metrics.count_refusal(refusal.code)
     return Problem.model_validate(refusal.problem(order.request_id, order.language))
+
+
+def _stages(readings: list[Reading]) -> dict[str, float]:
+    times = [reading.timing_ms for reading in readings]
+    return {
+        "decode": round(sum(time.decode for time in times), 3),
+        "inference": round(sum(time.inference for time in times), 3),
+    }
 
 
 def _json(answer: Reading | BatchAnswer, order: Order) -> Response:

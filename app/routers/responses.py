@@ -7,17 +7,13 @@ from app.problems import MEDIA_TYPE
 from app.schemas import Problem
 
 
-def describe_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the problems a route answers with, the codes of each status by name."""
-    schema = Problem.model_json_schema()
+def describe_problems(*errors: type[RequestError]) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems a route answers with, by status, each by its code."""
+    codes: dict[int, list[str]] = {}
+    for error in errors:
+        codes.setdefault(error.status, []).append(f"`{error.code}`")
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
     return {
-        status: {
-            "description": ", ".join(
-                f"`{error.code}`"
-                for error in RequestError.__subclasses__()
-                if error.status == status
-            ),
-            "content": {MEDIA_TYPE: {"schema": schema}},
-        }
-        for status in statuses
+        status: {"description": ", ".join(names), "content": content}
+        for status, names in sorted(codes.items())
     }

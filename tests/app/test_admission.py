@@ -11,13 +11,39 @@ from app.errors import Overloaded
 
 def test_the_last_place_is_given_and_no_more() -> None:
     async def scenario() -> None:
-        admission = Admission(max_in_flight=2, threads=1)
-        async with admission.admit(), admission.admit():
+        admission = Admission(max_in_flight=2, max_held_bytes=100, threads=1)
+        async with admission.admit(1), admission.admit(1):
             with pytest.raises(Overloaded):
-                async with admission.admit():
+                async with admission.admit(1):
                     pass
-        async with admission.admit():
+        async with admission.admit(1):
             pass
+
+    asyncio.run(scenario())
+
+
+def test_bodies_are_admitted_up_to_the_bytes_that_may_be_held() -> None:
+    async def scenario() -> None:
+        admission = Admission(max_in_flight=10, max_held_bytes=100, threads=1)
+        async with admission.admit(60), admission.admit(40):
+            with pytest.raises(Overloaded):
+                async with admission.admit(1):
+                    pass
+        async with admission.admit(1):
+            pass
+
+    asyncio.run(scenario())
+
+
+def test_a_body_over_all_that_may_be_held_is_admitted_alone() -> None:
+    async def scenario() -> None:
+        admission = Admission(max_in_flight=10, max_held_bytes=100, threads=1)
+        async with admission.admit(101):
+            pass
+        async with admission.admit(1):
+            with pytest.raises(Overloaded):
+                async with admission.admit(100):
+                    pass
 
     asyncio.run(scenario())
 
@@ -25,10 +51,10 @@ def test_the_last_place_is_given_and_no_more() -> None:
 @pytest.mark.parametrize("failure", [ValueError, asyncio.CancelledError])
 def test_a_place_comes_back_from_failure_and_cancellation(failure: type[BaseException]) -> None:
     async def scenario() -> None:
-        admission = Admission(max_in_flight=1, threads=1)
+        admission = Admission(max_in_flight=1, max_held_bytes=100, threads=1)
         for _ in range(3):
             with pytest.raises(failure):
-                async with admission.admit():
+                async with admission.admit(1):
                     raise failure
 
     asyncio.run(scenario())
@@ -50,7 +76,7 @@ def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
         return threading.get_ident()
 
     async def scenario() -> set[int]:
-        admission = Admission(max_in_flight=10, threads=2)
+        admission = Admission(max_in_flight=10, max_held_bytes=100, threads=2)
         try:
             return set(await asyncio.gather(*(admission.run(work) for _ in range(8))))
         finally:

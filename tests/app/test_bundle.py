@@ -10,7 +10,7 @@ import pytest
 import app
 from app.bundle import find_bundle, read_bundle
 from app.errors import BundleError, BundleHashMismatch, BundleMalformed, BundleMissing
-from tests.bundles import GRAPH, LABELS, make_card, write_bundle
+from tests.bundles import GRAPH, KNOWN_PIXELS, LABELS, make_card, write_bundle
 
 
 @pytest.fixture
@@ -94,8 +94,16 @@ def test_a_graph_changed_by_one_bit_is_refused(folder: Path) -> None:
         ({"temperature": 0}, "temperature: Input should be greater than 0"),
         ({"operating_points": {"normal": 1.1}}, "operating_points.normal: Input should be less"),
         (
-            {"known_answers": [{"pixels": "", "probabilities": [-0.1, 0, 0, 1.1]}]},
+            {"known_answers": [{"pixels": KNOWN_PIXELS, "probabilities": [-0.1, 0, 0, 1.1]}]},
             "known_answers.0.probabilities.0: Input should be greater",
+        ),
+        (
+            {"known_answers": [{"pixels": KNOWN_PIXELS, "probabilities": [1.0]}]},
+            "known_answers.0.probabilities: List should have at least 4 items",
+        ),
+        (
+            {"known_answers": [{"pixels": "AAAA", "probabilities": [1.0, 0, 0, 0]}]},
+            "known_answers.0.pixels: Value error, not 28 x 28 bytes",
         ),
     ],
 )

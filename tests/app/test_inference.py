@@ -71,8 +71,7 @@ def test_bytes_that_are_no_graph_are_refused() -> None:
 
 def test_known_pixels_are_repeated_8_by_8() -> None:
     small = np.arange(784, dtype=np.uint16).astype(np.uint8).reshape(28, 28)
-    known = KnownAnswer(pixels=base64.b64encode(small.tobytes()).decode(), probabilities=[])
-    image = enlarge_known_pixels(known)
+    image = enlarge_known_pixels(base64.b64encode(small.tobytes()).decode())
     assert image.shape == (1, 1, 224, 224)
     assert image[0, 0, 223, 0] == small[27, 0]
     assert (image[0, 0, 8:16, 16:24] == small[1, 2]).all()

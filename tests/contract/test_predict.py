@@ -165,6 +165,11 @@ def test_a_batch_takes_32_files_and_no_more(client: TestClient, jpeg: bytes) -> 
     assert refused.json()["max_files"] == 32
 
 
+def test_a_batch_takes_the_field_files_too(client: TestClient, jpeg: bytes) -> None:
+    answer = client.post("/predict/batch", files=[("files", jpeg), ("file", jpeg)]).json()
+    assert [result["status"] for result in answer["results"]] == ["ok", "ok"]
+
+
 def test_a_batch_of_raw_bytes_is_refused(client: TestClient, jpeg: bytes) -> None:
     refused = client.post("/predict/batch", content=jpeg, headers={"Content-Type": "image/jpeg"})
     assert (refused.status_code, refused.json()["code"]) == (400, "missing_file")

@@ -122,8 +122,8 @@ def test_a_form_that_ends_within_its_last_file(
     check_problem(client.post(path, content=body[:-200], headers=headers), 400, "malformed")
 
 
-def test_only_the_field_of_the_contract_is_read(client: TestClient, jpeg: bytes) -> None:
-    check_problem(client.post("/predict/batch", files={"files": jpeg}), 400, "missing_file")
+def test_a_batch_without_a_field_of_the_contract(client: TestClient, jpeg: bytes) -> None:
+    check_problem(client.post("/predict/batch", files={"images": jpeg}), 400, "missing_file")
 
 
 def test_the_wrong_method(client: TestClient) -> None:
@@ -268,3 +268,4 @@ def test_over_the_requests_it_can_hold_it_refuses(jpeg: bytes) -> None:
         app.state.service.admission._in_flight = 0
         assert post(client, jpeg).status_code == 200
         assert app.state.service.admission._in_flight == 0
+        assert app.state.service.admission._held_bytes == 0

@@ -120,6 +120,18 @@ def test_a_bundle_that_is_not_right_stops_the_start(
         assert str(path.parent) not in server.log_text()
 
 
+def test_several_workers_without_a_temporary_folder_say_what_to_set() -> None:
+    code = (
+        "import sys, tempfile; tempfile.tempdir = '/proc/none'; from app.cli import main;"
+        "sys.exit(main(['serve', '--port', '0', '--workers', '2']))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 3
+    assert "TMPDIR" in json.loads(result.stderr.splitlines()[-1])["message"]
+
+
 def test_a_taken_port_stops_the_start(server: Server) -> None:
     with started("--port", str(server.port)) as second:
         assert second.process.wait(30) != 0
@@ -179,6 +191,16 @@ def test_logs_are_json_with_request_id_and_stage_times(server: Server, jpeg: byt
         "inference": reading["timing_ms"]["inference"],
     }
     assert line["total_ms"] >= reading["timing_ms"]["total"]
+
+
+def test_a_batchs_line_holds_the_stage_times_of_all_its_files(server: Server, jpeg: bytes) -> None:
+    body, headers = multipart(*[("file", "a.jpg", jpeg)] * 2, ("file", "b", b""))
+    answer = json.loads(server.call("POST", "/predict/batch", body, headers)[2])
+    times = [result["timing_ms"] for result in answer["results"][:2]]
+    assert server.line_of(answer["request_id"])["stages_ms"] == {
+        stage: pytest.approx(sum(time[stage] for time in times), abs=0.002)
+        for stage in ("decode", "inference")
+    }
 
 
 def test_logs_hold_no_file_name_no_path_and_no_header(server: Server, jpeg: bytes) -> None:
