@@ -22,6 +22,11 @@ def encode(image: Image.Image | NDArray[np.generic], image_format: str, **option
     return file.getvalue()
 
 
+def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Draw random grey pixels."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+
+
 def png_chunk(name: bytes, data: bytes = b"") -> bytes:
     """Frame one chunk with its length and checksum."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
