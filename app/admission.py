@@ -46,29 +46,24 @@ class BodyLimit:
         record = record_of(scope)
         limit = self._by_path.get(scope["path"], self._default_bytes)
         declared = _declared_bytes(scope)
-        body = _Body(receive, send, limit, refused=declared is not None and declared > limit)
         record.body_bytes = limit if declared is None else declared
-        error = BodyTooLarge(max_body_bytes=limit)
+        body = _Body(receive, send, limit, refused=record.body_bytes > limit)
         if not body.refused:
-            try:
-                await self._app(scope, body.receive, body.send)
-            except BodyTooLarge as raised:
-                error = raised
-            else:
-                return
-        record.code = error.code
+            await self._app(scope, body.receive, body.send)
+            return
+        record.code = BodyTooLarge.code
+        error = BodyTooLarge(max_body_bytes=limit)
         answer = problem_response(error, record.request_id, record.language)
         await answer(scope, receive, body.send)
 
 
 def _declared_bytes(scope: Scope) -> int | None:
     """Return the body's length as its head declares it; None if it comes in chunks."""
-    digits = Headers(scope=scope).get("content-length", "").lstrip("0")
-    if "content-length" not in Headers(scope=scope):
-        return None if "transfer-encoding" in Headers(scope=scope) else 0
-    if not (digits.isascii() and digits.isdigit()):
-        return 0
-    return int(digits[:_MOST_DIGITS])  # Python refuses to make an int of thousands of digits
+    headers = Headers(scope=scope)
+    if "content-length" not in headers:
+        return None if "transfer-encoding" in headers else 0
+    digits = headers["content-length"].lstrip("0")[:_MOST_DIGITS]  # int() refuses thousands
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
 
 
 class _Body:
