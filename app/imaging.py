@@ -144,6 +144,14 @@ def resize(image: GreyImage) -> NDArray[np.uint8]:
     return np.asarray(resized)[np.newaxis]
 
 
+def warm_up() -> None:
+    """Decode and resize a black image of each format: Pillow loads its codecs at first use."""
+    for image_format in _SIGNATURES.values():
+        file = io.BytesIO()
+        Image.new("L", (_DRAFT_PX, _DRAFT_PX)).save(file, image_format)
+        resize(decode(file.getvalue()))
+
+
 def _sniff(data: bytes) -> Format:
     if not data:
         raise EmptyUpload

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
+from app import imaging
 from app.admission import Admission
 from app.bundle import find_bundle, read_bundle
 from app.errors import BundleError, NotReady
@@ -103,4 +104,5 @@ def load_bundle(settings: Settings) -> OnnxModel:
     """
     model = OnnxModel(read_bundle(find_bundle(settings.model)), settings.inference_threads)
     model.check_known_answers()
+    imaging.warm_up()
     return model
