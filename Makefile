@@ -26,6 +26,7 @@ lint: .venv-dev/installed
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/serve.txt
 	.venv/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	.venv/bin/pip uninstall $(PIP_FLAGS) --yes setuptools
 	touch $@
 
 # Training and testing: the same lock and more, torch by a call of its own.
