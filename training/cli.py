@@ -115,7 +115,3 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         if field.is_required():
             flag["help"] = f"{field.description} (here or in the recipe)"
         command.add_argument("--" + name.replace("_", "-"), **flag)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

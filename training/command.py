@@ -1,0 +1,20 @@
+"""The entry point of ``neumo-train``: `training.cli`, or what is missing to run it."""
+
+import sys
+
+
+def main() -> int:
+    """Run the command; exit code 3 where the training dependencies are not installed."""
+    try:
+        from training.cli import main as run  # noqa: PLC0415 - it may not import
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"neumo-train: {error.name} is not installed. Install what training needs: "
+            "pip install 'neumo[train]'\n"
+        )
+        return 3
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
