@@ -116,8 +116,16 @@ def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
     for name, shape in shapes.items():
         info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
         graph.output.append(info)
+    _strip_notes(graph)
     onnx.checker.check_model(answering)
     return answering
+
+
+def _strip_notes(graph: onnx.GraphProto) -> None:
+    """Remove the exporter's notes: stack traces that name folders of whoever trained."""
+    for thing in (graph, *graph.node, *graph.value_info, *graph.initializer):
+        del thing.metadata_props[:]
+        thing.doc_string = ""
 
 
 def _drop_constants(graph: onnx.GraphProto, names: Iterable[str]) -> None:

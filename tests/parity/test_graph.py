@@ -22,6 +22,12 @@ def model() -> OnnxModel:
     return OnnxModel(read_bundle(find_bundle(Settings().model)), threads=2)
 
 
+def test_the_graph_names_no_folder_of_whoever_trained_it() -> None:
+    graph = read_bundle(find_bundle(Settings().model)).graph
+    assert b"site-packages" not in graph
+    assert b".py" not in graph
+
+
 def test_probabilities_are_the_softmax_of_the_cooled_logits(model: OnnxModel) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 1, 224, 224), np.uint8)
     outputs = model.run(images)
