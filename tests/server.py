@@ -126,3 +126,10 @@ def multipart(*files: tuple[str, str, bytes]) -> tuple[bytes, dict[str, str]]:
     ]
     body = b"".join(parts) + f"--{boundary}--\r\n".encode()
     return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+def predict(server: Server, image: bytes, name: str = "chest.jpg") -> tuple[int, bytes]:
+    """Post one image as a form; return the status and the answer."""
+    body, headers = multipart(("file", name, image))
+    status, _, answer = server.call("POST", "/predict", body, headers)
+    return status, answer

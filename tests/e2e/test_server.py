@@ -1,11 +1,10 @@
-"""`neumo serve` as its operators meet it: a process, a port, signals, exit codes, logs."""
+"""`neumo serve` as its operators meet it: a process, a port, signals, exit codes, workers."""
 
 import json
 import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -20,13 +19,7 @@ from app.settings import Settings
 from tests.conftest import ROOT
 from tests.contract.test_health import value_of
 from tests.images import encode
-from tests.server import Server, multipart, running, started
-
-
-def predict(server: Server, image: bytes, name: str = "chest.jpg") -> tuple[int, bytes]:
-    body, headers = multipart(("file", name, image))
-    status, _, answer = server.call("POST", "/predict", body, headers)
-    return status, answer
+from tests.server import Server, multipart, predict, running, started
 
 
 def test_it_is_ready_within_three_seconds() -> None:
@@ -181,66 +174,6 @@ def test_a_client_that_sends_all_before_it_reads_still_gets_its_413(server: Serv
     assert headers["connection"] == "close"
 
 
-def test_logs_are_json_with_request_id_and_stage_times(server: Server, jpeg: bytes) -> None:
-    _, answer = predict(server, jpeg)
-    reading = json.loads(answer)
-    line = server.line_of(reading["request_id"])
-    assert (line["route"], line["method"], line["status"]) == ("/predict", "POST", 200)
-    assert line["stages_ms"] == {
-        "decode": reading["timing_ms"]["decode"],
-        "inference": reading["timing_ms"]["inference"],
-    }
-    assert line["total_ms"] >= reading["timing_ms"]["total"]
-
-
-def test_a_batchs_line_holds_the_stage_times_of_all_its_files(server: Server, jpeg: bytes) -> None:
-    body, headers = multipart(*[("file", "a.jpg", jpeg)] * 2, ("file", "b", b""))
-    answer = json.loads(server.call("POST", "/predict/batch", body, headers)[2])
-    times = [result["timing_ms"] for result in answer["results"][:2]]
-    assert server.line_of(answer["request_id"])["stages_ms"] == {
-        stage: pytest.approx(sum(time[stage] for time in times), abs=0.002)
-        for stage in ("decode", "inference")
-    }
-
-
-def test_logs_hold_no_file_name_no_path_and_no_header(server: Server, jpeg: bytes) -> None:
-    body, headers = multipart(("file", "DOE^JOHN.jpg", jpeg))
-    secrets = {"User-Agent": "DOE^JOHN", "X-Request-ID": "DOE^JOHN", "Cookie": "p=DOE^JOHN"}
-    assert server.call("POST", "/predict?name=DOE^JOHN", body, headers | secrets)[0] == 200
-    assert server.call("GET", "/patients/DOE^JOHN", headers=secrets)[0] == 404
-    assert server.call("POST", "/predict", b"DOE^JOHN", secrets)[0] == 415
-    body, headers = multipart(("DOE^JOHN", "DOE^JOHN", jpeg[: len(jpeg) // 2]))
-    assert server.call("POST", "/predict", body, headers)[0] == 400
-    with socket.create_connection(("127.0.0.1", server.port)) as raw:
-        raw.sendall(b"DOE^JOHN / HTTP/1.1\r\n\r\n")
-        raw.recv(1000)
-    assert len(server.lines()) > 5
-    assert "DOE" not in server.log_text()
-
-
-def test_an_upload_can_not_write_lines_of_its_own_to_the_log(server: Server, jpeg: bytes) -> None:
-    tags = b"".join(struct.pack("<HHII", tag, 7, 60_000, 8) for tag in range(1000, 2000))
-    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1000) + tags + bytes(4)
-    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
-    before = len(server.lines())
-    status, answer = predict(server, jpeg[:2] + segment + jpeg[2:])
-    assert status == 200
-    server.line_of(json.loads(answer)["request_id"])
-    body, headers = multipart(("file", "a.jpg", jpeg))
-    headers["Content-Type"] = "multipart/form-data; boundary=another"
-    status, _, answer = server.call("POST", "/predict", body, headers)
-    assert status == 400
-    server.line_of(json.loads(answer)["request_id"])
-    assert {line["message"] for line in server.lines()[before:]} == {"request"}
-
-
-def test_health_and_metrics_calls_are_not_logged(server: Server) -> None:
-    before = len(server.lines())
-    for path in ("/health/live", "/health/ready", "/health/startup", "/metrics"):
-        server.call("GET", path)
-    assert len(server.lines()) == before
-
-
 def test_two_workers_count_as_one_service(jpeg: bytes) -> None:
     with running("--workers", "2") as server:
         assert [predict(server, jpeg)[0] for _ in range(40)] == [200] * 40
@@ -273,54 +206,3 @@ def test_a_killed_worker_comes_back(jpeg: bytes) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert predict(server, jpeg)[0] == 200
-
-
-def test_the_terminal_gives_the_same_reading_as_http(
-    server: Server, examples: dict[str, Path]
-) -> None:
-    path = examples["viral_pneumonia"]
-    result = subprocess.run(
-        [sys.executable, "-m", "app", "predict", "--json", str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = json.loads(result.stdout)
-    served = json.loads(predict(server, path.read_bytes())[1])
-    for changing in ("request_id", "timing_ms"):
-        del told[changing], served[changing]
-    assert told == served
-
-
-def test_the_terminal_prints_labels_for_people(examples: dict[str, Path]) -> None:
-    files = [str(examples["normal"]), str(examples["covid19"]), str(ROOT / "README.md")]
-    result = subprocess.run(
-        [sys.executable, "-m", "app", "predict", "--language", "es", *files],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert f"{files[0]}: Normal\n" in result.stdout
-    assert f"{files[1]}: COVID-19\n" in result.stdout
-    assert "Neumonía bacteriana" in result.stdout
-    assert "no es un diagnóstico" in result.stdout
-    assert f"{files[2]}: El contenido no es JPEG ni PNG" in result.stderr
-
-
-def test_the_health_command_tells_by_its_exit_code(server: Server) -> None:
-    def ask(*arguments: str, **environment: str) -> int:
-        command = [sys.executable, "-m", "app", "health", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=os.environ | environment, capture_output=True, check=False
-        ).returncode
-
-    assert ask("--port", str(server.port)) == 0
-    assert ask(NEUMO_PORT=str(server.port), NEUMO_HOST="0.0.0.0") == 0  # noqa: S104 - as in a container
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        closed = str(free.getsockname()[1])
-        assert ask("--port", closed) == 1
-        assert ask("--port", str(server.port), NEUMO_PORT=closed) == 0
