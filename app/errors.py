@@ -151,6 +151,10 @@ class BodyTooLarge(RequestError):
         "El cuerpo supera {max_body_bytes} bytes. Envíe un archivo más pequeño.",
     )
 
+    def headers(self) -> dict[str, str]:
+        """Close the connection: the rest of the body is not waited for."""
+        return super().headers() | {"Connection": "close"}
+
 
 class UnsupportedMediaType(RequestError):
     """The bytes are of no format Neumo reads, whatever the file's name says."""

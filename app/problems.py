@@ -5,14 +5,13 @@ from typing import Final
 from starlette.responses import JSONResponse
 
 from app.errors import (
-    BodyTooLarge,
     InternalError,
     Malformed,
     MethodNotAllowed,
     NotFound,
     RequestError,
 )
-from app.language import Language
+from app.language import Language, answer_headers
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -23,13 +22,10 @@ _BY_STATUS: Final[dict[int, type[RequestError]]] = {
 
 def problem_response(error: RequestError, request_id: str, language: Language) -> JSONResponse:
     """Render an error for its caller."""
-    headers = {"Content-Language": language, "Vary": "Accept-Language", "Cache-Control": "no-store"}
-    if isinstance(error, BodyTooLarge):
-        headers["Connection"] = "close"  # the rest of the body is not waited for
     return JSONResponse(
         error.problem(request_id, language),
         status_code=error.status,
-        headers=headers | error.headers(),
+        headers=answer_headers(language) | error.headers(),
         media_type=MEDIA_TYPE,
     )
 

@@ -32,7 +32,8 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody asked for
+        # Or every counter would come with a second series that nobody asked for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "neumo_requests", "Requests answered.", ["route", "method", "status"], registry=registry

@@ -171,6 +171,7 @@ def main() -> None:
     patients = np.array([sample.patient for sample in samples])
     everyone = describe(images)
     recognise = _load(args.model)
+    args.out.mkdir(parents=True, exist_ok=True)
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     for index, label in enumerate(LABELS):
         mask = labels == index
@@ -182,7 +183,6 @@ def main() -> None:
         drawing = select(islice(candidates, args.candidates), median, args.min_probability)
         if drawing is None:
             sys.exit(f"None of {args.candidates} candidates for {label.id} will do.")
-        args.out.mkdir(parents=True, exist_ok=True)
         (args.out / f"{label.id}.jpg").write_bytes(drawing.jpeg)
         cells = [f"`{label.id}.jpg`", f"{statistics.images}"]
         cells += [f"{len(statistics.deviations)} ({statistics.left_out})", f"{drawing.number}"]

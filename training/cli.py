@@ -3,7 +3,6 @@
 import argparse
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 
 from app.errors import NeumoError
 from training.config import Config, load_config
-from training.data import load_images, read_samples, split_validation
+from training.data import Division, Sample, divide, load_images
 from training.fit import ImageSet, fit, load_history
 from training.model import build_model
 from training.release import Splits, release
@@ -45,45 +44,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Config, command: str) -> None:
-    _check(config)
-    splits = _load(config)
-    begun = time.monotonic()
-    fit(config, splits.fit, splits.validation)
-    _release(config, splits, command, time.monotonic() - begun)
+    division = divide(config.data, config.validation_share, config.seed)
+    fitted, validation = _fit_division(config, division)
+    _release(config, Splits(fitted, validation, _load(division.test, "test")), command)
 
 
 def _fit(config: Config, _: str) -> None:
-    _check(config)
-    splits = _load(config)
-    fit(config, splits.fit, splits.validation)
+    _fit_division(config, divide(config.data, config.validation_share, config.seed))
 
 
 def _export(config: Config, command: str) -> None:
-    history = load_history(config)
-    again = command.replace(" export", " run", 1)  # what makes the same bundle from nothing
-    _release(config, _load(config), again, sum(epoch.seconds for epoch in history))
-
-
-def _check(config: Config) -> None:
-    """Let unusable data or weights show now, not after minutes of reading images."""
-    read_samples(config.data)
-    build_model(config)
-
-
-def _load(config: Config) -> Splits:
-    samples = read_samples(config.data)
-    train = [sample for sample in samples if sample.split == "train"]
-    test = [sample for sample in samples if sample.split == "test"]
-    fitted, validation = split_validation(train, config.validation_share, config.seed)
-    return Splits(
-        fit=ImageSet(load_images(fitted, "fit"), fitted),
-        validation=ImageSet(load_images(validation, "validation"), validation),
-        test=ImageSet(load_images(test, "test"), test),
+    load_history(config)  # a missing run shows now, not after minutes of reading images
+    division = divide(config.data, config.validation_share, config.seed)
+    splits = Splits(
+        _load(division.fit, "fit"),
+        _load(division.validation, "validation"),
+        _load(division.test, "test"),
     )
+    again = command.replace(" export", " run", 1)  # what makes the same bundle from nothing
+    _release(config, splits, again)
 
 
-def _release(config: Config, splits: Splits, command: str, duration_s: float) -> None:
-    card = release(config, splits, command, duration_s)
+def _fit_division(config: Config, division: Division) -> tuple[ImageSet, ImageSet]:
+    """Fit, and return the images it took: fit and validation."""
+    build_model(config)  # unusable weights show now too
+    fitted, validation = _load(division.fit, "fit"), _load(division.validation, "validation")
+    fit(config, fitted, validation)
+    return fitted, validation
+
+
+def _load(samples: Sequence[Sample], what: str) -> ImageSet:
+    return ImageSet(load_images(samples, what), samples)
+
+
+def _release(config: Config, splits: Splits, command: str) -> None:
+    card = release(config, splits, command)
     sys.stdout.write(f"{config.bundle_folder}\n")
     for split, figures in card.metrics.items():
         sys.stdout.write(

@@ -68,6 +68,29 @@ def read_samples(data: Path) -> list[Sample]:
     return samples
 
 
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The samples of one data set, by what they are for."""
+
+    fit: Sequence[Sample]
+    validation: Sequence[Sample]
+    test: Sequence[Sample]
+
+
+def divide(data: Path, validation_share: float, seed: int) -> Division:
+    """Read a data set and divide its training samples once more, by patient.
+
+    Raises
+    ------
+    DataError
+        As `read_samples` and `split_validation` do.
+    """
+    samples = read_samples(data)
+    train = [sample for sample in samples if sample.split == "train"]
+    test = [sample for sample in samples if sample.split == "test"]
+    return Division(*split_validation(train, validation_share, seed), test)
+
+
 def split_validation(
     samples: Sequence[Sample], share: float, seed: int
 ) -> tuple[list[Sample], list[Sample]]:

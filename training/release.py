@@ -50,7 +50,7 @@ class Splits:
     test: ImageSet
 
 
-def release(config: Config, splits: Splits, command: str, duration_s: float) -> Card:
+def release(config: Config, splits: Splits, command: str) -> Card:
     """Write the bundle of a trained run to ``config.bundle_folder``; return its card.
 
     The folder appears whole: it is built beside and moved into place. ``model.fp32.onnx``,
@@ -80,7 +80,7 @@ def release(config: Config, splits: Splits, command: str, duration_s: float) -> 
         temperature=temperature,
         operating_points=None,
         distance_threshold=None,
-        training=_training(config, splits, command, duration_s),
+        training=_training(config, splits, command),
         metrics={
             "validation": evaluate(validated, splits.validation),
             "test": evaluate(tested, splits.test),
@@ -162,7 +162,7 @@ def _ask_known(network: Network, images: ImageSet) -> list[KnownAnswer]:
     return answers
 
 
-def _training(config: Config, splits: Splits, command: str, duration_s: float) -> Training:
+def _training(config: Config, splits: Splits, command: str) -> Training:
     history = load_history(config)
     return Training(
         strategy=config.strategy,
@@ -176,7 +176,7 @@ def _training(config: Config, splits: Splits, command: str, duration_s: float) -
         date=datetime.now(UTC).date().isoformat(),
         environment={"python": platform.python_version()}
         | {package: version(package) for package in _PACKAGES},
-        duration_s=duration_s,
+        duration_s=sum(epoch.seconds for epoch in history),
     )
 
 

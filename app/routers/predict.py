@@ -25,7 +25,8 @@ from app.errors import (
     TooManyFiles,
     UnsupportedMediaType,
 )
-from app.reader import Order
+from app.language import answer_headers
+from app.reader import Order, Reader
 from app.routers.responses import describe_problems
 from app.schemas import SCHEMA_VERSION, BatchAnswer, Problem, Reading
 from app.service import Service
@@ -115,10 +116,12 @@ async def predict_batch(
     request: Request, service: ServiceDep, order: OrderDep, record: RecordDep
 ) -> Response:
     """Answer with a Reading or a Problem for each form field `file`, in order."""
-    _ = service.reader  # not ready: say so before reading the body
+    reader = service.reader
     async with service.admission.admit(record.body_bytes):
         files = await read_uploads(request, service.settings.max_batch_files)
-        results = await asyncio.gather(*(_read_or_explain(service, file, order) for file in files))
+        results = await asyncio.gather(
+            *(_read_or_explain(service, reader, file, order) for file in files)
+        )
     record.stages_ms = _stages([result for result in results if isinstance(result, Reading)])
     answer = BatchAnswer(
         request_id=order.request_id, schema_version=SCHEMA_VERSION, results=list(results)
@@ -126,9 +129,11 @@ async def predict_batch(
     return _json(answer, order)
 
 
-async def _read_or_explain(service: Service, data: bytes, order: Order) -> Reading | Problem:
+async def _read_or_explain(
+    service: Service, reader: Reader, data: bytes, order: Order
+) -> Reading | Problem:
     try:
-        reading = await service.admission.run(partial(service.reader.read, data, order))
+        reading = await service.admission.run(partial(reader.read, data, order))
     except RequestError as error:
         refusal = error
     except Exception:  # noqa: BLE001 - one file's failure must not cost the others their Readings
@@ -153,9 +158,5 @@ def _json(answer: Reading | BatchAnswer, order: Order) -> Response:
     return Response(
         answer.model_dump_json(),
         media_type="application/json",
-        headers={
-            "Cache-Control": "no-store",
-            "Content-Language": order.language,
-            "Vary": "Accept-Language",
-        },
+        headers=answer_headers(order.language),
     )

@@ -9,23 +9,16 @@ from app.admission import Admission
 from app.errors import Overloaded
 
 
-def test_the_last_place_is_given_and_no_more() -> None:
+@pytest.mark.parametrize(
+    ("places", "held_bytes", "bodies"),
+    [pytest.param(2, 100, (1, 1), id="places"), pytest.param(10, 100, (60, 40), id="bytes")],
+)
+def test_the_last_place_and_the_last_byte_are_given_and_no_more(
+    places: int, held_bytes: int, bodies: tuple[int, int]
+) -> None:
     async def scenario() -> None:
-        admission = Admission(max_in_flight=2, max_held_bytes=100, threads=1)
-        async with admission.admit(1), admission.admit(1):
-            with pytest.raises(Overloaded):
-                async with admission.admit(1):
-                    pass
-        async with admission.admit(1):
-            pass
-
-    asyncio.run(scenario())
-
-
-def test_bodies_are_admitted_up_to_the_bytes_that_may_be_held() -> None:
-    async def scenario() -> None:
-        admission = Admission(max_in_flight=10, max_held_bytes=100, threads=1)
-        async with admission.admit(60), admission.admit(40):
+        admission = Admission(max_in_flight=places, max_held_bytes=held_bytes, threads=1)
+        async with admission.admit(bodies[0]), admission.admit(bodies[1]):
             with pytest.raises(Overloaded):
                 async with admission.admit(1):
                     pass
