@@ -54,11 +54,23 @@ class Interval(_Strict):
     high: float
 
 
+class Task(_Strict):
+    """Figures of telling two kinds of images apart, on those of the two kinds only."""
+
+    images: int
+    patients: int
+    auroc: Interval
+    accuracy: Interval
+    sensitivity: Interval
+    specificity: Interval
+
+
 class Metrics(_Strict):
     """Figures on one split, through ONNX Runtime. Rates from 0 to 1.
 
-    `confusion` is [truth][prediction] counts; `sensitivity`, `specificity` and `auroc` are
-    one label against the rest.
+    `confusion` is [truth][prediction] counts; `sensitivity`, `specificity`, `precision` and
+    `auroc` are one label against the rest. `ece_by_chance` is the calibration error that
+    perfectly calibrated answers of the same confidence would show on so many images.
     """
 
     images: int
@@ -68,10 +80,16 @@ class Metrics(_Strict):
     macro_auroc: Interval
     sensitivity: dict[LabelId, Interval]
     specificity: dict[LabelId, Interval]
+    precision: dict[LabelId, Interval] = {}
     auroc: dict[LabelId, Interval]
     nll: float
+    brier: float | None = None
+    ece: float | None = None
+    ece_by_chance: float | None = None
     confusion: list[list[int]]
     accuracy_by_source: dict[str, float]
+    sensitivity_by_source: dict[str, dict[LabelId, Interval]] = {}
+    tasks: dict[str, Task] = {}
 
 
 class KnownAnswer(_Strict):
@@ -116,6 +134,30 @@ class Training(_Strict):
     duration_s: float
 
 
+class QuantisedFigures(_Strict):
+    """What one way of setting the int8 ranges gave, on the validation split.
+
+    `difference` is the mean absolute difference of probabilities from float32's,
+    `cam_correlation` the mean correlation of the maps of the label float32 calls,
+    `labels_kept` the share of labels kept where float32's two best differ by more than 0.1.
+    """
+
+    macro_auroc: float
+    nll: float
+    ece: float
+    difference: float
+    cam_correlation: float
+    labels_kept: float
+
+
+class Quantisation(_Strict):
+    """How the served graph was quantised: the method nearest to float32, and all tried."""
+
+    method: str
+    fp32_macro_auroc: float
+    tried: dict[str, QuantisedFigures]
+
+
 class Card(_Strict):
     """What a bundle says of itself (``card.json``)."""
 
@@ -133,6 +175,7 @@ class Card(_Strict):
     distance_threshold: float | None
     training: Training
     metrics: dict[str, Metrics]
+    quantisation: Quantisation | None = None
     known_answers: list[KnownAnswer]
     known_answer_tolerance: float = Field(gt=0, le=0.5)
 

@@ -2,74 +2,130 @@
 
 import argparse
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from app.bundle import Interval, Metrics, find_bundle, read_bundle
 from app.errors import NeumoError
+from training import data_check
+from training.checkpoint import RunFolder, write_whole
 from training.config import Config, load_config
-from training.data import Division, Sample, divide, load_images
-from training.fit import ImageSet, fit, load_history
+from training.data import SPLITS, Division, Sample, divide
+from training.evaluate import evaluate_bundle
+from training.fit import fit
+from training.images import ImageSet, load_images
 from training.model import build_model
 from training.release import Splits, release
+
+_CALLED_WRONGLY, _CANT_BE_DONE, _STOPPED = 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code (2: called wrongly, 3: it can't be done)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
-    overrides = {key: value for key, value in vars(options).items() if key in Config.model_fields}
+    # What a card shows makes its bundle from nothing, so it resumes nothing.
+    options.command = shlex.join(["neumo-train", *(a for a in given if a != "--resume")])
+    before = signal.signal(signal.SIGTERM, _stop)  # what ends a job of a scheduler
     try:
-        config = load_config(options.recipe, overrides)
-    except ValidationError as error:
-        for fault in error.errors(include_url=False):
-            name = ".".join(map(str, fault["loc"]))
-            sys.stderr.write(f"neumo-train: {name}: {fault['msg']}\n")
-        return 2
-    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
-        sys.stderr.write(f"neumo-train: --recipe {options.recipe} can't be read: {error}\n")
-        return 2
-    try:
-        options.run(config, shlex.join(["neumo-train", *given]))
+        options.run(options)
+    except _WrongCall as error:
+        sys.stderr.write("".join(f"neumo-train: {line}\n" for line in error.args))
+        return _CALLED_WRONGLY
     except NeumoError as error:
+        sys.stderr.write("".join(f"neumo-train: {line}\n" for line in str(error).splitlines()))
+        return _CANT_BE_DONE
+    except OSError as error:  # a folder that is not there, a full disk
         sys.stderr.write(f"neumo-train: {error}\n")
-        return 3
+        return _CANT_BE_DONE
     except KeyboardInterrupt:
-        sys.stderr.write(f"neumo-train: stopped; what is done lies in {config.run_folder}\n")
-        return 130
+        kept = (
+            " Whole epochs are kept: the same command with --resume goes on after the last of them."
+        )
+        sys.stderr.write(f"\nneumo-train: stopped.{kept if hasattr(options, 'resume') else ''}\n")
+        return _STOPPED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 
-def _run(config: Config, command: str) -> None:
-    division = divide(config.data, config.validation_share, config.seed)
-    fitted, validation = _fit_division(config, division)
-    _release(config, Splits(fitted, validation, _load(division.test, "test")), command)
+class _WrongCall(Exception):
+    """What is wrong with the arguments, a line each."""
 
 
-def _fit(config: Config, _: str) -> None:
-    _fit_division(config, divide(config.data, config.validation_share, config.seed))
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
-def _export(config: Config, command: str) -> None:
-    load_history(config)  # a missing run shows now, not after minutes of reading images
-    division = divide(config.data, config.validation_share, config.seed)
+def _run(options: argparse.Namespace) -> None:
+    config = _config(options)
+    division = _divide(config)
+    fitted, validation = _fit_division(config, division, resume=options.resume)
+    splits = Splits(fitted, validation, _load(division.test, "test"))
+    _release(config, splits, options.command)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    config = _config(options)
+    division = _divide(config)
+    _fit_division(config, division, resume=options.resume)
+
+
+def _export(options: argparse.Namespace) -> None:
+    config = _config(options)
+    RunFolder(config).read_history()  # a missing run shows now, not after minutes of reading
+    division = _divide(config)
     splits = Splits(
         _load(division.fit, "fit"),
         _load(division.validation, "validation"),
         _load(division.test, "test"),
     )
-    again = command.replace(" export", " run", 1)  # what makes the same bundle from nothing
+    again = options.command.replace(" export", " run", 1)  # makes the same bundle from nothing
     _release(config, splits, again)
 
 
-def _fit_division(config: Config, division: Division) -> tuple[ImageSet, ImageSet]:
+def _evaluate(options: argparse.Namespace) -> None:
+    bundle = read_bundle(find_bundle(options.bundle))
+    metrics = evaluate_bundle(bundle, options.data, options.split, options.report)
+    sys.stdout.write(_summary(metrics) + f"{options.report}\n")
+
+
+def _check_data(options: argparse.Namespace) -> None:
+    inventory = data_check.take_inventory(options.data)
+    if options.json:
+        write_whole(options.json, data_check.to_json(inventory).encode())
+    sys.stdout.write(data_check.render(inventory))
+    data_check.refuse_unreadable(inventory)
+
+
+def _config(options: argparse.Namespace) -> Config:
+    overrides = {key: value for key, value in vars(options).items() if key in Config.model_fields}
+    try:
+        return load_config(options.recipe, overrides)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        lines = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults]
+        raise _WrongCall(*lines) from None
+    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
+        raise _WrongCall(f"--recipe {options.recipe} can't be read: {error}") from None
+
+
+def _divide(config: Config) -> Division:
+    return divide(
+        config.data, config.validation_share, config.seed, config.leave_out, config.subset
+    )
+
+
+def _fit_division(config: Config, division: Division, *, resume: bool) -> tuple[ImageSet, ImageSet]:
     """Fit, and return the images it took: fit and validation."""
     build_model(config)  # unusable weights show now too
     fitted, validation = _load(division.fit, "fit"), _load(division.validation, "validation")
-    fit(config, fitted, validation)
+    fit(config, fitted, validation, resume=resume)
     return fitted, validation
 
 
@@ -79,12 +135,22 @@ def _load(samples: Sequence[Sample], what: str) -> ImageSet:
 
 def _release(config: Config, splits: Splits, command: str) -> None:
     card = release(config, splits, command)
-    sys.stdout.write(f"{config.bundle_folder}\n")
     for split, figures in card.metrics.items():
-        sys.stdout.write(
-            f"{split:>12}: accuracy {figures.accuracy.value:.4f}, balanced accuracy "
-            f"{figures.balanced_accuracy.value:.4f}, macro-AUROC {figures.macro_auroc.value:.4f}\n"
-        )
+        sys.stdout.write(f"{split}\n{_summary(figures)}")
+    sys.stdout.write(f"{config.bundle_folder}\n")
+
+
+def _summary(metrics: Metrics) -> str:
+    rows = {
+        "accuracy": metrics.accuracy,
+        "balanced accuracy": metrics.balanced_accuracy,
+        "macro-AUROC": metrics.macro_auroc,
+    } | {f"{name} AUROC": task.auroc for name, task in metrics.tasks.items()}
+    return "".join(f"  {name:<26} {_figure(value)}\n" for name, value in rows.items())
+
+
+def _figure(interval: Interval) -> str:
+    return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,14 +165,42 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         command.add_argument("--recipe", type=Path, help="TOML file with any of these settings")
         _add_settings(command)
+        if run is not _export:
+            resume = "go on after the last whole epoch of this run"
+            command.add_argument("--resume", action="store_true", help=resume)
+    _add_evaluate(commands)
+    _add_data(commands)
     return parser
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     for name, field in Config.model_fields.items():
-        if name == "limitations":
-            continue  # sentences belong in a recipe
+        if name in ("limitations", "leave_out"):
+            continue  # lists belong in a recipe
         flag: dict[str, Any] = {"help": f"{field.description} (default: {field.default})"}
         if field.is_required():
             flag["help"] = f"{field.description} (here or in the recipe)"
         command.add_argument("--" + name.replace("_", "-"), **flag)
+
+
+def _add_evaluate(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    text = "measure a bundle through ONNX Runtime; write evaluation.json and plots"
+    command = commands.add_parser("evaluate", help=text, description=text)
+    command.set_defaults(run=_evaluate)
+    command.add_argument("--bundle", required=True, help="A bundle's name or folder")
+    command.add_argument("--data", type=Path, required=True, help="manifest.csv, or a folder")
+    command.add_argument("--split", choices=SPLITS, default="test", help="(default: test)")
+    command.add_argument(
+        "--report", type=Path, default=Path("report"), help="Folder to write to (default: report)"
+    )
+
+
+def _add_data(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    text = "look at a data set"
+    parts = commands.add_parser("data", help=text, description=text)
+    kinds = parts.add_subparsers(required=True, metavar="COMMAND")
+    text = "count it; find unreadable and repeated images, and labels that the source gives away"
+    command = kinds.add_parser("check", help=text, description=text)
+    command.set_defaults(run=_check_data)
+    command.add_argument("--data", type=Path, required=True, help="manifest.csv, or a folder")
+    command.add_argument("--json", type=Path, help="File to write the whole inventory to")

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.bundle import Label
+from app.imaging import SIDE_PX
+from training.augmentation import Augmentation
 
 LABELS = (
     Label(id="normal", en="Normal", es="Normal"),
@@ -15,6 +17,9 @@ LABELS = (
     Label(id="viral_pneumonia", en="Viral pneumonia", es="Neumonía vírica"),
 )
 """The order of the graph's outputs."""
+
+
+CalibrationName = Literal["minmax", "entropy", "percentile"]
 
 
 class Config(BaseModel):
@@ -35,6 +40,28 @@ class Config(BaseModel):
     out: Path = Field(default=Path("models"), description="Folder that holds the bundles")
     runs: Path = Field(default=Path("runs"), description="Folder that holds checkpoints and logs")
     epochs: int = Field(default=6, ge=1, le=1000, description="Passes over the training images")
+    small_epochs: int = Field(
+        default=0, ge=0, le=1000, description="The first so many epochs see smaller, cheaper images"
+    )
+    small_side_px: int = Field(
+        default=160, ge=64, le=SIDE_PX, description="Side of those smaller images"
+    )
+    patience: int = Field(
+        default=0, ge=0, le=1000, description="Stop after so many epochs without gain; 0: never"
+    )
+    augmentation: Augmentation = Field(
+        default="full",
+        description="basic: geometry, exposure, noise; full: also blur, kernel, JPEG, edges, text",
+    )
+    class_weights: Literal["none", "sqrt", "balanced"] = Field(
+        default="sqrt", description="Loss weight of a class: 1, or 1 over (the root of) its share"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the truth spread over all labels"
+    )
+    ema_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="Keep an average of the weights, this slow; 0: none"
+    )
     batch_size: int = Field(default=32, ge=2, le=1024, description="Images a step")
     learning_rate: float = Field(
         default=4e-4, gt=0, le=1, description="Of the backbone (finetune) or the head (frozen)"
@@ -52,9 +79,18 @@ class Config(BaseModel):
     precision: Literal["auto", "bf16", "fp32"] = Field(
         default="auto", description="auto: bf16 where the processor has it"
     )
+    subset: str | None = Field(
+        default=None, description="Train only on rows with a 1 in this column of the manifest"
+    )
+    leave_out: list[str] = Field(
+        default=[], description="Training images to leave out: paths as in the manifest"
+    )
     seed: int = Field(default=0, ge=0, description="Of the split, the head, the order, the noise")
     calibration_images: int = Field(
         default=400, ge=4, description="Training images that set the int8 ranges, class-balanced"
+    )
+    calibration_method: Literal["auto", "minmax", "entropy", "percentile"] = Field(
+        default="auto", description="Sets the int8 ranges; auto: what is nearest to float32"
     )
     licence: str = Field(default="not stated", description="Of the weights, for the card")
     intended_use: str = Field(default="not stated", description="For the card")

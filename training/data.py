@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
-from tqdm import tqdm
 
 from app.bundle import DataSource
-from app.errors import NeumoError, RequestError
-from app.imaging import SIDE_PX, Limits, decode, resize
+from app.errors import NeumoError
 from app.language import Text
 from training.config import LABELS
 
 LABEL_INDEX: Final = {label.id: index for index, label in enumerate(LABELS)}
-_SPLITS: Final = ("train", "test")
+SPLITS: Final = ("train", "test")
 _COLUMNS: Final = ("path", "label", "patient", "split", "source")
+MIN_SIDE_PX: Final = 32
+"""Training images may be smaller than serving accepts."""
+
+_SHOWN: Final = 5
 _SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 
 
@@ -42,7 +42,10 @@ class DataError(NeumoError):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image: `label` is an index into `training.config.LABELS`."""
+    """One image: `label` is an index into `training.config.LABELS`.
+
+    `subsets` names the manifest's further columns that hold a 1 in its row.
+    """
 
     path: Path
     label: int
@@ -50,21 +53,23 @@ class Sample:
     split: str
     source: str
     licence: str
+    subsets: frozenset[str] = frozenset()
 
 
-def read_samples(data: Path) -> list[Sample]:
+def read_samples(data: Path, splits: Sequence[str] = SPLITS) -> list[Sample]:
     """List the images of a manifest (a file) or an ImageFolder (a folder).
 
     Raises
     ------
     DataError
-        If a file, a column or a label is missing or unknown, an image lies outside the
-        folder, a patient stands in two splits, or a class has no training image.
+        Naming every fault: a file, a column or a label that is missing or unknown, an image
+        outside the folder or listed twice, a patient in two splits, a label that has no image
+        in one of `splits`.
     """
     if data.is_dir() and (data / "manifest.csv").is_file():
         data = data / "manifest.csv"
     samples = _read_folder(data) if data.is_dir() else _read_manifest(data)
-    _check(samples)
+    _check(samples, splits)
     return samples
 
 
@@ -77,8 +82,17 @@ class Division:
     test: Sequence[Sample]
 
 
-def divide(data: Path, validation_share: float, seed: int) -> Division:
+def divide(
+    data: Path,
+    validation_share: float,
+    seed: int,
+    leave_out: Sequence[str] = (),
+    subset: str | None = None,
+) -> Division:
     """Read a data set and divide its training samples once more, by patient.
+
+    `leave_out` names training images, relative to the data set's folder, that are not used;
+    with `subset`, only those are that hold a 1 in the manifest's column of that name.
 
     Raises
     ------
@@ -88,6 +102,16 @@ def divide(data: Path, validation_share: float, seed: int) -> Division:
     samples = read_samples(data)
     train = [sample for sample in samples if sample.split == "train"]
     test = [sample for sample in samples if sample.split == "test"]
+    root = data if data.is_dir() else data.parent
+    unwanted = {(root / path).resolve(): path for path in leave_out}
+    known = {sample.path.resolve() for sample in train}
+    absent = [name for path, name in unwanted.items() if path not in known]
+    if absent:
+        reason = f"leave_out names {len(absent)} image(s) that are not in training: {_some(absent)}"
+        raise DataError(reason=reason)
+    train = [sample for sample in train if sample.path.resolve() not in unwanted]
+    if subset is not None:
+        train = [sample for sample in train if subset in sample.subsets]
     return Division(*split_validation(train, validation_share, seed), test)
 
 
@@ -114,28 +138,6 @@ def split_validation(
     return [samples[i] for i in fit], [samples[i] for i in validation]
 
 
-def load_images(samples: Sequence[Sample], what: str) -> NDArray[np.uint8]:
-    """Decode and resize through serving's own code: uint8 [N, 1, 224, 224].
-
-    Held in memory: 50 kB an image.
-
-    Raises
-    ------
-    DataError
-        Naming every image that can't be read.
-    """
-    images = np.empty((len(samples), 1, SIDE_PX, SIDE_PX), np.uint8)
-    unreadable: list[str] = []
-    for index, sample in enumerate(tqdm(samples, desc=f"reading {what}", unit="image")):
-        try:
-            images[index] = resize(decode(sample.path.read_bytes(), Limits(min_side_px=32)))
-        except (OSError, RequestError) as error:
-            unreadable.append(f"{sample.path}: {error}")
-    if unreadable:
-        raise DataError(reason=f"{len(unreadable)} unreadable image(s):\n" + "\n".join(unreadable))
-    return images
-
-
 def describe_sources(samples: Sequence[Sample]) -> list[DataSource]:
     """Count the images of each source by label, for the card."""
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
@@ -151,7 +153,7 @@ def _read_manifest(manifest: Path) -> list[Sample]:
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a BOM
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, csv.Error):
         raise DataError(
             reason=f"{manifest} can't be read; give a manifest.csv or a folder"
         ) from None
@@ -159,50 +161,83 @@ def _read_manifest(manifest: Path) -> list[Sample]:
     if missing:
         raise DataError(reason=f"{manifest} has no rows, or lacks the column(s) {missing}")
     root = manifest.parent.resolve()
-    samples = []
+    samples, faults = [], []
     for line, row in enumerate(rows, start=2):
-        blank = [name for name in _COLUMNS if not row[name]]
-        if blank:
-            raise DataError(reason=f"{manifest} line {line} has nothing in the column(s) {blank}")
-        path = root / row["path"]
-        if not path.resolve().is_relative_to(root):
-            raise DataError(reason=f"{manifest} line {line}: {row['path']} leaves the folder")
-        label = _label(row["label"], f"{manifest} line {line}")
-        licence = row.get("licence") or "not stated"
-        samples.append(Sample(path, label, row["patient"], row["split"], row["source"], licence))
+        try:
+            samples.append(_read_row(row, root))
+        except DataError as error:
+            faults.append(f"{manifest} line {line}: {error}")
+    if faults:
+        raise DataError(reason="\n".join(faults))
     return samples
+
+
+def _read_row(row: dict[str, str], root: Path) -> Sample:
+    blank = [name for name in _COLUMNS if not row[name]]
+    if blank:
+        raise DataError(reason=f"nothing in the column(s) {blank}")
+    path = root / row["path"]
+    if not path.resolve().is_relative_to(root):
+        raise DataError(reason=f"{row['path']} leaves the folder")
+    licence = row.get("licence") or "not stated"
+    label = _label(row["label"])
+    subsets = frozenset(name for name, value in row.items() if name and value == "1")
+    return Sample(path, label, row["patient"], row["split"], row["source"], licence, subsets)
 
 
 def _read_folder(root: Path) -> list[Sample]:
-    samples = []
+    samples, faults = [], []
     for path in sorted(root.glob("*/*/*")):
         split, label_name = path.parts[-3:-1]
-        if split in _SPLITS and path.suffix.lower() in _SUFFIXES:
-            label = _label(label_name, str(path.parent))
-            patient = f"{split}/{label_name}/{path.name}"
-            samples.append(Sample(path, label, patient, split, root.name, "not stated"))
+        if path.suffix.lower() not in _SUFFIXES:
+            continue
+        try:
+            label = _label(label_name)
+        except DataError as error:
+            faults.append(f"{path}: {error}")
+            continue
+        patient = f"{split}/{label_name}/{path.name}"
+        samples.append(Sample(path, label, patient, split, root.name, "not stated"))
+    if faults:
+        raise DataError(reason="\n".join(faults))
     return samples
 
 
-def _label(name: str, where: str) -> int:
+def _label(name: str) -> int:
     try:
         return LABEL_INDEX[name]  # type: ignore[index]
     except KeyError:
         known = ", ".join(LABEL_INDEX)
-        raise DataError(reason=f"{where}: unknown label {name!r}; known: {known}") from None
+        raise DataError(reason=f"unknown label {name!r}; known: {known}") from None
 
 
-def _check(samples: Sequence[Sample]) -> None:
+def _check(samples: Sequence[Sample], filled: Sequence[str]) -> None:
+    """Raise one error that names every fault: whoever mends a manifest wants them all."""
+    unknown = Counter(sample.split for sample in samples if sample.split not in SPLITS)
+    faults = [
+        f"{count} image(s) in the split {split!r}, which is not train or test"
+        for split, count in sorted(unknown.items())
+    ]
     splits: defaultdict[str, set[str]] = defaultdict(set)
+    uses: Counter[Path] = Counter()
     for sample in samples:
-        if sample.split not in _SPLITS:
-            raise DataError(reason=f"{sample.path}: split {sample.split!r} is not train or test")
         splits[sample.patient].add(sample.split)
+        uses[sample.path.resolve()] += 1
     torn = sorted(patient for patient, names in splits.items() if len(names) > 1)
     if torn:
-        raise DataError(reason=f"{len(torn)} patient(s) in both splits, {torn[0]!r} for one")
-    for split in _SPLITS:
+        faults.append(f"{len(torn)} patient(s) in both splits: {_some(torn)}")
+    repeated = sorted(str(path) for path, count in uses.items() if count > 1)
+    if repeated:
+        faults.append(f"{len(repeated)} image(s) listed twice: {_some(repeated)}")
+    for split in filled:
         present = {sample.label for sample in samples if sample.split == split}
         empty = [label.id for index, label in enumerate(LABELS) if index not in present]
         if empty:
-            raise DataError(reason=f"the {split} split has no image labelled {', '.join(empty)}")
+            faults.append(f"the {split} split has no image labelled {', '.join(empty)}")
+    if faults:
+        raise DataError(reason="\n".join(faults))
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown}, ..."

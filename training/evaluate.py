@@ -1,12 +1,19 @@
 """Measuring a graph through ONNX Runtime: what is served is what is measured."""
 
+import json
+import os
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from app.bundle import Metrics
+from app.bundle import Bundle, Metrics
 from app.inference import Network, Outputs
-from training.fit import ImageSet
+from training import plots
+from training.checkpoint import write_whole
+from training.data import read_samples
+from training.images import ImageSet, load_images
 from training.metrics import measure
 
 
@@ -32,3 +39,27 @@ def evaluate(outputs: Outputs, images: ImageSet) -> Metrics:
         [sample.patient for sample in images.samples],
         [sample.source for sample in images.samples],
     )
+
+
+def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Metrics:
+    """Measure a bundle on one split of a data set; write ``evaluation.json`` and the plots.
+
+    Raises
+    ------
+    DataError
+        If the data set can't be read, or a label has no image in the split.
+    """
+    samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
+    images = ImageSet(load_images(samples, split), samples)
+    network = Network(bundle.graph, len(os.sched_getaffinity(0)))
+    outputs = run_network(network, images.images, split)
+    metrics = evaluate(outputs, images)
+    report.mkdir(parents=True, exist_ok=True)
+    whole = {
+        "model": {"name": bundle.card.name, "sha256": bundle.card.sha256},
+        "split": split,
+        "metrics": metrics.model_dump(),
+    }
+    write_whole(report / "evaluation.json", (json.dumps(whole, indent=1) + "\n").encode())
+    plots.plot_all(images.labels, outputs.probabilities, report)
+    return metrics

@@ -3,7 +3,9 @@
 The float32 core must equal PyTorch to `PARITY`, or the export stops.
 """
 
+import contextlib
 import copy
+import io
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from app.errors import NeumoError
 from app.language import Text
+from training.config import CalibrationName
 from training.graph import CORE_INPUT
 from training.model import INPUT_SCALE, INPUT_ZERO, GreyResNet
 
@@ -124,10 +127,12 @@ def export_fp32(model: GreyResNet, sample: NDArray[np.uint8]) -> onnx.ModelProto
     return exported
 
 
-def quantise(core: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.ModelProto:
+def quantise(
+    core: onnx.ModelProto, calibration: NDArray[np.uint8], method: CalibrationName = "minmax"
+) -> onnx.ModelProto:
     """Quantise a core to int8: QDQ, uint8 activations, int8 weights per channel.
 
-    `calibration`, uint8 [N, 1, 224, 224], sets the ranges by their minimum and maximum, but
+    `calibration`, uint8 [N, 1, 224, 224], sets the ranges of activations by `method`, but
     for the input's: that is a byte's, whatever the images hold. The last addition and what
     follows it stay float32.
     """
@@ -135,20 +140,24 @@ def quantise(core: onnx.ModelProto, calibration: NDArray[np.uint8]) -> onnx.Mode
         source, ready, target = (Path(folder) / f"{name}.onnx" for name in ("a", "b", "c"))
         onnx.save(core, source)
         quant_pre_process(source, ready, skip_symbolic_shape=True)
-        quantize_static(
-            ready,
-            target,
-            _Calibration(calibration),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            op_types_to_quantize=["Conv", "Add", "MaxPool", "Relu"],
-            reduce_range=_SEVEN_BIT_WEIGHTS,
-            nodes_to_exclude=_nodes_after_last_addition(onnx.load(ready)),
-            extra_options={"TensorQuantOverrides": {CORE_INPUT: [_INPUT_RANGE]}},
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # the histograms' print
+            quantize_static(
+                ready,
+                target,
+                _Calibration(calibration),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=_METHODS[method],
+                op_types_to_quantize=["Conv", "Add", "MaxPool", "Relu"],
+                reduce_range=_SEVEN_BIT_WEIGHTS,
+                nodes_to_exclude=_nodes_after_last_addition(onnx.load(ready)),
+                extra_options={
+                    "TensorQuantOverrides": {CORE_INPUT: [_INPUT_RANGE]},
+                    "CalibStridedMinMax": _BATCHES_A_COUNT,
+                },
+            )
         return onnx.load(target)
 
 
@@ -158,6 +167,17 @@ def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 _PROVIDERS: Final = ["CPUExecutionProvider"]
+
+_METHODS: Final = {
+    "minmax": CalibrationMethod.MinMax,
+    "entropy": CalibrationMethod.Entropy,
+    "percentile": CalibrationMethod.Percentile,
+}
+
+# The calibrator keeps every activation of a batch (0.6 GB) until it has counted it: by this
+# option, of every method whatever its name says, after each batch. Without it entropy and
+# percentile keep them all; `CalibMaxIntermediateOutputs` throws away what minmax has measured.
+_BATCHES_A_COUNT: Final = 1
 
 # With 8 bits, sums of two products overflow 16 bits on x86 CPUs with AVX2 but without VNNI:
 # probabilities moved by up to 0.29 there. With 7 they are the same to the bit, and validation
@@ -173,15 +193,20 @@ _INPUT_RANGE: Final = {
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Hands images to ONNX Runtime's calibrator in batches."""
+    """Hands images to ONNX Runtime's calibrator in batches, those it has asked for."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        self._batches: Iterator[NDArray[np.uint8]] = (
-            images[start : start + _BATCH] for start in range(0, len(images), _BATCH)
-        )
+        self._batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+        self._asked_for: Iterator[NDArray[np.uint8]] = iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._asked_for = iter(self._batches[start_index:end_index])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        batch = next(self._batches, None)
+        batch = next(self._asked_for, None)
         return None if batch is None else {CORE_INPUT: normalise(batch)}
 
 

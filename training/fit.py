@@ -1,12 +1,11 @@
 """Fine-tuning: epochs over the training images, the best kept by validation macro-AUROC."""
 
-import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -16,203 +15,240 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from app.errors import NeumoError
+from app.imaging import SIDE_PX
 from app.language import Text
 from training.augmentation import augment
+from training.checkpoint import Epoch, RunFolder, best_epoch
 from training.config import LABELS, Config
-from training.data import Sample
+from training.environment import describe_environment, native_bfloat16
+from training.images import ImageSet, shrink
 from training.metrics import macro_auroc
 from training.model import GreyResNet, build_model, parameter_groups, set_training_mode
+from training.progress import Journal
+from training.schedule import average_weights, warmup_cosine
+
+_CLIP: Final = 5.0
+_PREDICT_BATCH: Final = 64
 
 
-class RunMissing(NeumoError):
-    """There is no fitted run to go on from."""
+class Diverged(NeumoError):
+    """The loss is no longer a number."""
 
-    code = "run_missing"
-    title = Text("The run is missing", "Falta el entrenamiento")
+    code = "training_diverged"
+    title = Text("The training diverged", "El entrenamiento ha divergido")
     advice = Text(
-        "{folder} holds no fitted run. First run `neumo-train fit` with this --name and --runs.",
-        "{folder} no contiene ningún entrenamiento. Ejecute antes `neumo-train fit` con estos "
-        "--name y --runs.",
+        "The loss is no longer a number in epoch {epoch}. Give a smaller --learning-rate.",
+        "La pérdida ya no es un número en la época {epoch}. Indique un --learning-rate menor.",
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One line of the history. Losses are mean cross-entropies, in nats."""
+def fit(
+    config: Config, train: ImageSet, validation: ImageSet, *, resume: bool = False
+) -> list[Epoch]:
+    """Train, leaving weights, history and curves in the run folder; return the history.
 
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_macro_auroc: float
-    seconds: float
+    With `resume`, go on after the last whole epoch: the result is the same, to the bit on the
+    same machine, as that of a run that was never stopped.
 
-
-@dataclass(frozen=True, slots=True)
-class ImageSet:
-    """Images in memory, uint8 [N, 1, 224, 224], with their samples."""
-
-    images: NDArray[np.uint8]
-    samples: Sequence[Sample]
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """Class indices, int64 [N]."""
-        return np.array([sample.label for sample in self.samples], np.int64)
-
-
-def fit(config: Config, train: ImageSet, validation: ImageSet) -> list[Epoch]:
-    """Train, writing ``best.pt``, ``history.json`` and ``config.json`` to the run folder.
-
-    Every file appears whole or not at all. Returns the history.
+    Raises
+    ------
+    RunMissing, RunDiffers
+        If there is nothing to resume, or it was started with other settings.
     """
-    torch.manual_seed(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_model(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(parameter_groups(model, config))
-    steps = config.epochs * math.ceil(len(train.samples) / config.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warmup_cosine(config, steps))
-    class_weights = _balanced_weights(train.labels).to(device)
-    config.run_folder.mkdir(parents=True, exist_ok=True)
-    _write(config.run_folder / "config.json", config.model_dump_json(indent=2).encode())
-    history: list[Epoch] = []
-    for number in range(1, config.epochs + 1):
-        started = time.monotonic()
-        train_loss = _train_one_epoch(
-            model, train, optimiser, schedule, class_weights, generator, config, number
-        )
-        logits = predict(model, validation.images, config)
-        epoch = _summarise(number, train_loss, logits, validation.labels, started)
-        if not history or epoch.validation_macro_auroc > max(
-            past.validation_macro_auroc for past in history
-        ):
-            _save(model, config.run_folder / "best.pt")
-        history.append(epoch)
-        lines = json.dumps([asdict(line) for line in history], indent=2)
-        _write(config.run_folder / "history.json", lines.encode())
-        tqdm.write(
-            f"epoch {number}/{config.epochs}: loss {epoch.train_loss:.4f}, validation loss "
-            f"{epoch.validation_loss:.4f}, accuracy {epoch.validation_accuracy:.4f}, "
-            f"macro-AUROC {epoch.validation_macro_auroc:.4f}, {epoch.seconds:.0f} s"
-        )
+    folder = RunFolder(config)
+    trainer = Trainer(config, train)
+    if resume:
+        history = trainer.restore(folder.resume())
+        if history:
+            folder.write_history(history)  # the run may have been stopped before it did
+    else:
+        history = []
+        folder.start(describe_environment(config))
+        folder.save(trainer.state(history))
+    with closing(Journal(folder.path, history)) as journal:
+        while len(history) < config.epochs and not _stalled(history, config):
+            started = time.monotonic()
+            side_px = _side_px(config, len(history))
+            loss = trainer.train_one_epoch(len(history) + 1, side_px)
+            logits = predict(trainer.result, shrink(validation.images, side_px), config)
+            seconds = time.monotonic() - started
+            rate = trainer.learning_rate
+            history.append(
+                _summarise(len(history) + 1, side_px, rate, loss, logits, validation, seconds)
+            )
+            if best_epoch(history) is history[-1]:
+                folder.save_best(trainer.result.resnet.state_dict())
+            folder.save(trainer.state(history))
+            folder.write_history(history)
+            journal.write(history)
     return history
 
 
+class Trainer:
+    """Everything that changes during a run, so that all of it can be saved and restored."""
+
+    def __init__(self, config: Config, train: ImageSet) -> None:
+        torch.manual_seed(config.seed)
+        self._config = config
+        self._train = train
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._model: GreyResNet = build_model(config).to(
+            self._device, memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
+        self._averaged = average_weights(self._model, config.ema_decay)
+        self._optimiser = torch.optim.AdamW(parameter_groups(self._model, config))
+        steps = config.epochs * len(_batches(torch.arange(len(train.samples)), config))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimiser, warmup_cosine(config, steps)
+        )
+        self._class_weights = _class_weights(train.labels, config).to(self._device)
+
+    @property
+    def result(self) -> GreyResNet:
+        """The network to measure and keep: the averaged one, if weights are averaged."""
+        if self._averaged is None:
+            return self._model
+        return cast("GreyResNet", self._averaged.module)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the backbone (finetune) or the head (frozen), now."""
+        return float(self._schedule.get_last_lr()[0])
+
+    def state(self, history: Sequence[Epoch]) -> dict[str, Any]:
+        """Return all that `restore` needs."""
+        return {
+            "model": self._model.state_dict(),
+            "averaged": self._averaged.state_dict() if self._averaged else None,
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "generator": self._generator.get_state(),
+            "history": [asdict(epoch) for epoch in history],
+        }
+
+    def restore(self, state: dict[str, Any]) -> list[Epoch]:
+        """Take up a saved state; return the history up to there."""
+        self._model.load_state_dict(state["model"])
+        if self._averaged:
+            self._averaged.load_state_dict(state["averaged"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._generator.set_state(state["generator"])
+        return [Epoch(**line) for line in state["history"]]
+
+    def train_one_epoch(self, number: int, side_px: int) -> float:
+        """Pass over the training images once; return the mean loss."""
+        set_training_mode(self._model, self._config.strategy)
+        pixels = shrink(self._train.images, side_px)
+        labels = torch.from_numpy(self._train.labels)
+        order = torch.randperm(len(labels), generator=self._generator)
+        batches = _batches(order, self._config)
+        title = f"epoch {number}/{self._config.epochs}"
+        total = 0.0
+        progress = tqdm(batches, desc=title, unit="batch", leave=False)
+        for done, batch in enumerate(progress, start=1):
+            picked = torch.from_numpy(pixels[batch.numpy()])
+            images = augment(picked, self._generator, self._config.augmentation)
+            total += self._step(images.to(self._device), labels[batch].to(self._device))
+            if not math.isfinite(total):
+                raise Diverged(epoch=str(number))
+            progress.set_postfix(loss=f"{total / done:.3f}", rate=f"{self.learning_rate:.1e}")
+        return total / len(batches)
+
+    def _step(self, images: Tensor, labels: Tensor) -> float:
+        with _autocast(self._config, self._device):
+            logits = self._model(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(
+            logits.float(),
+            labels,
+            weight=self._class_weights,
+            label_smoothing=self._config.label_smoothing,
+        )
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._model.parameters(), _CLIP)
+        self._optimiser.step()
+        self._schedule.step()
+        if self._averaged:
+            self._averaged.update_parameters(self._model)
+        return float(loss.detach())
+
+
 def load_best(config: Config) -> GreyResNet:
-    """Return the best checkpoint of a run, on the CPU, in evaluation mode."""
-    state = torch.load(config.run_folder / "best.pt", map_location="cpu", weights_only=True)
-    model = build_model(config.model_copy(update={"weights": "random"}))
-    model.resnet.load_state_dict(state)
-    return model.eval()
-
-
-def load_history(config: Config) -> list[Epoch]:
-    """Return the history of a run.
+    """Return the best checkpoint of a run, on the CPU, in evaluation mode.
 
     Raises
     ------
     RunMissing
-        If none was fitted.
+        If there is none.
     """
-    try:
-        lines = json.loads((config.run_folder / "history.json").read_text(encoding="utf-8"))
-    except OSError:
-        raise RunMissing(folder=str(config.run_folder)) from None
-    return [Epoch(**line) for line in lines]
+    weights = RunFolder(config).load_best()
+    model = build_model(config.model_copy(update={"weights": "random"}))
+    model.resnet.load_state_dict(weights)
+    return model.eval()
 
 
 @torch.inference_mode()
 def predict(model: GreyResNet, images: NDArray[np.uint8], config: Config) -> Tensor:
-    """Return logits, float32 [N, 4], for uint8 images [N, 1, 224, 224]."""
+    """Return logits, float32 [N, 4], for uint8 images [N, 1, H, W]."""
     model.eval()
     device = next(model.parameters()).device
     outputs = []
-    for start in range(0, len(images), 64):
-        batch = torch.from_numpy(images[start : start + 64]).to(device).float()
+    for start in range(0, len(images), _PREDICT_BATCH):
+        batch = torch.from_numpy(images[start : start + _PREDICT_BATCH]).to(device).float()
         with _autocast(config, device):
             outputs.append(model(batch.contiguous(memory_format=torch.channels_last)).float().cpu())
     return torch.cat(outputs)
 
 
-def _train_one_epoch(
-    model: GreyResNet,
-    train: ImageSet,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    class_weights: Tensor,
-    generator: torch.Generator,
-    config: Config,
-    number: int,
-) -> float:
-    set_training_mode(model, config.strategy)
-    device = class_weights.device
-    labels = torch.from_numpy(train.labels)
-    order = torch.randperm(len(labels), generator=generator)
-    batches = [batch for batch in torch.split(order, config.batch_size) if len(batch) > 1]
-    total = 0.0
-    progress = tqdm(batches, desc=f"epoch {number}/{config.epochs}", unit="batch", leave=False)
-    for done, batch in enumerate(progress, start=1):
-        images = augment(torch.from_numpy(train.images[batch.numpy()]), generator).to(device)
-        with _autocast(config, device):
-            logits = model(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), labels[batch].to(device), weight=class_weights)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-        total += float(loss.detach())
-        progress.set_postfix(loss=f"{total / done:.3f}", rate=f"{schedule.get_last_lr()[0]:.1e}")
-    return total / len(batches)
+def _side_px(config: Config, epochs_done: int) -> int:
+    return config.small_side_px if epochs_done < config.small_epochs else SIDE_PX
+
+
+def _stalled(history: Sequence[Epoch], config: Config) -> bool:
+    """Whether patience is at an end; it starts with the first epoch of full images."""
+    if not config.patience or len(history) <= config.small_epochs:
+        return False
+    return history[-1].epoch - best_epoch(history).epoch >= config.patience
+
+
+def _batches(order: Tensor, config: Config) -> list[Tensor]:
+    """Cut an epoch's order into batches; a last batch of one has no batch statistics."""
+    return [batch for batch in torch.split(order, config.batch_size) if len(batch) > 1]
 
 
 def _autocast(config: Config, device: torch.device) -> torch.autocast:
-    native = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    native = device.type == "cuda" or native_bfloat16()
     enabled = config.precision == "bf16" or (config.precision == "auto" and native)
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
-def _warmup_cosine(config: Config, steps: int) -> Any:  # noqa: ANN401 - LambdaLR's own type
-    warmup = max(1, round(config.warmup_share * steps))
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-    return factor
-
-
-def _balanced_weights(labels: NDArray[np.int64]) -> Tensor:
-    """Weigh each class by 1/sqrt(its share), mean 1 over the images: float32 [4]."""
+def _class_weights(labels: NDArray[np.int64], config: Config) -> Tensor:
+    """Weigh each class by a power of 1 over its share, mean 1 over the images: float32 [4]."""
     counts = np.bincount(labels, minlength=len(LABELS))
-    weights = 1 / np.sqrt(counts)
+    weights = 1 / counts ** {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[config.class_weights]
     weights *= counts.sum() / (weights * counts).sum()
     return torch.from_numpy(weights.astype(np.float32))
 
 
 def _summarise(
-    number: int, train_loss: float, logits: Tensor, labels: NDArray[np.int64], started: float
+    number: int,
+    side_px: int,
+    learning_rate: float,
+    train_loss: float,
+    logits: Tensor,
+    validation: ImageSet,
+    seconds: float,
 ) -> Epoch:
-    truth = torch.from_numpy(labels)
+    truth = torch.from_numpy(validation.labels)
     return Epoch(
         epoch=number,
+        side_px=side_px,
+        learning_rate=learning_rate,
         train_loss=train_loss,
         validation_loss=float(F.cross_entropy(logits, truth)),
         validation_accuracy=float((logits.argmax(1) == truth).float().mean()),
-        validation_macro_auroc=macro_auroc(labels, logits.softmax(1).numpy()),
-        seconds=time.monotonic() - started,
+        validation_macro_auroc=macro_auroc(validation.labels, logits.softmax(1).numpy()),
+        seconds=seconds,
     )
-
-
-def _save(model: GreyResNet, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(model.resnet.state_dict(), partial)
-    partial.replace(path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

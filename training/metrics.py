@@ -1,20 +1,32 @@
-"""Figures of a classifier from labels and probabilities, with intervals by patient."""
+"""Figures of a classifier from labels and probabilities, with intervals by patient.
 
-from collections.abc import Sequence
+The bootstrap draws patients, not images: each resample is a weight an image (how often its
+patient was drawn), and every figure is computed for all resamples at once.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
+from sklearn.metrics import confusion_matrix, log_loss
 
-from app.bundle import Interval, Metrics
-from training.config import LABELS
+from app.bundle import LABEL_IDS, Interval, LabelId, Metrics, Task
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float32]
+Weights = NDArray[np.float64]
+Figures = NDArray[np.float64]
 
+ECE_BINS: Final = 15
 _RESAMPLES: Final = 1000
-_CLASSES: Final = list(range(len(LABELS)))
+_SIMULATIONS: Final = 200
+_CLASSES: Final = list(range(len(LABEL_IDS)))
+_NORMAL, _BACTERIAL, _VIRAL = (
+    LABEL_IDS.index("normal"),
+    LABEL_IDS.index("bacterial_pneumonia"),
+    LABEL_IDS.index("viral_pneumonia"),
+)
 
 
 def accuracy(labels: Labels, probabilities: Probabilities) -> float:
@@ -22,29 +34,60 @@ def accuracy(labels: Labels, probabilities: Probabilities) -> float:
     return float((probabilities.argmax(1) == labels).mean())
 
 
-def balanced_accuracy(labels: Labels, probabilities: Probabilities) -> float:
-    """Mean of the four sensitivities."""
-    return float(np.mean([sensitivity(labels, probabilities, index) for index in _CLASSES]))
-
-
 def macro_auroc(labels: Labels, probabilities: Probabilities) -> float:
     """Mean of the four areas under the ROC curve, each label against the rest."""
-    return float(np.mean([auroc(labels, probabilities, index) for index in _CLASSES]))
+    once = np.ones((1, len(labels)))
+    return float(np.mean([auroc(labels == i, probabilities[:, i], once)[0] for i in _CLASSES]))
 
 
-def auroc(labels: Labels, probabilities: Probabilities, index: int) -> float:
-    """Area under the ROC curve of one label against the rest."""
-    return float(roc_auc_score(labels == index, probabilities[:, index]))
+def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating], weights: Weights) -> Figures:
+    """Area under the ROC curve: the share of pairs ranked right, a tie being half right.
+
+    Parameters
+    ----------
+    positive : [N], `scores` : [N], higher for positive
+    weights : [R, N], one row a resample
+
+    Returns
+    -------
+    float64 [R]
+    """
+    order = np.argsort(scores)
+    ties = np.concatenate([[0], np.flatnonzero(np.diff(scores[order])) + 1])
+    weights, positive = weights[:, order], positive[order]
+    positives = np.add.reduceat(weights * positive, ties, axis=1)
+    negatives = np.add.reduceat(weights * ~positive, ties, axis=1)
+    ranked_below = np.cumsum(negatives, axis=1) - negatives / 2
+    pairs = positives.sum(1) * negatives.sum(1)
+    result: Figures = (positives * ranked_below).sum(1) / pairs
+    return result
 
 
-def sensitivity(labels: Labels, probabilities: Probabilities, index: int) -> float:
-    """Share of a label's images that are called by it."""
-    return float((probabilities.argmax(1) == index)[labels == index].mean())
+def expected_calibration_error(labels: Labels, probabilities: Probabilities) -> float:
+    """Mean gap between confidence and accuracy over 15 bins of equal width (Guo et al. 2017)."""
+    confidence = probabilities.max(1).astype(np.float64)
+    right = probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    gaps = np.bincount(bins, right - confidence, minlength=ECE_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
-def specificity(labels: Labels, probabilities: Probabilities, index: int) -> float:
-    """Share of the other labels' images that are not called by it."""
-    return float((probabilities.argmax(1) != index)[labels != index].mean())
+def expected_calibration_error_by_chance(probabilities: Probabilities, seed: int = 0) -> float:
+    """Return the mean ECE if the probabilities were exactly right: labels drawn from them.
+
+    On a few hundred images that is well above 0; a measured ECE is to be compared with it.
+    """
+    generator = np.random.default_rng(seed)
+    bounds = _normalise(probabilities).cumsum(1)
+    draws = generator.random((_SIMULATIONS, len(probabilities), 1))
+    simulated = (draws > bounds).sum(2).clip(max=len(_CLASSES) - 1)
+    return float(np.mean([expected_calibration_error(row, probabilities) for row in simulated]))
+
+
+def brier(labels: Labels, probabilities: Probabilities) -> float:
+    """Mean squared distance between the probabilities and the truth, from 0 to 2 (Brier 1950)."""
+    truth = np.eye(len(_CLASSES))[labels]
+    return float(((probabilities - truth) ** 2).sum(1).mean())
 
 
 def measure(
@@ -67,70 +110,142 @@ def measure(
     ValueError
         If a label has no image: its figures are undefined.
     """
-    if len(np.unique(labels)) < len(LABELS):
+    if len(np.unique(labels)) < len(LABEL_IDS):
         raise ValueError("every label needs at least one image")
-    values = _figures(labels, probabilities)
-    resamples = _resample_by_patient(labels, patients, seed)
-    drawn = np.array([_figures(labels[rows], probabilities[rows]) for rows in resamples])
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    intervals = [
-        Interval(value=value, low=float(bottom), high=float(top))
-        for value, bottom, top in zip(values, low, high, strict=True)
-    ]
-    overall, per_label = intervals[:3], intervals[3:]
-    ids = [label.id for label in LABELS]
+    weights = _draw_patients(labels, patients, seed)
+    called = probabilities.argmax(1)
+    truths = dict(enumerate(np.eye(len(_CLASSES), dtype=bool)[labels].T))
+    calls = dict(enumerate(np.eye(len(_CLASSES), dtype=bool)[called].T))
+    sensitivity = {i: _share(truths[i] & calls[i], truths[i], weights) for i in _CLASSES}
+    specificity = {i: _share(~truths[i] & ~calls[i], ~truths[i], weights) for i in _CLASSES}
+    precision = {i: _share(truths[i] & calls[i], calls[i], weights) for i in _CLASSES}
+    areas = {i: auroc(truths[i], probabilities[:, i], weights) for i in _CLASSES}
     named = np.array(sources)
+    right = called == labels
     return Metrics(
         images=len(labels),
         patients=len(set(patients)),
-        accuracy=overall[0],
-        balanced_accuracy=overall[1],
-        macro_auroc=overall[2],
-        sensitivity=dict(zip(ids, per_label[0::3], strict=True)),
-        specificity=dict(zip(ids, per_label[1::3], strict=True)),
-        auroc=dict(zip(ids, per_label[2::3], strict=True)),
+        accuracy=_interval(_share(right, np.ones_like(right), weights)),
+        balanced_accuracy=_interval(np.mean(list(sensitivity.values()), axis=0)),
+        macro_auroc=_interval(np.mean(list(areas.values()), axis=0)),
+        sensitivity=_by_label(sensitivity),
+        specificity=_by_label(specificity),
+        precision=_by_label(precision),
+        auroc=_by_label(areas),
         nll=float(log_loss(labels, _normalise(probabilities), labels=_CLASSES)),
-        confusion=confusion_matrix(labels, probabilities.argmax(1), labels=_CLASSES).tolist(),
+        brier=brier(labels, probabilities),
+        ece=expected_calibration_error(labels, probabilities),
+        ece_by_chance=expected_calibration_error_by_chance(probabilities, seed),
+        confusion=confusion_matrix(labels, called, labels=_CLASSES).tolist(),
         accuracy_by_source={
             source: accuracy(labels[named == source], probabilities[named == source])
             for source in sorted(set(sources))
         },
+        sensitivity_by_source={
+            source: _by_label(
+                {
+                    i: _share(truths[i] & right & (named == source), held, weights)
+                    for i in _CLASSES
+                    if (held := truths[i] & (named == source)).any()
+                }
+            )
+            for source in sorted(set(sources))
+        },
+        tasks=measure_tasks(labels, probabilities, patients, sources, seed),
     )
 
 
-def _figures(labels: Labels, probabilities: Probabilities) -> list[float]:
-    """Accuracy, balanced accuracy, macro-AUROC; then sensitivity, specificity, AUROC a label."""
-    per_label = [
-        figure(labels, probabilities, index)
-        for index in _CLASSES
-        for figure in (sensitivity, specificity, auroc)
+def measure_tasks(
+    labels: Labels,
+    probabilities: Probabilities,
+    patients: Sequence[str],
+    sources: Sequence[str],
+    seed: int = 0,
+) -> dict[str, Task]:
+    """Compute the two tasks of Kermany et al. 2018, where the source can't give the label away.
+
+    Pneumonia against normal and bacterial against viral, on the images of those labels from
+    every source that has all three; none, if no source has. The scores are ``1 - normal`` and
+    viral's share of bacterial plus viral; what is above 0.5 is called positive.
+    """
+    named = np.array(sources)
+    wanted = [_NORMAL, _BACTERIAL, _VIRAL]
+    complete = [
+        source for source in set(sources) if set(wanted) <= set(labels[named == source].tolist())
     ]
-    return [
-        accuracy(labels, probabilities),
-        float(np.mean(per_label[0::3])),
-        float(np.mean(per_label[2::3])),
-        *per_label,
-    ]
+    held = np.isin(named, complete) & np.isin(labels, wanted)
+    if not held.any():
+        return {}
+    exact = _normalise(probabilities)
+    sick = held & (labels != _NORMAL)
+    viral_share = exact[:, _VIRAL] / np.maximum(exact[:, [_BACTERIAL, _VIRAL]].sum(1), 1e-12)
+    parts = {
+        "pneumonia_vs_normal": (held, labels != _NORMAL, 1 - exact[:, _NORMAL]),
+        "viral_vs_bacterial": (sick, labels == _VIRAL, viral_share),
+    }
+    names = np.array(patients)
+    return {
+        name: _measure_task(positive[rows], scores[rows], names[rows].tolist(), seed)
+        for name, (rows, positive, scores) in parts.items()
+    }
 
 
-def _normalise(probabilities: Probabilities) -> NDArray[np.float64]:
+def _measure_task(
+    positive: NDArray[np.bool_], scores: Figures, patients: Sequence[str], seed: int
+) -> Task:
+    weights = _draw_patients(positive.astype(np.int64), patients, seed)
+    called = scores > 0.5  # noqa: PLR2004 - more likely than not
+    return Task(
+        images=len(positive),
+        patients=len(set(patients)),
+        auroc=_interval(auroc(positive, scores, weights)),
+        accuracy=_interval(_share(called == positive, np.ones_like(positive), weights)),
+        sensitivity=_interval(_share(called & positive, positive, weights)),
+        specificity=_interval(_share(~called & ~positive, ~positive, weights)),
+    )
+
+
+def _share(part: NDArray[np.bool_], whole: NDArray[np.bool_], weights: Weights) -> Figures:
+    """Weigh `part` against `whole` in each resample; NaN where nothing is in the whole."""
+    total = weights @ whole
+    shares: Figures = np.full(len(total), np.nan)
+    np.divide(weights @ part, total, out=shares, where=total > 0)
+    return shares
+
+
+def _interval(figures: Figures) -> Interval:
+    """Make an interval of a figure: the first entry is its value, the rest are resamples.
+
+    Resamples in which it is undefined are left out; 0 where it is undefined in all.
+    """
+    defined = figures[1:][~np.isnan(figures[1:])]
+    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (0.0, 0.0)
+    return Interval(value=float(np.nan_to_num(figures[0])), low=float(low), high=float(high))
+
+
+def _by_label(figures: Mapping[int, Figures]) -> dict[LabelId, Interval]:
+    return {LABEL_IDS[index]: _interval(values) for index, values in figures.items()}
+
+
+def _normalise(probabilities: Probabilities) -> Figures:
     """Make float32 rows sum to 1 in float64 too; scikit-learn warns of those that don't."""
     exact = probabilities.astype(np.float64)
     exact /= exact.sum(axis=1, keepdims=True)
     return exact
 
 
-def _resample_by_patient(
-    labels: Labels, patients: Sequence[str], seed: int
-) -> list[NDArray[np.int64]]:
-    """Draw patients with replacement; a draw that misses a label is drawn again."""
+def _draw_patients(labels: Labels, patients: Sequence[str], seed: int) -> Weights:
+    """Return [1 + R, N] weights: ones, then how often each image's patient was drawn.
+
+    Patients are drawn with replacement; a draw that misses a label is drawn again.
+    """
     generator = np.random.default_rng(seed)
     names, owner = np.unique(np.array(patients), return_inverse=True)
-    rows_of = [np.flatnonzero(owner == index) for index in range(len(names))]
-    resamples: list[NDArray[np.int64]] = []
-    while len(resamples) < _RESAMPLES:
+    present = np.unique(labels)
+    rows = [np.ones(len(labels))]
+    while len(rows) <= _RESAMPLES:
         drawn = generator.integers(len(names), size=len(names))
-        rows = np.concatenate([rows_of[index] for index in drawn])
-        if len(np.unique(labels[rows])) == len(LABELS):
-            resamples.append(rows)
-    return resamples
+        weights = np.bincount(drawn, minlength=len(names))[owner]
+        if len(np.unique(labels[weights > 0])) == len(present):
+            rows.append(weights.astype(np.float64))
+    return np.stack(rows)

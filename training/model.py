@@ -25,6 +25,7 @@ _UNUSABLE: Final = (
     pickle.UnpicklingError,  # no checkpoint
     RuntimeError,  # another network's, or a broken archive
     ValueError,
+    LookupError,  # a text file, taken for a pickle
     AttributeError,  # no flat dict of tensors
     TypeError,
 )

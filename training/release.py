@@ -3,15 +3,11 @@
 import base64
 import hashlib
 import os
-import platform
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -22,23 +18,36 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from app.bundle import BUNDLE_FORMAT, KNOWN_SIDE_PX, Card, DataSource, KnownAnswer, Training
+from app.bundle import (
+    BUNDLE_FORMAT,
+    KNOWN_SIDE_PX,
+    Card,
+    DataSource,
+    KnownAnswer,
+    Quantisation,
+    QuantisedFigures,
+    Training,
+)
 from app.imaging import PREPROCESSING
-from app.inference import Network, enlarge_known_pixels
+from app.inference import Network, Outputs, enlarge_known_pixels
 from training import plots
 from training.calibrate import fit_distance, fit_temperature
 from training.card import render_readme
+from training.checkpoint import RunFolder, best_epoch
 from training.config import LABELS, Config
 from training.data import describe_sources
+from training.environment import commit, package_versions
 from training.evaluate import evaluate, run_network
 from training.export import export_fp32, quantise
-from training.fit import Epoch, ImageSet, load_best, load_history
+from training.fit import load_best
 from training.graph import Tail, answer, take_images
+from training.images import ImageSet
+from training.metrics import macro_auroc
+from training.quantisation import check_gate, choose, compare, methods_to_try
 
 _KNOWN_TOLERANCE: Final = 0.05
 _CARICATURE: Final = 4
 _BATCH: Final = 32
-_PACKAGES: Final = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "numpy", "pillow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +68,13 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     model = load_best(config)
     core = export_fp32(model, splits.validation.images[:16])
     bias = model.resnet.fc.bias.detach().numpy()
-    calibration = _class_balanced(splits.fit, config.calibration_images, config.seed)
     fp32, _ = _finish(core, bias, splits)
-    int8, temperature = _finish(quantise(core, calibration), bias, splits)
-    graph = int8.SerializeToString()
-    network, reference = Network(graph, _threads()), Network(fp32.SerializeToString(), _threads())
-    validated = run_network(network, splits.validation.images, "validation")
+    reference = Network(fp32.SerializeToString(), _threads())
+    validated_fp32 = run_network(reference, splits.validation.images, "validation, fp32")
+    choice = _quantise_best(config, core, bias, splits, validated_fp32)
+    check_gate(choice.quantisation.fp32_macro_auroc, choice.figures)
+    graph = choice.graph.SerializeToString()
+    network = Network(graph, _threads())
     tested = run_network(network, splits.test.images, "test")
     tested_fp32 = run_network(reference, splits.test.images, "test, fp32")
     card = Card(
@@ -77,15 +87,17 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         labels=list(LABELS),
         sha256=hashlib.sha256(graph).hexdigest(),
         preprocessing=PREPROCESSING,
-        temperature=temperature,
+        temperature=choice.temperature,
         operating_points=None,
         distance_threshold=None,
         training=_training(config, splits, command),
         metrics={
-            "validation": evaluate(validated, splits.validation),
+            "validation": evaluate(choice.validated, splits.validation),
+            "validation_fp32": evaluate(validated_fp32, splits.validation),
             "test": evaluate(tested, splits.test),
             "test_fp32": evaluate(tested_fp32, splits.test),
         },
+        quantisation=choice.quantisation,
         known_answers=_ask_known(network, splits.fit),
         known_answer_tolerance=_KNOWN_TOLERANCE,
     )
@@ -94,9 +106,42 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         onnx.save(fp32, folder / "model.fp32.onnx")
         (folder / "card.json").write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(render_readme(card), encoding="utf-8")
-        plots.plot_confusion(card.metrics["test"].confusion, folder / "confusion.png")
-        plots.plot_roc(splits.test.labels, tested.probabilities, folder / "roc.png")
+        plots.plot_all(splits.test.labels, tested.probabilities, folder)
     return card
+
+
+@dataclass(frozen=True, slots=True)
+class _Int8:
+    """The int8 graph that was chosen, its answers on validation, and what else was tried."""
+
+    graph: onnx.ModelProto
+    temperature: float
+    validated: Outputs
+    figures: QuantisedFigures
+    quantisation: Quantisation
+
+
+def _quantise_best(
+    config: Config,
+    core: onnx.ModelProto,
+    bias: NDArray[np.float32],
+    splits: Splits,
+    exact: Outputs,
+) -> _Int8:
+    calibration = _class_balanced(splits.fit, config.calibration_images, config.seed)
+    labels = splits.validation.labels
+    tried: dict[str, QuantisedFigures] = {}
+    made: dict[str, tuple[onnx.ModelProto, float, Outputs]] = {}
+    for method in methods_to_try(config):
+        graph, temperature = _finish(quantise(core, calibration, method), bias, splits)
+        network = Network(graph.SerializeToString(), _threads())
+        answers = run_network(network, splits.validation.images, f"validation, {method}")
+        tried[method] = compare(labels, exact, answers)
+        made[method] = graph, temperature, answers
+    best = choose(tried)
+    fp32_macro_auroc = macro_auroc(labels, exact.probabilities)
+    record = Quantisation(method=best, fp32_macro_auroc=fp32_macro_auroc, tried=tried)
+    return _Int8(*made[best], tried[best], record)
 
 
 def _finish(
@@ -139,7 +184,8 @@ def _class_balanced(images: ImageSet, count: int, seed: int) -> NDArray[np.uint8
         generator.permutation(np.flatnonzero(images.labels == index))[: count // len(LABELS)]
         for index in range(len(LABELS))
     ]
-    chosen: NDArray[np.uint8] = images.images[np.concatenate(rows)]
+    # Mixed, as the calibrators' histograms take their bins from the first batch.
+    chosen: NDArray[np.uint8] = images.images[generator.permutation(np.concatenate(rows))]
     return chosen
 
 
@@ -163,42 +209,24 @@ def _ask_known(network: Network, images: ImageSet) -> list[KnownAnswer]:
 
 
 def _training(config: Config, splits: Splits, command: str) -> Training:
-    history = load_history(config)
+    history = RunFolder(config).read_history()
     return Training(
         strategy=config.strategy,
         starting_weights=Path(config.weights).name,
         epochs=config.epochs,
-        best_epoch=_best(history).epoch,
+        best_epoch=best_epoch(history).epoch,
         seed=config.seed,
         data=_sources(splits),
         command=command,
-        commit=_commit(),
+        commit=commit(),
         date=datetime.now(UTC).date().isoformat(),
-        environment={"python": platform.python_version()}
-        | {package: version(package) for package in _PACKAGES},
+        environment=package_versions(),
         duration_s=sum(epoch.seconds for epoch in history),
     )
 
 
-def _best(history: list[Epoch]) -> Epoch:
-    return max(history, key=lambda epoch: epoch.validation_macro_auroc)
-
-
 def _sources(splits: Splits) -> list[DataSource]:
     return describe_sources([*splits.fit.samples, *splits.validation.samples])
-
-
-def _commit() -> str:
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    result = subprocess.run(  # noqa: S603 - fixed arguments
-        [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip() or "unknown"
 
 
 @contextmanager

@@ -45,6 +45,8 @@ def test_it_holds_the_two_packages_and_the_served_bundle_and_nothing_else(wheel:
         "app/models/neumo-r18-0/card.json",
         "app/models/neumo-r18-0/confusion.png",
         "app/models/neumo-r18-0/model.onnx",
+        "app/models/neumo-r18-0/precision-recall.png",
+        "app/models/neumo-r18-0/reliability.png",
         "app/models/neumo-r18-0/roc.png",
         "app/py.typed",
         "training/py.typed",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import training.data
+import training.images
 from app import imaging
 from app.bundle import find_bundle, read_bundle
 from app.inference import OnnxModel
@@ -34,10 +34,10 @@ def answer(model: OnnxModel, data: bytes) -> np.ndarray:
 
 
 def test_training_reads_images_by_servings_own_functions() -> None:
-    assert training.data.decode is imaging.decode  # type: ignore[attr-defined]
-    assert training.data.resize is imaging.resize  # type: ignore[attr-defined]
+    assert training.images.decode is imaging.decode  # type: ignore[attr-defined]
+    assert training.images.resize is imaging.resize  # type: ignore[attr-defined]
     for module in ("PIL", "torchvision.transforms", "cv2"):
-        assert module not in inspect.getsource(training.data)
+        assert module not in inspect.getsource(training.images)
 
 
 @pytest.mark.parametrize("label", ["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"])

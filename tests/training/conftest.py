@@ -5,9 +5,23 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from tests.training.networks import draw_images, make_network
+from tests.training.networks import build_small_model, draw_images, make_network
+from training import fit as fitting
+from training import progress
 from training.export import export_fp32, quantise
 from training.model import GreyResNet
+
+
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `fit` train a small network: what is specified holds for any."""
+    monkeypatch.setattr(fitting, "build_model", build_small_model)
+
+
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes longest of a short epoch."""
+    monkeypatch.setattr(progress, "plot_curves", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Synthetic radiographs that a network tells apart at once: light where the label says."""
+"""Data sets for tests: manifests, and synthetic radiographs that a network tells apart at once."""
 
 import csv
 from pathlib import Path
@@ -9,8 +9,37 @@ from PIL import Image
 
 from app.bundle import LABEL_IDS
 
+COLUMNS = ("path", "label", "patient", "split", "source", "licence")
+Row = dict[str, str]
+
 _SIDE = 96
-_COLUMNS = ("path", "label", "patient", "split", "source", "licence")
+
+
+def make_rows() -> list[Row]:
+    """One image and one patient for each split and label, all of source "a"."""
+    return [
+        make_row(f"{split}-{label}.png", split, label)
+        for split in ("train", "test")
+        for label in LABEL_IDS
+    ]
+
+
+def make_row(path: str, split: str, label: str) -> Row:
+    """Make a row whose patient is called as its image is."""
+    patient = path.rpartition(".")[0]
+    return dict(zip(COLUMNS, (path, label, patient, split, "a", "CC0"), strict=True))
+
+
+def write_manifest(
+    folder: Path, rows: list[Row], columns: tuple[str, ...] = COLUMNS, encoding: str = "utf-8"
+) -> Path:
+    """Write ``manifest.csv`` into a folder; return its path."""
+    path = folder / "manifest.csv"
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
 
 
 def draw(label: int, generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -37,9 +66,6 @@ def write_data_set(folder: Path, train: int, test: int, seed: int = 0) -> Path:
                 path = f"{split}-{label}-{number}.jpg"
                 Image.fromarray(draw(index, generator)).save(folder / path, quality=90)
                 source = "ab"[patient // 2 % 2]
-                rows.append((path, label, f"{split}-{label}-{patient}", split, source, "CC0"))
-    with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows(rows)
-    return folder / "manifest.csv"
+                row = make_row(path, split, label)
+                rows.append(row | {"patient": f"{split}-{label}-{patient}", "source": source})
+    return write_manifest(folder, rows)

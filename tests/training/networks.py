@@ -8,10 +8,11 @@ import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from training.config import Config
 from training.data import Sample
-from training.fit import ImageSet
+from training.images import ImageSet
 from training.model import GreyResNet, build_model
 
 
@@ -34,10 +35,10 @@ def draw_images(count: int, seed: int = 0, side: int = 224) -> NDArray[np.uint8]
     return small.repeat(side // 16, 2).repeat(side // 16, 3).astype(np.uint8)
 
 
-def make_image_set(count: int = 16, seed: int = 0) -> ImageSet:
-    """Draw images of 64 x 64 pixels with the labels 0, 1, 2, 3, 0, 1, ...; a patient each."""
+def make_image_set(count: int = 16, seed: int = 0, side: int = 64) -> ImageSet:
+    """Draw square images with the labels 0, 1, 2, 3, 0, 1, ...; a patient each."""
     samples = [Sample(Path(), row % 4, str(row), "train", "drawn", "none") for row in range(count)]
-    return ImageSet(draw_images(count, seed, side=64), samples)
+    return ImageSet(draw_images(count, seed, side), samples)
 
 
 def make_network(seed: int = 0) -> GreyResNet:
@@ -52,6 +53,26 @@ def make_network(seed: int = 0) -> GreyResNet:
     with torch.no_grad():
         network(torch.from_numpy(draw_images(8, seed=99)).float())
     return network.eval()
+
+
+class SmallNetwork(nn.Module):
+    """A thousandth of a ResNet-18, of the same kinds of parts, for tests of what trains it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 5, stride=4)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.bn1(self.conv1(images)).relu().mean((2, 3))
+        logits: Tensor = self.fc(features)
+        return logits
+
+
+def build_small_model(_: Config) -> GreyResNet:
+    """Stand in for `build_model`, with random weights."""
+    return GreyResNet(SmallNetwork())
 
 
 def run_graph(

@@ -12,26 +12,49 @@ from tests.bundles import make_card
 from training.card import render_readme
 
 SHIPPED = Path(__file__).parents[2] / "models" / "neumo-r18-0"
-PER_LABEL = ("sensitivity", "specificity", "auroc")
+PER_LABEL = ("sensitivity", "specificity", "precision", "auroc")
+SPLITS = ("validation", "test", "test_fp32")
+TASKS = ("pneumonia_vs_normal", "viral_vs_bacterial")
+BY_SOURCE = {"hospital": ["normal", "viral_pneumonia"], "archive": ["covid19"]}
+METHODS = ("minmax", "percentile")
 
 
 def make_metrics(first: int) -> dict[str, object]:
     """Return figures of a split that are all different, to three decimals."""
     numbers = count(first)
 
+    def figure() -> float:
+        return next(numbers) / 1000
+
     def interval() -> dict[str, float]:
-        return {name: next(numbers) / 1000 for name in ("value", "low", "high")}
+        return {name: figure() for name in ("value", "low", "high")}
+
+    def task() -> dict[str, object]:
+        rates = ("auroc", "accuracy", "sensitivity", "specificity")
+        return {"images": first + 4000, "patients": first, **{rate: interval() for rate in rates}}
 
     metrics = make_card()["metrics"]
     assert isinstance(metrics, dict)
     return metrics["test"] | {
         "images": first + 3000,
         "patients": first + 2000,
-        "nll": first + 0.125,
         **{name: interval() for name in ("accuracy", "balanced_accuracy", "macro_auroc")},
         **{name: {label: interval() for label in LABEL_IDS} for name in PER_LABEL},
-        "accuracy_by_source": {"hospital": (first + 90) / 1000, "archive": (first + 91) / 1000},
+        **{name: figure() for name in ("nll", "brier", "ece", "ece_by_chance")},
+        "accuracy_by_source": {source: figure() for source in BY_SOURCE},
+        "sensitivity_by_source": {
+            source: {label: interval() for label in labels} for source, labels in BY_SOURCE.items()
+        },
+        "tasks": {name: task() for name in TASKS},
     }
+
+
+def make_quantisation() -> dict[str, object]:
+    """Return figures of two methods that are all different, to four decimals."""
+    numbers = count(9001)
+    names = ("macro_auroc", "nll", "ece", "difference", "cam_correlation", "labels_kept")
+    tried = {method: {name: next(numbers) / 10_000 for name in names} for method in METHODS}
+    return {"method": "percentile", "fp32_macro_auroc": 0.9876, "tried": tried}
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +70,9 @@ def card() -> Card:
             limitations=["the first limit", "the second limit"],
             temperature=1.625,
             metrics={
-                "validation": make_metrics(100),
-                "test": make_metrics(300),
-                "test_fp32": make_metrics(500),
+                split: make_metrics(100 + 200 * number) for number, split in enumerate(SPLITS)
             },
+            quantisation=make_quantisation(),
             training=training
             | {
                 "strategy": "finetune",
@@ -74,22 +96,41 @@ def readme(card: Card) -> str:
     return render_readme(card)
 
 
+@pytest.fixture(scope="module")
+def bare_readme() -> str:
+    """The README of a card from before there were precision, tasks, calibration and methods."""
+    return render_readme(Card.model_validate(make_card()))
+
+
 def written(interval: Interval) -> str:
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
-def row_of(readme: str, *starts: str) -> list[str]:
-    """Return the cells of the one table row that starts with these cells."""
-    rows = [line.strip("|").split("|") for line in readme.splitlines() if line.startswith("|")]
-    cells = [[cell.strip() for cell in row] for row in rows]
-    (row,) = (row for row in cells if tuple(row[: len(starts)]) == starts)
+def read_tables(readme: str) -> list[list[list[str]]]:
+    """Return the cells of each table, its head first, without the rule below it."""
+    blocks = [block.splitlines() for block in readme.split("\n\n") if block.startswith("|")]
+    tables = [
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in block]
+        for block in blocks
+    ]
+    assert all(len(row) == len(table[0]) for table in tables for row in table)
+    return [[head, *rows] for head, _, *rows in tables]
+
+
+def row_of(readme: str, column: str, *starts: str) -> list[str]:
+    """Return the rest of the one row that starts so, of the one table with this column."""
+    (table,) = (table for table in read_tables(readme) if column in table[0])
+    (row,) = (row for row in table[1:] if tuple(row[: len(starts)]) == starts)
     return row[len(starts) :]
 
 
-@pytest.mark.parametrize("split", ["validation", "test", "test_fp32"])
+# ---------------------------------------------------------------- figures
+
+
+@pytest.mark.parametrize("split", SPLITS)
 def test_each_split_has_a_row_of_its_figures(card: Card, readme: str, split: str) -> None:
     figures = card.metrics[split]
-    assert row_of(readme, split) == [
+    assert row_of(readme, "balanced accuracy", split) == [
         str(figures.images),
         str(figures.patients),
         written(figures.accuracy),
@@ -103,22 +144,84 @@ def test_each_split_has_a_row_of_its_figures(card: Card, readme: str, split: str
 def test_each_label_has_a_row_of_its_test_figures(card: Card, readme: str, label: str) -> None:
     figures: Metrics = card.metrics["test"]
     expected = [getattr(figures, name)[label] for name in PER_LABEL]
-    assert row_of(readme, label) == [written(interval) for interval in expected]
+    assert row_of(readme, "precision", label) == [written(interval) for interval in expected]
 
 
-def test_each_source_has_its_test_accuracy(readme: str) -> None:
-    assert "each source: hospital 0.390, archive 0.391\n" in readme
+@pytest.mark.parametrize(
+    ("source", "label"),
+    [(source, label) for source, labels in BY_SOURCE.items() for label in labels],
+)
+def test_each_label_of_each_source_has_its_test_sensitivity(
+    card: Card, readme: str, source: str, label: str
+) -> None:
+    expected = {str(k): v for k, v in card.metrics["test"].sensitivity_by_source[source].items()}
+    assert row_of(readme, "called right", source, label) == [written(expected[label])]
+
+
+def test_a_source_has_no_row_of_a_label_it_lacks(readme: str) -> None:
+    (table,) = (table for table in read_tables(readme) if "called right" in table[0])
+    assert [row[:2] for row in table[1:]] == [
+        ["hospital", "normal"],
+        ["hospital", "viral_pneumonia"],
+        ["archive", "covid19"],
+    ]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("name", TASKS)
+def test_each_task_has_a_row_of_its_figures_on_each_split(
+    card: Card, readme: str, name: str, split: str
+) -> None:
+    task = card.metrics[split].tasks[name]
+    assert row_of(readme, "task", name.replace("_", " "), split) == [
+        str(task.images),
+        written(task.auroc),
+        written(task.accuracy),
+        written(task.sensitivity),
+        written(task.specificity),
+    ]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_each_split_has_a_row_of_its_calibration(card: Card, readme: str, split: str) -> None:
+    figures = card.metrics[split]
+    expected = (figures.nll, figures.brier, figures.ece, figures.ece_by_chance)
+    assert row_of(readme, "ECE by chance", split) == [f"{value:.3f}" for value in expected]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_tried_has_a_row_of_its_figures(card: Card, readme: str, method: str) -> None:
+    assert card.quantisation is not None
+    figures = card.quantisation.tried[method]
+    assert row_of(readme, "labels kept", method) == [
+        f"{figures.macro_auroc:.4f}",
+        f"{figures.nll:.4f}",
+        f"{figures.ece:.4f}",
+        f"{figures.difference:.4f}",
+        f"{figures.cam_correlation:.4f}",
+        f"{100 * figures.labels_kept:.2f}%",
+    ]
+
+
+def test_the_method_chosen_stands_above_those_tried(readme: str) -> None:
+    _, _, section = readme.partition("## Quantisation\n\n")
+    assert section.startswith("Ranges by `percentile`: ")
+    assert "where float32's macro-AUROC is 0.9876." in section
+
+
+# ---------------------------------------------------------------- data, making, texts
 
 
 def test_each_source_of_training_images_has_its_licence_and_counts(readme: str) -> None:
-    assert row_of(readme, "the hospital's") == ["CC BY 4.0", "7001", "7002", "7003", "7004"]
+    cells = row_of(readme, "licence", "the hospital's")
+    assert cells == ["CC BY 4.0", "7001", "7002", "7003", "7004"]
 
 
 def test_a_label_that_a_source_lacks_counts_no_image(card: Card) -> None:
     lacking = card.training.data[0].model_copy(update={"images": {"covid19": 5}})
     training = card.training.model_copy(update={"data": [lacking]})
     readme = render_readme(card.model_copy(update={"training": training}))
-    assert row_of(readme, "the hospital's")[1:] == ["0", "5", "0", "0"]
+    assert row_of(readme, "licence", "the hospital's")[1:] == ["0", "5", "0", "0"]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +248,46 @@ def test_a_card_without_limitations_says_that_none_are_stated(card: Card) -> Non
     assert "## Limitations\n\n- none stated\n" in readme
 
 
+# ---------------------------------------------------------------- cards with fewer figures
+
+
+@pytest.mark.parametrize(
+    "text", ["Kermany et al.", "Calibration. ", "## Quantisation", "called right", "precision |"]
+)
+def test_what_a_card_has_no_figures_of_is_left_out(
+    readme: str, bare_readme: str, text: str
+) -> None:
+    assert text in readme
+    assert text not in bare_readme
+
+
+def test_the_other_figures_of_such_a_card_stand(bare_readme: str) -> None:
+    figure = "0.900 (0.800 to 0.950)"
+    assert row_of(bare_readme, "balanced accuracy", "test")[2:] == [figure] * 3 + ["0.500"]
+    assert row_of(bare_readme, "specificity", "covid19") == [figure] * 3
+
+
+def test_without_sensitivity_by_source_a_source_has_its_accuracy(card: Card) -> None:
+    metrics = card.metrics["test"].model_copy(update={"sensitivity_by_source": {}})
+    readme = render_readme(card.model_copy(update={"metrics": {"test": metrics}}))
+    head, hospital, archive = next(
+        table for table in read_tables(readme) if table[0] == ["source", "accuracy"]
+    )
+    assert head == ["source", "accuracy"]
+    assert [hospital, archive] == [
+        [source, f"{value:.3f}"] for source, value in metrics.accuracy_by_source.items()
+    ]
+    assert "Accuracy on the test images of each source:" in readme
+
+
+def test_splits_without_a_brier_score_have_no_row_of_calibration(card: Card) -> None:
+    bare = Card.model_validate(make_card()).metrics["test"]
+    metrics = {"validation": card.metrics["validation"], "test": bare}
+    readme = render_readme(card.model_copy(update={"metrics": metrics}))
+    (table,) = (table for table in read_tables(readme) if "ECE by chance" in table[0])
+    assert [row[0] for row in table[1:]] == ["validation"]
+
+
 # ---------------------------------------------------------------- the bundle of this repository
 
 
@@ -154,9 +297,15 @@ def test_the_shipped_readme_is_the_one_of_its_card() -> None:
 
 
 def test_the_shipped_readme_shows_plots_that_lie_beside_it() -> None:
-    shown = re.findall(r"!\[\w+\]\((.+?)\)", (SHIPPED / "README.md").read_text(encoding="utf-8"))
-    assert shown == ["confusion.png", "roc.png"]
-    assert all((SHIPPED / name).read_bytes().startswith(b"\x89PNG") for name in shown)
+    readme = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[(.+?)\]\((.+?)\)", readme)
+    assert shown == [
+        ("confusion", "confusion.png"),
+        ("roc", "roc.png"),
+        ("precision-recall", "precision-recall.png"),
+        ("reliability", "reliability.png"),
+    ]
+    assert all((SHIPPED / name).read_bytes().startswith(b"\x89PNG") for _, name in shown)
 
 
 def test_the_shipped_card_has_the_hash_of_the_shipped_graph() -> None:

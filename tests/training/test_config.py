@@ -48,6 +48,19 @@ def test_a_recipe_sets_what_the_command_line_leaves_out(tmp_path: Path) -> None:
     assert config.limitations == ["one"]
 
 
+def test_a_recipe_lists_the_images_to_leave_out(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = "x"\nleave_out = ["a.png", "b/c.png"]')
+    assert load_config(recipe, {}).leave_out == ["a.png", "b/c.png"]
+
+
+def test_settings_of_the_command_line_become_what_they_are(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = "x"\nema_decay = 0.9')
+    given = {"small_epochs": "2", "small_side_px": "64", "patience": "3", "label_smoothing": "0.1"}
+    config = load_config(recipe, given | {"ema_decay": "0"})
+    assert (config.small_epochs, config.small_side_px, config.patience) == (2, 64, 3)
+    assert (config.label_smoothing, config.ema_decay) == (0.1, 0)
+
+
 def test_the_command_line_wins_over_a_recipe(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = "x"\nepochs = 3')
     config = load_config(recipe, {"epochs": "7", "name": "b-2"})
@@ -56,6 +69,16 @@ def test_the_command_line_wins_over_a_recipe(tmp_path: Path) -> None:
 
 def test_no_recipe_is_needed() -> None:
     assert load_config(None, {"name": "a-1", "data": "x"}) == Config(name="a-1", data=Path("x"))
+
+
+def test_every_refinement_of_a_run_is_off_until_it_is_asked_for() -> None:
+    config = load_config(None, {"name": "a-1", "data": "x"})
+    assert (config.small_epochs, config.patience, config.leave_out) == (0, 0, [])
+    assert (config.label_smoothing, config.ema_decay) == (0, 0)
+
+
+def test_every_setting_tells_what_it_is_for() -> None:
+    assert all(field.description for field in Config.model_fields.values())
 
 
 def test_an_unknown_setting_in_a_recipe_is_refused(tmp_path: Path) -> None:
@@ -80,6 +103,14 @@ def test_a_name_that_does_not_end_in_a_number_or_names_no_folder_is_refused(name
         ("epochs", "many"),
         ("batch_size", "1"),
         ("learning_rate", "0"),
+        ("small_epochs", "-1"),
+        ("small_side_px", "63"),
+        ("small_side_px", "225"),
+        ("patience", "-1"),
+        ("augmentation", "none"),
+        ("class_weights", "inverse"),
+        ("label_smoothing", "1"),
+        ("ema_decay", "1"),
         ("head_factor", "0.5"),
         ("weight_decay", "-1"),
         ("warmup_share", "1"),
@@ -87,6 +118,8 @@ def test_a_name_that_does_not_end_in_a_number_or_names_no_folder_is_refused(name
         ("precision", "fp64"),
         ("seed", "-1"),
         ("calibration_images", "3"),
+        ("calibration_method", "mean"),
+        ("leave_out", "0.png"),
     ],
 )
 def test_a_setting_out_of_its_bounds_is_refused(setting: str, value: str) -> None:

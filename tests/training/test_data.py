@@ -1,52 +1,20 @@
 """training.data: which images there are, whose they are, and how they are split."""
 
-import csv
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from app.bundle import LABEL_IDS, DataSource
+from tests.training.drawings import COLUMNS, make_row, make_rows, write_manifest
 from training.data import (
     DataError,
     Sample,
     describe_sources,
-    load_images,
+    divide,
     read_samples,
     split_validation,
 )
-
-COLUMNS = ("path", "label", "patient", "split", "source", "licence")
-Row = dict[str, str]
-
-
-def make_rows() -> list[Row]:
-    """One image and one patient for each split and label."""
-    return [
-        {
-            "path": f"{split}-{label}.png",
-            "label": label,
-            "patient": f"{split}-{label}",
-            "split": split,
-            "source": "a",
-            "licence": "CC0",
-        }
-        for split in ("train", "test")
-        for label in LABEL_IDS
-    ]
-
-
-def write_manifest(
-    folder: Path, rows: list[Row], columns: tuple[str, ...] = COLUMNS, encoding: str = "utf-8"
-) -> Path:
-    path = folder / "manifest.csv"
-    with path.open("w", encoding=encoding, newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
 
 
 def write_folders(root: Path) -> Path:
@@ -107,13 +75,13 @@ def test_an_empty_cell_is_named_with_its_line(tmp_path: Path, column: str) -> No
     rows = make_rows()
     rows[2][column] = ""
     message = refusal(write_manifest(tmp_path, rows))
-    assert f"line 4 has nothing in the column(s) ['{column}']" in message
+    assert f"line 4: nothing in the column(s) ['{column}']" in message
 
 
 def test_a_row_that_ends_early_is_named_with_its_line(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, make_rows())
     manifest.write_text(manifest.read_text() + "train-normal-2.png,normal\n")
-    assert "line 10 has nothing in the column(s) ['patient', 'split'" in refusal(manifest)
+    assert "line 10: nothing in the column(s) ['patient', 'split'" in refusal(manifest)
 
 
 def test_a_manifest_without_rows_is_refused(tmp_path: Path) -> None:
@@ -126,6 +94,12 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_manifest_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     assert "can't be read" in refusal(write_manifest(tmp_path, make_rows(), encoding="utf-16"))
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.csv"
+    path.write_text("x" * 200_000)  # longer than a cell may be
+    assert f"{path} can't be read" in refusal(path)
 
 
 def test_an_unknown_label_is_named_with_its_line_and_the_known_ones(tmp_path: Path) -> None:
@@ -159,7 +133,7 @@ def test_a_path_that_turns_back_inside_the_folder_is_read(tmp_path: Path) -> Non
 def test_a_patient_in_both_splits_is_refused(tmp_path: Path) -> None:
     rows = make_rows()
     rows[0]["patient"] = rows[7]["patient"] = "patient-7"
-    assert "1 patient(s) in both splits, 'patient-7'" in refusal(write_manifest(tmp_path, rows))
+    assert "1 patient(s) in both splits: 'patient-7'" in refusal(write_manifest(tmp_path, rows))
 
 
 def test_a_patient_with_two_labels_in_one_split_is_read(tmp_path: Path) -> None:
@@ -168,10 +142,69 @@ def test_a_patient_with_two_labels_in_one_split_is_read(tmp_path: Path) -> None:
     assert len(read_samples(write_manifest(tmp_path, rows))) == 8
 
 
-def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
+def test_unknown_splits_are_named_and_counted(tmp_path: Path) -> None:
+    others = [make_row(f"{n}.png", split, "normal") for n, split in enumerate(("dev", "x", "x"))]
+    assert refusal(write_manifest(tmp_path, make_rows() + others)).splitlines() == [
+        "1 image(s) in the split 'dev', which is not train or test",
+        "2 image(s) in the split 'x', which is not train or test",
+    ]
+
+
+@pytest.mark.parametrize(
+    "again", ["train-normal.png", "./train-normal.png", "a/../train-normal.png"]
+)
+def test_an_image_listed_twice_is_named(tmp_path: Path, again: str) -> None:
+    rows = [*make_rows(), make_row(again, "train", "covid19")]
+    message = refusal(write_manifest(tmp_path, rows))
+    assert message == f"1 image(s) listed twice: '{tmp_path / 'train-normal.png'}'"
+
+
+def test_every_faulty_line_of_a_manifest_is_named(tmp_path: Path) -> None:
     rows = make_rows()
-    rows[0]["split"] = "holdout"
-    assert "split 'holdout' is not train or test" in refusal(write_manifest(tmp_path, rows))
+    rows[0]["label"] = "tuberculosis"
+    rows[3]["patient"] = ""
+    rows[6]["path"] = "../outside.png"
+    manifest = write_manifest(tmp_path, rows)
+    message = refusal(manifest)
+    named = [line.split(": ")[0] for line in message.splitlines()]
+    assert named == [f"{manifest} line {line}" for line in (2, 5, 8)]
+
+
+def test_every_fault_between_the_lines_of_a_manifest_is_named(tmp_path: Path) -> None:
+    rows = make_rows()
+    rows[0]["patient"] = rows[7]["patient"]  # in both splits
+    rows[1]["split"] = "dev"  # and no image of covid19 is left in training
+    rows[3]["path"] = rows[2]["path"]  # twice
+    faults = refusal(write_manifest(tmp_path, rows)).splitlines()
+    assert [fault.partition(":")[0] for fault in faults] == [
+        "1 image(s) in the split 'dev', which is not train or test",
+        "1 patient(s) in both splits",
+        "1 image(s) listed twice",
+        "the train split has no image labelled covid19",
+    ]
+
+
+def test_of_many_patients_in_both_splits_five_are_named_and_all_counted(tmp_path: Path) -> None:
+    torn = [
+        make_row(f"{split}-{number}.png", split, "normal") | {"patient": f"p{number}"}
+        for split in ("train", "test")
+        for number in range(6)
+    ]
+    message = refusal(write_manifest(tmp_path, make_rows() + torn))
+    assert message == "6 patient(s) in both splits: 'p0', 'p1', 'p2', 'p3', 'p4', ..."
+
+
+def test_a_split_that_is_not_asked_for_may_be_empty(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, make_rows()[4:])
+    assert [sample.split for sample in read_samples(manifest, splits=("test",))] == ["test"] * 4
+    assert "the train split has no image" in refusal(manifest)
+
+
+def test_a_split_that_is_not_asked_for_is_checked_for_everything_else(tmp_path: Path) -> None:
+    rows = make_rows()
+    rows[0]["patient"] = rows[7]["patient"]
+    with pytest.raises(DataError, match="in both splits"):
+        read_samples(write_manifest(tmp_path, rows), splits=("test",))
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -208,11 +241,14 @@ def test_an_image_folder_keeps_only_jpeg_and_png(tmp_path: Path) -> None:
     assert names == {"0.png", "1.JPG", "2.jpeg", "3.PNG"}
 
 
-def test_an_unknown_label_folder_is_refused(tmp_path: Path) -> None:
+def test_every_image_in_an_unknown_label_folder_is_named(tmp_path: Path) -> None:
     write_folders(tmp_path)
-    (tmp_path / "train" / "tuberculosis").mkdir()
-    (tmp_path / "train" / "tuberculosis" / "0.png").touch()
-    assert "unknown label 'tuberculosis'" in refusal(tmp_path)
+    images = [tmp_path / "train" / label / "0.png" for label in ("cancer", "tuberculosis")]
+    for image in images:
+        image.parent.mkdir()
+        image.touch()
+    told = [line.split("; ")[0] for line in refusal(tmp_path).splitlines()]
+    assert told == [f"{image}: unknown label {image.parent.name!r}" for image in images]
 
 
 def test_an_image_folder_with_an_empty_class_is_refused(tmp_path: Path) -> None:
@@ -274,38 +310,62 @@ def test_another_seed_splits_another_way() -> None:
     assert split_validation(samples, 0.125, seed=3) != split_validation(samples, 0.125, seed=4)
 
 
-# ---------------------------------------------------------------- images and sources
+# ---------------------------------------------------------------- division
 
 
-def write_flat(path: Path, level: int, side: int = 40) -> Sample:
-    Image.new("L", (side, side), level).save(path)
-    return Sample(path, 0, path.name, "train", "a", "")
+def write_patients(folder: Path, count: int) -> Path:
+    """Write a manifest of `count` training images and one test image a label, a patient each."""
+    rows = [
+        make_row(f"{split}-{label}-{number}.png", split, label)
+        for split, images in (("train", count), ("test", 1))
+        for label in LABEL_IDS
+        for number in range(images)
+    ]
+    return write_manifest(folder, rows)
 
 
-def test_images_are_read_in_the_order_of_their_samples(tmp_path: Path) -> None:
-    samples = [write_flat(tmp_path / f"{level}.png", level) for level in (30, 10, 20)]
-    images = load_images(samples, "flat images")
-    assert (images.dtype.name, images.shape) == ("uint8", (3, 1, 224, 224))
-    assert [np.unique(image).tolist() for image in images] == [[30], [10], [20]]
+def test_a_division_gives_every_image_one_use(tmp_path: Path) -> None:
+    manifest = write_patients(tmp_path, 16)
+    division = divide(manifest, 0.125, seed=0)
+    parts = [division.fit, division.validation, division.test]
+    assert [len(part) for part in parts] == [4 * 14, 4 * 2, 4]
+    used = [sample for part in parts for sample in part]
+    assert Counter(used) == Counter(read_samples(manifest))
+    assert {sample.split for sample in division.test} == {"test"}
 
 
-def test_images_down_to_32_pixels_are_read(tmp_path: Path) -> None:
-    assert np.unique(load_images([write_flat(tmp_path / "0.png", 7, side=32)], "it")) == [7]
+def test_images_left_out_are_in_no_part_and_the_others_stay(tmp_path: Path) -> None:
+    manifest = write_patients(tmp_path, 16)
+    unwanted = ["train-covid19-3.png", "train-normal-0.png"]
+    division = divide(manifest, 0.125, 0, leave_out=unwanted)
+    used = {sample.path.name for sample in [*division.fit, *division.validation]}
+    assert (len(used), len(division.test)) == (4 * 16 - 2, 4)
+    assert not used & set(unwanted)
 
 
-def test_every_unreadable_image_is_named_and_no_other(tmp_path: Path) -> None:
-    good = write_flat(tmp_path / "good.png", 1)
-    small = write_flat(tmp_path / "small.png", 1, side=31)
-    text, absent = (
-        Sample(tmp_path / name, 0, name, "train", "a", "") for name in ("text.png", "absent.png")
-    )
-    text.path.write_text("no image")
+def test_images_of_a_folder_are_left_out_by_their_path_in_it(tmp_path: Path) -> None:
+    write_patients(tmp_path, 16)
+    division = divide(tmp_path, 0.125, 0, leave_out=["./train-normal-0.png"])
+    assert len(division.fit) + len(division.validation) == 4 * 16 - 1
+
+
+@pytest.mark.parametrize("absent", ["train-normal-99.png", "test-normal-0.png"])
+def test_leaving_out_what_is_not_in_training_is_refused_and_named(
+    tmp_path: Path, absent: str
+) -> None:
     with pytest.raises(DataError) as caught:
-        load_images([small, good, text, absent], "some")
-    message = str(caught.value)
-    assert "3 unreadable image(s)" in message
-    assert all(str(sample.path) in message for sample in (small, text, absent))
-    assert "good.png" not in message
+        divide(write_patients(tmp_path, 16), 0.125, 0, ["train-normal-1.png", absent])
+    told = f"leave_out names 1 image(s) that are not in training: '{absent}'"
+    assert str(caught.value) == told
+
+
+def test_a_label_with_too_few_patients_to_hold_some_out_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        divide(write_patients(tmp_path, 8), 0.125, 0, ["train-covid19-0.png"])
+    assert "covid19 has 7 training patient(s); at least 8 are needed" in str(caught.value)
+
+
+# ---------------------------------------------------------------- sources
 
 
 def test_sources_are_counted_by_label() -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -12,17 +13,75 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tests.training.networks import draw_images, make_network, read_constants, run_graph
+from training import export
+from training.config import CalibrationName
 from training.export import ExportError, export_fp32, fold_grey, normalise, quantise
 from training.graph import take_images
 from training.model import INPUT_SCALE, INPUT_ZERO, GreyResNet
 
 Images = NDArray[np.uint8]
+METHODS = get_args(CalibrationName)
 
 
 @pytest.fixture(scope="module")
 def narrow_core(core: onnx.ModelProto) -> onnx.ModelProto:
     """The core quantised on images without a black or a white pixel."""
     return quantise(core, (draw_images(8, seed=1) // 2 + 61).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def small_core() -> onnx.ModelProto:
+    """A core of a few weights with the operators of the real one, which quantises in no time."""
+    draw = np.random.default_rng(0).normal
+    weights = {"stem": (8, 1, 16, 16), "branch": (8, 8, 3, 3), "head": (4, 8, 1, 1)}
+    return onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [
+                onnx.helper.make_node("Conv", ["normalised", "stem"], ["a"], "a", strides=[16, 16]),
+                onnx.helper.make_node("Relu", ["a"], ["b"], "b"),
+                onnx.helper.make_node(
+                    "MaxPool", ["b"], ["c"], "c", kernel_shape=[2, 2], strides=[2, 2]
+                ),
+                onnx.helper.make_node("Conv", ["c", "branch"], ["d"], "d", pads=[1, 1, 1, 1]),
+                onnx.helper.make_node("Add", ["c", "d"], ["e"], "e"),
+                onnx.helper.make_node("Relu", ["e"], ["f"], "f"),
+                onnx.helper.make_node("Conv", ["f", "branch"], ["g"], "g", pads=[1, 1, 1, 1]),
+                onnx.helper.make_node("Add", ["f", "g"], ["h"], "h"),
+                onnx.helper.make_node("Relu", ["h"], ["i"], "i"),
+                onnx.helper.make_node("Conv", ["i", "head"], ["cam"], "cam"),
+                onnx.helper.make_node(
+                    "ReduceMean", ["i", "axes"], ["pooled"], "pooled", keepdims=0
+                ),
+            ],
+            "small",
+            [_floats("normalised", 1, 224, 224)],
+            [_floats("cam", 4, 7, 7), _floats("pooled", 8)],
+            [
+                onnx.numpy_helper.from_array(np.array([2, 3]), "axes"),
+                *(
+                    onnx.numpy_helper.from_array(draw(0, 0.1, shape).astype(np.float32), name)
+                    for name, shape in weights.items()
+                ),
+            ],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+
+
+def _floats(name: str, *shape: int) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape])
+
+
+def activation_ranges(model: onnx.ModelProto) -> dict[str, tuple[float, float]]:
+    """Return what the lowest and the highest byte of each quantised activation stand for."""
+    constants = read_constants(model)
+    ranges = {}
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear":
+            scale, zero = (constants[name].astype(float).item() for name in node.input[1:])
+            ranges[node.input[0]] = (-zero * scale, (255 - zero) * scale)
+    return ranges
 
 
 def pytorch_logits(network: GreyResNet, images: Images) -> NDArray[np.float32]:
@@ -201,11 +260,87 @@ def test_the_last_relu_and_addition_are_not_quantised(int8_core: onnx.ModelProto
     assert (relu.op_type, addition.op_type) == ("Relu", "Add")
 
 
+# ---------------------------------------------------------------- ranges of activations
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_by_any_method_the_answers_are_near_the_float32_ones(
+    small_core: onnx.ModelProto, method: CalibrationName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_BATCH", 3)  # the last batch is one of 2
+    images = draw_images(8, seed=6)
+    quantised = quantise(small_core, draw_images(8, seed=1), method)
+    exact, rounded = (
+        run_graph(take_images(model), ["cam"], image=images)[0] for model in (small_core, quantised)
+    )
+    assert not np.array_equal(exact, rounded)
+    assert np.abs(rounded - exact).mean() < 0.05 * exact.std()
+
+
+def test_by_minmax_the_ranges_reach_to_what_was_seen(small_core: onnx.ModelProto) -> None:
+    images = draw_images(8, seed=1)
+    seen = onnx.ModelProto()
+    seen.CopyFrom(small_core)
+    seen.graph.output.append(_floats("c", 8, 7, 7))
+    (pooled,) = run_graph(seen, ["c"], normalised=normalise(images))
+    low, high = activation_ranges(quantise(small_core, images))["c"]
+    assert (low, high) == pytest.approx((0, pooled.max()))
+
+
+def test_by_percentile_no_range_is_wider_than_by_minmax(small_core: onnx.ModelProto) -> None:
+    images = draw_images(32, seed=1)
+    widest, clipped = (
+        {
+            name: high - low
+            for name, (low, high) in activation_ranges(quantise(small_core, images, way)).items()
+        }
+        for way in ("minmax", "percentile")
+    )
+    assert widest.keys() == clipped.keys()
+    assert all(clipped[name] <= width * 1.000001 for name, width in widest.items())
+    assert clipped != widest
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_however_the_images_are_batched_all_of_them_count(
+    small_core: onnx.ModelProto, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = draw_images(4, seed=1)
+    images[[0, 2, 3]] //= 2  # the second alone reaches to white
+    together = activation_ranges(quantise(small_core, images))
+    monkeypatch.setattr(export, "_BATCH", batch)
+    apart = activation_ranges(quantise(small_core, images))
+    assert apart.keys() == together.keys()
+    assert all(apart[name] == pytest.approx(ends) for name, ends in together.items())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_calibrator_holds_one_batch_at_a_time(
+    small_core: onnx.ModelProto, method: CalibrationName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    reader = export._Calibration
+
+    class Watched(reader):  # type: ignore[misc,valid-type]
+        def set_range(self, start_index: int, end_index: int) -> None:
+            asked.append((start_index, end_index))
+            super().set_range(start_index, end_index)
+
+    monkeypatch.setattr(export, "_Calibration", Watched)
+    monkeypatch.setattr(export, "_BATCH", 2)
+    quantise(small_core, draw_images(5, seed=1), method)
+    assert asked == [(0, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_quantising_says_nothing_and_leaves_logging_alone(
-    core: onnx.ModelProto, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    small_core: onnx.ModelProto,
+    method: CalibrationName,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     level, handlers = logging.getLogger().level, list(logging.getLogger().handlers)
-    quantise(core, draw_images(2))
+    quantise(small_core, draw_images(2), method)
     assert (logging.getLogger().level, logging.getLogger().handlers) == (level, handlers)
     assert caplog.messages == []
     assert capfd.readouterr() == ("", "")

@@ -1,0 +1,119 @@
+"""What transfer learning buys with few images: the table of docs/training.md.
+
+    python -m benchmarks.transfer_learning --data DIR/manifest.csv --weights FILE
+
+Trains a new head on frozen weights, all of the starting weights, and random weights, with three
+seeds each, on the training images marked in one column of the manifest (seed133: 133 a label).
+A seed decides the validation patients, the head, the order and the augmentation. The epoch is
+chosen on validation; every run is measured on the same whole test split, in PyTorch. Runs that
+are finished in --runs are not repeated.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.metrics import recall_score
+
+from training.config import Config
+from training.data import divide
+from training.fit import fit, load_best, predict
+from training.images import ImageSet, load_images
+from training.metrics import accuracy, macro_auroc
+
+STARTS = {
+    "frozen": {"strategy": "frozen", "learning_rate": 4e-3},
+    "finetune": {"strategy": "finetune", "learning_rate": 4e-4},
+    "random weights": {"strategy": "finetune", "learning_rate": 1e-3, "head_factor": 1.0},
+}
+SEEDS = (0, 1, 2)
+FIGURES = ("accuracy", "balanced accuracy", "macro-AUROC")
+
+
+def main() -> None:
+    """Train, measure and print the table."""
+    options = _parse()
+    results: dict[str, list[dict[str, float]]] = {}
+    for start, settings in STARTS.items():
+        for seed in SEEDS:
+            weights = "random" if start == "random weights" else options.weights
+            config = Config.model_validate(
+                {
+                    "name": f"{start.replace(' ', '-')}-{seed}",
+                    "data": options.data,
+                    "runs": options.runs,
+                    "weights": weights,
+                    "seed": seed,
+                    "subset": options.subset,
+                    "epochs": options.epochs,
+                    "small_epochs": options.small_epochs,
+                    "small_side_px": options.small_side_px,
+                    **settings,
+                }
+            )
+            results.setdefault(start, []).append(_train_and_measure(config))
+            print(start, seed, results[start][-1], flush=True)
+    print(_table(results))
+
+
+def _train_and_measure(config: Config) -> dict[str, float]:
+    done = config.run_folder / "test.json"
+    if done.is_file():
+        figures: dict[str, float] = json.loads(done.read_text(encoding="utf-8"))
+        return figures
+    parts = divide(config.data, config.validation_share, config.seed, subset=config.subset)
+    fitted, validation, test = (
+        ImageSet(load_images(samples, name), samples)
+        for samples, name in (
+            (parts.fit, "fit"),
+            (parts.validation, "validation"),
+            (parts.test, "test"),
+        )
+    )
+    started = time.monotonic()
+    history = fit(config, fitted, validation)
+    minutes = (time.monotonic() - started) / 60
+    probabilities = softmax(predict(load_best(config), test.images, config).numpy(), axis=1)
+    figures = {
+        "accuracy": accuracy(test.labels, probabilities),
+        "balanced accuracy": float(
+            recall_score(test.labels, probabilities.argmax(1), average="macro")
+        ),
+        "macro-AUROC": macro_auroc(test.labels, probabilities),
+        "best validation macro-AUROC": max(epoch.validation_macro_auroc for epoch in history),
+        "images": len(fitted.samples),
+        "minutes": minutes,
+    }
+    done.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    return figures
+
+
+def _table(results: dict[str, list[dict[str, float]]]) -> str:
+    lines = [f"| start | {' | '.join(FIGURES)} |", "|---|---|---|---|"]
+    for start, runs in results.items():
+        cells = []
+        for figure in FIGURES:
+            values = np.array([run[figure] for run in runs])
+            each = ", ".join(f"{value:.3f}" for value in values)
+            cells.append(f"{values.mean():.3f} ± {values.std(ddof=1):.3f} ({each})")
+        lines.append(f"| {start} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", default="IMAGENET1K_V1")
+    parser.add_argument("--runs", type=Path, default=Path("runs/transfer-learning"))
+    parser.add_argument("--subset", default="seed133")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--small-epochs", type=int, default=0)
+    parser.add_argument("--small-side-px", type=int, default=160)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""docs/training.md: its commands run as they stand, on drawn X-rays."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from app.bundle import read_bundle
+from tests.conftest import ROOT
+from tests.training.drawings import write_data_set
+from training.cli import main
+
+DOCS = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+TRAIN = [shlex.split(line)[1:] for line in COMMANDS if line.startswith("neumo-train ")]
+RUN_FOLDER = DOCS.partition("`runs/ours-1`:")[2].partition("Every file")[0]
+LISTED = set(re.findall(r"`([\w-]+\.(?:json|csv|png|pt))`", RUN_FOLDER))
+SHORT = "--weights=random --epochs=1 --small-epochs=0 --batch-size=8 --calibration-images=16"
+QUICK = [*SHORT.split(), "--calibration-method=minmax"]
+
+
+def test_the_page_shows_every_command_but_one() -> None:
+    assert [command[0] for command in TRAIN] == ["data", "run", "run", "evaluate"]
+    assert COMMANDS[-1] == "NEUMO_MODEL=models/ours-1 neumo serve"
+
+
+def test_its_commands_work_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "DATA").mkdir()
+    write_data_set(tmp_path / "DATA", train=12, test=4)
+    monkeypatch.chdir(tmp_path)
+    for command in TRAIN:
+        assert main([*command, *(QUICK if command[0] == "run" else [])]) == 0
+    written = {path.name for path in Path("runs/ours-1").iterdir()}
+    assert {name for name in LISTED if not name.startswith("events")} <= written
+    assert json.loads(Path("inventory.json").read_text())["unreadable"] == []
+    report = json.loads(Path("report/evaluation.json").read_text())
+    card = read_bundle(Path("models/ours-1")).card
+    assert report["model"] == {"name": "ours-1", "sha256": card.sha256}

@@ -1,0 +1,200 @@
+"""A run's folder: every file of it appears whole or not at all.
+
+==================  ============================================================
+``config.json``     the settings
+``environment.json``  versions, processor, threads, precision, commit, memory
+``last.pt``         all that `--resume` needs, after the last whole epoch
+``best.pt``         the best epoch's weights: a plain torchvision state dict
+``history.json``, ``history.csv``, ``curves.png``, ``events.*`` (TensorBoard)
+==================  ============================================================
+"""
+
+import csv
+import io
+import itertools
+import json
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from app.errors import NeumoError
+from app.language import Text
+from training.config import Config
+
+_FREE_TO_CHANGE: Final = {"name", "out", "runs", "licence", "intended_use", "limitations"} | {
+    "calibration_images",
+    "calibration_method",
+}
+
+_UNREADABLE: Final = (
+    OSError,  # no such file
+    EOFError,  # an empty one
+    pickle.UnpicklingError,  # no checkpoint; or, as its bytes may be taken for one:
+    LookupError,
+    RuntimeError,
+    ValueError,
+)
+
+
+class RunMissing(NeumoError):
+    """There is no fitted run to go on from."""
+
+    code = "run_missing"
+    title = Text("The run is missing", "Falta el entrenamiento")
+    advice = Text(
+        "{folder} holds no fitted run. First run `neumo-train fit` with this --name and --runs.",
+        "{folder} no contiene ningún entrenamiento. Ejecute antes `neumo-train fit` con estos "
+        "--name y --runs.",
+    )
+
+
+class RunDiffers(NeumoError):
+    """The run to be resumed was started with other settings."""
+
+    code = "run_differs"
+    title = Text("The run has other settings", "El entrenamiento tiene otros ajustes")
+    advice = Text(
+        "{folder} was started with another {names}. Give the same, or start under a new --name.",
+        "{folder} se inició con otro valor de {names}. Indique el mismo, o use otro --name.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of the history. Losses are mean cross-entropies, in nats."""
+
+    epoch: int
+    side_px: int
+    learning_rate: float
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    validation_macro_auroc: float
+    seconds: float
+
+
+def best_epoch(history: Sequence[Epoch]) -> Epoch:
+    """Return the epoch of highest validation macro-AUROC, among those of the last image side.
+
+    Of equals, that of the least validation loss.
+
+    Smaller images give other figures, and their weights are not yet fit for full ones.
+    """
+    final = [epoch for epoch in history if epoch.side_px == history[-1].side_px]
+    return max(final, key=lambda epoch: (epoch.validation_macro_auroc, -epoch.validation_loss))
+
+
+class RunFolder:
+    """The folder of one run, read and written."""
+
+    def __init__(self, config: Config) -> None:
+        self.path = config.run_folder
+        self._config = config
+
+    def start(self, environment: Mapping[str, object]) -> None:
+        """Write the settings and the environment; an earlier run of the name moves aside."""
+        if self.path.exists():
+            number = next(n for n in itertools.count(1) if not self._aside(n).exists())
+            self.path.rename(self._aside(number))
+        self.path.mkdir(parents=True)
+        write_whole(self.path / "config.json", self._config.model_dump_json(indent=2).encode())
+        write_whole(self.path / "environment.json", json.dumps(environment, indent=2).encode())
+
+    def _aside(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.before-{number}")
+
+    def resume(self) -> dict[str, Any]:
+        """Return what `save` was given last.
+
+        Raises
+        ------
+        RunMissing
+            If there is no checkpoint.
+        RunDiffers
+            If the run was started with settings that would give another result.
+        """
+        try:
+            before = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+            state: dict[str, Any] = torch.load(
+                self.path / "last.pt", map_location="cpu", weights_only=True
+            )
+        except _UNREADABLE:
+            raise RunMissing(folder=str(self.path)) from None
+        now = json.loads(self._config.model_dump_json())
+        names = [name for name in now if now[name] != before.get(name)]
+        differing = sorted(set(names) - _FREE_TO_CHANGE)
+        if differing:
+            raise RunDiffers(folder=str(self.path), names=", ".join(differing))
+        return state
+
+    def save(self, state: Mapping[str, object]) -> None:
+        """Write `last.pt`."""
+        _save_whole(self.path / "last.pt", state)
+
+    def save_best(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Write `best.pt`."""
+        _save_whole(self.path / "best.pt", weights)
+
+    def load_best(self) -> dict[str, torch.Tensor]:
+        """Return the best weights, on the CPU.
+
+        Raises
+        ------
+        RunMissing
+            If none were kept.
+        """
+        try:
+            weights: dict[str, torch.Tensor] = torch.load(
+                self.path / "best.pt", map_location="cpu", weights_only=True
+            )
+        except _UNREADABLE:
+            raise RunMissing(folder=str(self.path)) from None
+        return weights
+
+    def write_history(self, history: Sequence[Epoch]) -> None:
+        """Write the history as JSON and as CSV."""
+        lines = [asdict(epoch) for epoch in history]
+        write_whole(self.path / "history.json", json.dumps(lines, indent=2).encode())
+        table = io.StringIO()
+        writer = csv.DictWriter(table, [field.name for field in fields(Epoch)])
+        writer.writeheader()
+        writer.writerows(lines)
+        write_whole(self.path / "history.csv", table.getvalue().encode())
+
+    def read_history(self) -> list[Epoch]:
+        """Return the history.
+
+        Raises
+        ------
+        RunMissing
+            If no epoch was finished.
+        """
+        try:
+            lines = json.loads((self.path / "history.json").read_text(encoding="utf-8"))
+            history = [Epoch(**line) for line in lines]
+        except (OSError, ValueError, TypeError):
+            history = []
+        if not history:
+            raise RunMissing(folder=str(self.path))
+        return history
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all, even if the power fails."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _save_whole(path: Path, state: Mapping[str, Any]) -> None:
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_whole(path, buffer.getvalue())

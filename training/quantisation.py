@@ -1,0 +1,79 @@
+"""Choosing how activations become bytes, and the gate that an int8 graph has to pass."""
+
+from collections.abc import Mapping
+from typing import Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.bundle import QuantisedFigures
+from app.inference import Outputs
+from training.config import CalibrationName, Config
+from training.export import ExportError
+from training.metrics import Labels, expected_calibration_error, macro_auroc
+
+MAX_AUROC_LOSS: Final = 0.003
+"""Of macro-AUROC on validation, int8 against float32."""
+
+CLEAR_MARGIN: Final = 0.1
+"""Between float32's two highest probabilities: where it is clear, int8 must agree ..."""
+
+MIN_LABELS_KEPT: Final = 0.995
+"""... on this share of the images."""
+
+
+def methods_to_try(config: Config) -> tuple[CalibrationName, ...]:
+    """Return the one method asked for, or all."""
+    every: tuple[CalibrationName, ...] = get_args(CalibrationName)
+    return every if config.calibration_method == "auto" else (config.calibration_method,)
+
+
+def compare(labels: Labels, exact: Outputs, quantised: Outputs) -> QuantisedFigures:
+    """Measure int8 answers against float32 ones of the same images."""
+    called = exact.probabilities.argmax(1)
+    second, first = np.sort(exact.probabilities, axis=1)[:, -2:].T
+    clear = first - second > CLEAR_MARGIN
+    kept = quantised.probabilities.argmax(1) == called
+    rows = np.arange(len(called))
+    nll = -np.log(np.maximum(quantised.probabilities[rows, labels], 1e-12))
+    return QuantisedFigures(
+        macro_auroc=macro_auroc(labels, quantised.probabilities),
+        nll=float(nll.mean()),
+        ece=expected_calibration_error(labels, quantised.probabilities),
+        difference=float(np.abs(quantised.probabilities - exact.probabilities).mean()),
+        cam_correlation=float(_correlate(exact.cam[rows, called], quantised.cam[rows, called])),
+        labels_kept=float(kept[clear].mean()) if clear.any() else 1.0,
+    )
+
+
+def choose(tried: Mapping[str, QuantisedFigures]) -> str:
+    """Return the method whose probabilities are nearest to float32's."""
+    return min(tried, key=lambda method: tried[method].difference)
+
+
+def check_gate(fp32_macro_auroc: float, int8: QuantisedFigures) -> None:
+    """Stop a release whose int8 graph lost what float32 knew.
+
+    Raises
+    ------
+    ExportError
+        With the figures, and what to try.
+    """
+    loss = fp32_macro_auroc - int8.macro_auroc
+    if loss <= MAX_AUROC_LOSS and int8.labels_kept >= MIN_LABELS_KEPT:
+        return
+    raise ExportError(
+        reason=f"int8 loses {loss:.4f} macro-AUROC on validation (at most {MAX_AUROC_LOSS}) and "
+        f"keeps {int8.labels_kept:.2%} of clear labels (at least {MIN_LABELS_KEPT:.1%}). "
+        "Give more --calibration-images, or --calibration-method auto."
+    )
+
+
+def _correlate(first: NDArray[np.float32], second: NDArray[np.float32]) -> np.floating:
+    """Mean Pearson correlation of maps [N, 7, 7]."""
+    one, other = (
+        (maps - maps.mean((1, 2), keepdims=True)).reshape(len(maps), -1) for maps in (first, second)
+    )
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    mean: np.floating = ((one * other).sum(1) / np.maximum(norms, 1e-12)).mean()
+    return mean
