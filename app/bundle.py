@@ -12,7 +12,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from app.errors import BundleHashMismatch, BundleMalformed, BundleMissing
 from app.imaging import PREPROCESSING
@@ -128,6 +136,7 @@ class Training(_Strict):
     seed: int
     data: list[DataSource]
     command: str
+    settings: dict[str, JsonValue] = {}
     commit: str
     date: str
     environment: dict[str, str]
@@ -139,7 +148,8 @@ class QuantisedFigures(_Strict):
 
     `difference` is the mean absolute difference of probabilities from float32's,
     `cam_correlation` the mean correlation of the maps of the label float32 calls,
-    `labels_kept` the share of labels kept where float32's two best differ by more than 0.1.
+    `labels_kept` the share of labels kept on the `clear_images`, where float32's two best
+    differ by more than 0.1.
     """
 
     macro_auroc: float
@@ -148,6 +158,7 @@ class QuantisedFigures(_Strict):
     difference: float
     cam_correlation: float
     labels_kept: float
+    clear_images: int
 
 
 class Quantisation(_Strict):

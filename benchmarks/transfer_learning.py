@@ -1,4 +1,4 @@
-"""What transfer learning buys with few images: the table of docs/training.md.
+"""What transfer learning buys with few images.
 
     python -m benchmarks.transfer_learning --data DIR/manifest.csv --weights FILE
 
@@ -6,7 +6,7 @@ Trains a new head on frozen weights, all of the starting weights, and random wei
 seeds each, on the training images marked in one column of the manifest (seed133: 133 a label).
 A seed decides the validation patients, the head, the order and the augmentation. The epoch is
 chosen on validation; every run is measured on the same whole test split, in PyTorch. Runs that
-are finished in --runs are not repeated.
+are finished in --runs with the same settings are not repeated, those that were stopped go on.
 """
 
 import argparse
@@ -18,8 +18,11 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.metrics import recall_score
 
+from app.errors import NeumoError
+from training.checkpoint import RunFolder, best_epoch
 from training.config import Config
 from training.data import divide
+from training.files import write_whole
 from training.fit import fit, load_best, predict
 from training.images import ImageSet, load_images
 from training.metrics import accuracy, macro_auroc
@@ -61,9 +64,11 @@ def main() -> None:
 
 def _train_and_measure(config: Config) -> dict[str, float]:
     done = config.run_folder / "test.json"
+    settings = config.model_dump(mode="json", exclude={"runs"})
     if done.is_file():
-        figures: dict[str, float] = json.loads(done.read_text(encoding="utf-8"))
-        return figures
+        before = json.loads(done.read_text(encoding="utf-8"))
+        if before["settings"] == settings:
+            return dict(before["figures"])
     parts = divide(config.data, config.validation_share, config.seed, subset=config.subset)
     fitted, validation, test = (
         ImageSet(load_images(samples, name), samples)
@@ -74,7 +79,7 @@ def _train_and_measure(config: Config) -> dict[str, float]:
         )
     )
     started = time.monotonic()
-    history = fit(config, fitted, validation)
+    history = fit(config, fitted, validation, resume=_can_resume(config))
     minutes = (time.monotonic() - started) / 60
     probabilities = softmax(predict(load_best(config), test.images, config).numpy(), axis=1)
     figures = {
@@ -83,12 +88,20 @@ def _train_and_measure(config: Config) -> dict[str, float]:
             recall_score(test.labels, probabilities.argmax(1), average="macro")
         ),
         "macro-AUROC": macro_auroc(test.labels, probabilities),
-        "best validation macro-AUROC": max(epoch.validation_macro_auroc for epoch in history),
+        "validation macro-AUROC": best_epoch(history).validation_macro_auroc,
         "images": len(fitted.samples),
         "minutes": minutes,
     }
-    done.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    write_whole(done, json.dumps({"settings": settings, "figures": figures}, indent=1).encode())
     return figures
+
+
+def _can_resume(config: Config) -> bool:
+    try:
+        RunFolder(config).resume()
+    except NeumoError:
+        return False
+    return True
 
 
 def _table(results: dict[str, list[dict[str, float]]]) -> str:

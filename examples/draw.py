@@ -30,8 +30,8 @@ from app.bundle import find_bundle, read_bundle
 from app.imaging import SIDE_PX, decode, resize
 from app.inference import OnnxModel
 from training.config import LABELS
-from training.data import read_samples
 from training.images import load_images
+from training.manifest import read_samples
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

@@ -105,8 +105,9 @@ def _tasks(card: Card) -> list[str]:
     head = ["task", "split", "images", "AUROC", "accuracy", "sensitivity", "specificity"]
     text = (
         "Telling two kinds of images apart, on images of those kinds only, from sources that have "
-        "both (Kermany et al. 2018 report an AUROC of 0.968 for pneumonia and 0.940 for viral "
-        "against bacterial). The validation split is patients held out of the training division:"
+        "normal, bacterial and viral ones (Kermany et al. 2018 report an AUROC of 0.968 for "
+        "pneumonia and 0.940 for viral against bacterial). The validation split is patients held "
+        "out of the training division:"
     )
     return [text, _table(head, sorted(rows))] if rows else []
 

@@ -1,8 +1,8 @@
-"""A run's folder: every file of it appears whole or not at all.
+"""A run's folder: its files, but for the events, appear whole or not at all.
 
 ==================  ============================================================
 ``config.json``     the settings
-``environment.json``  versions, processor, threads, precision, commit, memory
+``environment.json``  versions, processor, threads, precision, commit
 ``last.pt``         all that `--resume` needs, after the last whole epoch
 ``best.pt``         the best epoch's weights: a plain torchvision state dict
 ``history.json``, ``history.csv``, ``curves.png``, ``events.*`` (TensorBoard)
@@ -13,7 +13,6 @@ import csv
 import io
 import itertools
 import json
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -25,11 +24,13 @@ import torch
 from app.errors import NeumoError
 from app.language import Text
 from training.config import Config
+from training.files import write_whole
 
-_FREE_TO_CHANGE: Final = {"name", "out", "runs", "licence", "intended_use", "limitations"} | {
-    "calibration_images",
-    "calibration_method",
-}
+_FREE_TO_CHANGE: Final = (
+    {"name", "out", "runs", "licence", "intended_use", "limitations"}
+    | {"calibration_images", "calibration_method"}
+    | {"data", "weights"}  # paths: the images are compared themselves, the weights are in last.pt
+)
 
 _UNREADABLE: Final = (
     OSError,  # no such file
@@ -108,28 +109,51 @@ class RunFolder:
     def _aside(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.before-{number}")
 
+    def check_settings(self) -> None:
+        """Make sure that the run here was fitted with these settings.
+
+        Raises
+        ------
+        RunMissing
+            If there is no run.
+        RunDiffers
+            If a setting differs that would give another result.
+        """
+        try:
+            before = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RunMissing(folder=str(self.path)) from None
+        now = json.loads(self._config.model_dump_json())
+        names = {name for name in now if now[name] != before.get(name)} - _FREE_TO_CHANGE
+        if names:
+            raise RunDiffers(folder=str(self.path), names=", ".join(sorted(names)))
+
+    def check_images(self, digest: str, state: Mapping[str, object]) -> None:
+        """Make sure that a saved state saw these images, by their `digest`.
+
+        Raises
+        ------
+        RunDiffers
+            If it saw others: the manifest or a file was changed.
+        """
+        if state["images"] != digest:
+            raise RunDiffers(folder=str(self.path), names="data (its images changed)")
+
     def resume(self) -> dict[str, Any]:
         """Return what `save` was given last.
 
         Raises
         ------
-        RunMissing
-            If there is no checkpoint.
-        RunDiffers
-            If the run was started with settings that would give another result.
+        RunMissing, RunDiffers
+            As `check_settings` does; or if there is no checkpoint.
         """
+        self.check_settings()
         try:
-            before = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
             state: dict[str, Any] = torch.load(
                 self.path / "last.pt", map_location="cpu", weights_only=True
             )
         except _UNREADABLE:
             raise RunMissing(folder=str(self.path)) from None
-        now = json.loads(self._config.model_dump_json())
-        names = [name for name in now if now[name] != before.get(name)]
-        differing = sorted(set(names) - _FREE_TO_CHANGE)
-        if differing:
-            raise RunDiffers(folder=str(self.path), names=", ".join(differing))
         return state
 
     def save(self, state: Mapping[str, object]) -> None:
@@ -182,16 +206,6 @@ class RunFolder:
         if not history:
             raise RunMissing(folder=str(self.path))
         return history
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all, even if the power fails."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _save_whole(path: Path, state: Mapping[str, Any]) -> None:

@@ -13,12 +13,14 @@ from pydantic import ValidationError
 from app.bundle import Interval, Metrics, find_bundle, read_bundle
 from app.errors import NeumoError
 from training import data_check
-from training.checkpoint import RunFolder, write_whole
+from training.checkpoint import RunFolder
 from training.config import Config, load_config
-from training.data import SPLITS, Division, Sample, divide
+from training.data import Division, divide
 from training.evaluate import evaluate_bundle
+from training.files import write_whole
 from training.fit import fit
 from training.images import ImageSet, load_images
+from training.manifest import SPLITS, Sample
 from training.model import build_model
 from training.release import Splits, release
 
@@ -30,7 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
     # What a card shows makes its bundle from nothing, so it resumes nothing.
-    options.command = shlex.join(["neumo-train", *(a for a in given if a != "--resume")])
     before = signal.signal(signal.SIGTERM, _stop)  # what ends a job of a scheduler
     try:
         options.run(options)
@@ -44,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"neumo-train: {error}\n")
         return _CANT_BE_DONE
     except KeyboardInterrupt:
-        kept = (
-            " Whole epochs are kept: the same command with --resume goes on after the last of them."
-        )
+        kept = " If an epoch was finished, the same command with --resume goes on after it."
         sys.stderr.write(f"\nneumo-train: stopped.{kept if hasattr(options, 'resume') else ''}\n")
         return _STOPPED
     finally:
@@ -65,9 +64,10 @@ def _stop(*_: object) -> NoReturn:
 def _run(options: argparse.Namespace) -> None:
     config = _config(options)
     division = _divide(config)
+    test = _load(division.test, "test")  # unreadable images show now; measured once, at the end
     fitted, validation = _fit_division(config, division, resume=options.resume)
-    splits = Splits(fitted, validation, _load(division.test, "test"))
-    _release(config, splits, options.command)
+    splits = Splits(fitted, validation, test)
+    _release(config, splits, options)
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -78,15 +78,17 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     config = _config(options)
-    RunFolder(config).read_history()  # a missing run shows now, not after minutes of reading
+    folder = RunFolder(config)
+    folder.check_settings()  # what is wrong shows now, not after minutes of reading
+    folder.read_history()
     division = _divide(config)
     splits = Splits(
         _load(division.fit, "fit"),
         _load(division.validation, "validation"),
         _load(division.test, "test"),
     )
-    again = options.command.replace(" export", " run", 1)  # makes the same bundle from nothing
-    _release(config, splits, again)
+    folder.check_images(f"{splits.fit.digest()} {splits.validation.digest()}", folder.resume())
+    _release(config, splits, options)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -97,9 +99,10 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _check_data(options: argparse.Namespace) -> None:
     inventory = data_check.take_inventory(options.data)
-    if options.json:
-        write_whole(options.json, data_check.to_json(inventory).encode())
     sys.stdout.write(data_check.render(inventory))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(options.json, data_check.to_json(inventory).encode())
     data_check.refuse_unreadable(inventory)
 
 
@@ -133,11 +136,27 @@ def _load(samples: Sequence[Sample], what: str) -> ImageSet:
     return ImageSet(load_images(samples, what), samples)
 
 
-def _release(config: Config, splits: Splits, command: str) -> None:
-    card = release(config, splits, command)
+def _release(config: Config, splits: Splits, options: argparse.Namespace) -> None:
+    card = release(config, splits, _reproduction(options))
     for split, figures in card.metrics.items():
         sys.stdout.write(f"{split}\n{_summary(figures)}")
     sys.stdout.write(f"{config.bundle_folder}\n")
+
+
+def _reproduction(options: argparse.Namespace) -> str:
+    """Return the command that makes the bundle from nothing, without anyone's folders."""
+    shown = vars(options) | {"out": None, "runs": None}
+    if options.data:
+        shown["data"] = f"DATA/{Path(options.data).name}"
+    if options.weights:
+        shown["weights"] = Path(options.weights).name
+    flags = [
+        f"--{name.replace('_', '-')} {shlex.quote(str(shown[name]))}"
+        for name in Config.model_fields
+        if shown.get(name) is not None
+    ]
+    recipe = [f"--recipe {shlex.quote(options.recipe.name)}"] if options.recipe else []
+    return " ".join(["neumo-train run", *recipe, *flags])
 
 
 def _summary(metrics: Metrics) -> str:
@@ -154,14 +173,14 @@ def _figure(interval: Interval) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="neumo-train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="neumo-train", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, text in (
         ("run", _run, "train, export, quantise, measure and write the bundle"),
         ("fit", _fit, "only train: write the best checkpoint to the run folder"),
         ("export", _export, "only the rest: make the bundle of a run that was fitted"),
     ):
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.set_defaults(run=run)
         command.add_argument("--recipe", type=Path, help="TOML file with any of these settings")
         _add_settings(command)

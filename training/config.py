@@ -2,9 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.bundle import Label
 from app.imaging import SIDE_PX
@@ -18,6 +18,8 @@ LABELS = (
 )
 """The order of the graph's outputs."""
 
+
+_LEARNING_RATES: Final = {"finetune": 4e-4, "frozen": 4e-3}
 
 CalibrationName = Literal["minmax", "entropy", "percentile"]
 
@@ -64,7 +66,10 @@ class Config(BaseModel):
     )
     batch_size: int = Field(default=32, ge=2, le=1024, description="Images a step")
     learning_rate: float = Field(
-        default=4e-4, gt=0, le=1, description="Of the backbone (finetune) or the head (frozen)"
+        default=_LEARNING_RATES["finetune"],
+        gt=0,
+        le=1,
+        description="Of the backbone, or the head if frozen: then 4e-3 unless given",
     )
     head_factor: float = Field(
         default=5, ge=1, le=100, description="Head's learning rate over the backbone's (finetune)"
@@ -74,7 +79,10 @@ class Config(BaseModel):
         default=0.1, ge=0, lt=1, description="Share of the steps spent warming up"
     )
     validation_share: float = Field(
-        default=0.125, gt=0, lt=0.5, description="Share of the training images held out, by patient"
+        default=0.125,
+        gt=0,
+        lt=0.5,
+        description="Share of the training images held out, by patient; one n-th: 0.3 is a third",
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         default="auto", description="auto: bf16 where the processor has it"
@@ -95,6 +103,18 @@ class Config(BaseModel):
     licence: str = Field(default="not stated", description="Of the weights, for the card")
     intended_use: str = Field(default="not stated", description="For the card")
     limitations: list[str] = Field(default=[], description="For the card")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_learning_rate(cls, values: dict[str, object]) -> dict[str, object]:
+        strategy = str(values.get("strategy", "finetune"))
+        return {"learning_rate": _LEARNING_RATES.get(strategy, 4e-4)} | values
+
+    @model_validator(mode="after")
+    def _check_epochs(self) -> Self:
+        if self.small_epochs > self.epochs:
+            raise ValueError("small_epochs is more than epochs")
+        return self
 
     @property
     def version(self) -> str:

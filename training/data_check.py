@@ -21,7 +21,7 @@ from tqdm import tqdm
 from app.errors import RequestError
 from app.imaging import SIDE_PX, Limits, decode, resize
 from training.config import LABELS
-from training.data import MIN_SIDE_PX, DataError, Sample, read_samples
+from training.manifest import MIN_SIDE_PX, DataError, Sample, read_samples
 
 NEAR_CORRELATION: Final = 0.979
 """Of two thumbnails. On cxr4, pairs above are one image saved twice; below, two children."""
@@ -97,7 +97,7 @@ def take_inventory(data: Path) -> Inventory:
         unreadable=unreadable,
         twins=twins,
         source_label_association=_associate(train),
-        warnings=[*_warn_of_sources(train), *_warn_of_twins(twins)],
+        warnings=[*_warn_of_patients(data), *_warn_of_sources(train), *_warn_of_twins(twins)],
     )
 
 
@@ -201,6 +201,16 @@ def _warn_of_sources(samples: Sequence[Sample]) -> list[str]:
                 "label comes from: a network can tell it by the source instead of the disease"
             )
     return warnings
+
+
+def _warn_of_patients(data: Path) -> list[str]:
+    if data.is_file() or (data / "manifest.csv").is_file():
+        return []
+    warning = (
+        "folders name no patient, so every file counts as its own: give a manifest.csv if a "
+        "patient has several images, or splits will share patients"
+    )
+    return [warning]
 
 
 def _warn_of_twins(twins: Sequence[Twins]) -> list[str]:

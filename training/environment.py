@@ -34,26 +34,41 @@ def commit() -> str:
     return result.stdout.strip() or "unknown"
 
 
-def native_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself; emulated, it is far slower."""
+def uses_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16; `auto` does where the processor multiplies it itself.
+
+    Emulated, it is several times slower than float32.
+    """
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if platform.machine() in ("x86_64", "AMD64"):
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return bool(native)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def describe_environment(config: Config) -> dict[str, object]:
     """Describe the machine for the run folder: nothing that names its owner or its folders."""
-    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
         "packages": package_versions(),
         "commit": commit(),
-        "processor": torch.cuda.get_device_name() if cuda else _processor(),
+        "processor": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
         "cpus": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
-        "bfloat16": config.precision == "bf16"
-        or (config.precision == "auto" and (cuda or native_bfloat16())),
+        "bfloat16": uses_bfloat16(config.precision, device),
         "seed": config.seed,
     }
 
 
 def _processor() -> str:
-    """Return the name Linux gives the processor and its vector instructions as torch sees them."""
-    return f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    """Return the processor's name, as Linux gives it, and the vector instructions torch uses."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"

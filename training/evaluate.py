@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from tqdm import tqdm
 from app.bundle import Bundle, Metrics
 from app.inference import Network, Outputs
 from training import plots
-from training.checkpoint import write_whole
-from training.data import read_samples
+from training.config import LABELS
+from training.files import write_whole
 from training.images import ImageSet, load_images
+from training.manifest import read_samples
 from training.metrics import measure
 
 
@@ -41,6 +43,12 @@ def evaluate(outputs: Outputs, images: ImageSet) -> Metrics:
     )
 
 
+def _order(outputs: Outputs, bundle: Bundle) -> Outputs:
+    """Put the columns of a bundle, which may be in any order, into that of `LABELS`."""
+    columns = [[own.id for own in bundle.card.labels].index(label.id) for label in LABELS]
+    return replace(outputs, probabilities=outputs.probabilities[:, columns])
+
+
 def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Metrics:
     """Measure a bundle on one split of a data set; write ``evaluation.json`` and the plots.
 
@@ -52,7 +60,7 @@ def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Met
     samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
     images = ImageSet(load_images(samples, split), samples)
     network = Network(bundle.graph, len(os.sched_getaffinity(0)))
-    outputs = run_network(network, images.images, split)
+    outputs = _order(run_network(network, images.images, split), bundle)
     metrics = evaluate(outputs, images)
     report.mkdir(parents=True, exist_ok=True)
     whole = {

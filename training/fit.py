@@ -20,7 +20,7 @@ from app.language import Text
 from training.augmentation import augment
 from training.checkpoint import Epoch, RunFolder, best_epoch
 from training.config import LABELS, Config
-from training.environment import describe_environment, native_bfloat16
+from training.environment import describe_environment, uses_bfloat16
 from training.images import ImageSet, shrink
 from training.metrics import macro_auroc
 from training.model import GreyResNet, build_model, parameter_groups, set_training_mode
@@ -47,24 +47,29 @@ def fit(
 ) -> list[Epoch]:
     """Train, leaving weights, history and curves in the run folder; return the history.
 
-    With `resume`, go on after the last whole epoch: the result is the same, to the bit on the
-    same machine, as that of a run that was never stopped.
+    With `resume`, go on after the last whole epoch: the result is that of a run that was never
+    stopped, to the bit on the same processor with as many threads.
 
     Raises
     ------
     RunMissing, RunDiffers
-        If there is nothing to resume, or it was started with other settings.
+        If there is nothing to resume, or it was started with other settings or images.
+    Diverged
+        If the loss is no longer a number.
     """
     folder = RunFolder(config)
     trainer = Trainer(config, train)
+    images = f"{train.digest()} {validation.digest()}"
     if resume:
-        history = trainer.restore(folder.resume())
+        state = folder.resume()
+        folder.check_images(images, state)
+        history = trainer.restore(state)
         if history:
             folder.write_history(history)  # the run may have been stopped before it did
     else:
         history = []
         folder.start(describe_environment(config))
-        folder.save(trainer.state(history))
+        folder.save(trainer.state(history) | {"images": images})
     with closing(Journal(folder.path, history)) as journal:
         while len(history) < config.epochs and not _stalled(history, config):
             started = time.monotonic()
@@ -78,7 +83,7 @@ def fit(
             )
             if best_epoch(history) is history[-1]:
                 folder.save_best(trainer.result.resnet.state_dict())
-            folder.save(trainer.state(history))
+            folder.save(trainer.state(history) | {"images": images})
             folder.write_history(history)
             journal.write(history)
     return history
@@ -89,6 +94,7 @@ class Trainer:
 
     def __init__(self, config: Config, train: ImageSet) -> None:
         torch.manual_seed(config.seed)
+        torch.backends.cudnn.deterministic = True
         self._config = config
         self._train = train
         self._generator = torch.Generator().manual_seed(config.seed)
@@ -219,8 +225,7 @@ def _batches(order: Tensor, config: Config) -> list[Tensor]:
 
 
 def _autocast(config: Config, device: torch.device) -> torch.autocast:
-    native = device.type == "cuda" or native_bfloat16()
-    enabled = config.precision == "bf16" or (config.precision == "auto" and native)
+    enabled = uses_bfloat16(config.precision, device)
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 

@@ -1,5 +1,6 @@
 """Images in memory, as the network reads them."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from app.errors import RequestError
 from app.imaging import SIDE_PX, Limits, decode, resize
-from training.data import MIN_SIDE_PX, DataError, Sample
+from training.manifest import MIN_SIDE_PX, DataError, Sample
 
 _BATCH: Final = 64
 
@@ -29,6 +30,10 @@ class ImageSet:
     def labels(self) -> NDArray[np.int64]:
         """Class indices, int64 [N]."""
         return np.array([sample.label for sample in self.samples], np.int64)
+
+    def digest(self) -> str:
+        """Return the sha256 of the images and their labels, in order."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
 
 
 def load_images(samples: Sequence[Sample], what: str) -> NDArray[np.uint8]:

@@ -77,7 +77,9 @@ def build_model(config: Config) -> GreyResNet:
         else:
             resnet = models.resnet18(weights=None)
             state = torch.load(Path(config.weights), map_location="cpu", weights_only=True)
-            resnet.load_state_dict({name: value.float() for name, value in state.items()})
+            backbone = {n: value.float() for n, value in state.items() if not n.startswith("fc.")}
+            own_head = {f"fc.{n}": value for n, value in resnet.fc.state_dict().items()}
+            resnet.load_state_dict(backbone | own_head)  # any head: it is replaced below
     except _UNUSABLE as error:
         reason = (
             f"{config.weights}: {type(error).__name__}. Give --weights the path of a "

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from training.checkpoint import Epoch, write_whole
+from training.checkpoint import Epoch
 from training.config import LABELS
+from training.files import write_whole
 from training.metrics import ECE_BINS
 
 mpl.use("Agg")
@@ -114,7 +115,12 @@ def plot_curves(history: Sequence[Epoch], path: Path) -> None:
     """Draw losses, and validation accuracy and macro-AUROC, by epoch."""
     epochs = [epoch.epoch for epoch in history]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-    left.plot(epochs, [epoch.train_loss for epoch in history], "o-", label="training")
+    left.plot(
+        epochs,
+        [epoch.train_loss for epoch in history],
+        "o-",
+        label="training (weighted, augmented)",
+    )
     left.plot(epochs, [epoch.validation_loss for epoch in history], "o-", label="validation")
     left.set_ylabel("loss (nats)")
     right.plot(epochs, [epoch.validation_accuracy for epoch in history], "o-", label="accuracy")

@@ -39,12 +39,18 @@ from training.data import describe_sources
 from training.environment import commit, package_versions
 from training.evaluate import evaluate, run_network
 from training.export import export_fp32, quantise
+from training.files import replace_folder
 from training.fit import load_best
 from training.graph import Tail, answer, take_images
 from training.images import ImageSet
 from training.metrics import macro_auroc
 from training.quantisation import check_gate, choose, compare, methods_to_try
 
+_SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
+    "licence",
+    "intended_use",
+    "limitations",
+}
 _KNOWN_TOLERANCE: Final = 0.05
 _CARICATURE: Final = 4
 _BATCH: Final = 32
@@ -213,11 +219,12 @@ def _training(config: Config, splits: Splits, command: str) -> Training:
     return Training(
         strategy=config.strategy,
         starting_weights=Path(config.weights).name,
-        epochs=config.epochs,
+        epochs=len(history),
         best_epoch=best_epoch(history).epoch,
         seed=config.seed,
         data=_sources(splits),
         command=command,
+        settings=config.model_dump(mode="json", exclude=_SAID_ELSEWHERE),
         commit=commit(),
         date=datetime.now(UTC).date().isoformat(),
         environment=package_versions(),
@@ -237,6 +244,4 @@ def _appearing_whole(folder: Path) -> Iterator[Path]:
         building = Path(beside) / folder.name
         building.mkdir()
         yield building
-        if folder.exists():
-            folder.rename(Path(beside) / "replaced")
-        building.rename(folder)
+        replace_folder(folder, building, Path(beside) / "replaced")

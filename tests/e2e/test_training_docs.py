@@ -16,7 +16,7 @@ DOCS = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 TRAIN = [shlex.split(line)[1:] for line in COMMANDS if line.startswith("neumo-train ")]
-RUN_FOLDER = DOCS.partition("`runs/ours-1`:")[2].partition("Every file")[0]
+RUN_FOLDER = DOCS.partition("`runs/ours-1`:")[2].partition("All but the events")[0]
 LISTED = set(re.findall(r"`([\w-]+\.(?:json|csv|png|pt))`", RUN_FOLDER))
 SHORT = "--weights=random --epochs=1 --small-epochs=0 --batch-size=8 --calibration-images=16"
 QUICK = [*SHORT.split(), "--calibration-method=minmax"]

@@ -11,8 +11,8 @@ from app.imaging import decode, resize
 from app.inference import OnnxModel
 from app.settings import Settings
 from tests.conftest import ROOT
-from training.data import read_samples
 from training.images import load_images
+from training.manifest import read_samples
 from training.metrics import accuracy, macro_auroc
 
 DATA = ROOT.parent / "shared" / "data" / "cxr4" / "manifest.csv"

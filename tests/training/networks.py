@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.config import Config
-from training.data import Sample
 from training.images import ImageSet
+from training.manifest import Sample
 from training.model import GreyResNet, build_model
 
 

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,47 +9,15 @@ import pytest
 import torch
 
 from tests.training.networks import make_config
-from training.checkpoint import Epoch, RunDiffers, RunFolder, RunMissing, best_epoch, write_whole
+from tests.training.test_files import file_size_limited
+from training.checkpoint import Epoch, RunDiffers, RunFolder, RunMissing, best_epoch
 
 
 def make_epoch(number: int, score: float = 0.5, side_px: int = 224, loss: float = 2 / 3) -> Epoch:
     return Epoch(number, side_px, 1e-4 / 3, 1 / 3, loss, 0.625, score, 12.5)
 
 
-@contextmanager
-def file_size_limited(limit: int) -> Iterator[None]:
-    """Let every write beyond `limit` bytes fail, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 # ---------------------------------------------------------------- whole or not at all
-
-
-def test_a_file_is_written_and_replaced_leaving_nothing_beside_it(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a", b"old")
-    write_whole(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
-
-
-def test_a_write_that_fails_midway_leaves_the_old_file(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a", b"old")
-    with file_size_limited(1000), pytest.raises(OSError, match="File too large"):
-        write_whole(tmp_path / "a", bytes(5000))
-    assert (tmp_path / "a").read_bytes() == b"old"
-
-
-def test_a_write_that_fails_midway_makes_no_new_file_and_the_next_succeeds(tmp_path: Path) -> None:
-    with file_size_limited(1000), pytest.raises(OSError, match="File too large"):
-        write_whole(tmp_path / "a", bytes(5000))
-    assert not (tmp_path / "a").exists()
-    write_whole(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"new"
 
 
 def test_a_checkpoint_that_cant_be_written_leaves_the_one_before(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from tests.training.drawings import make_rows, write_data_set, write_manifest
 from training import cli, data_check
 from training.card import render_readme
 from training.cli import main
-from training.data import read_samples
 from training.data_check import take_inventory
 from training.images import load_images
+from training.manifest import read_samples
 from training.plots import PLOTS
 
 NAME = "neumo-drawn-3"
@@ -196,10 +196,22 @@ def test_the_card_tells_how_the_run_was_made(finished: Workplace, bundle: Bundle
     assert (training.strategy, training.starting_weights) == ("finetune", "random")
     assert (training.epochs, sides, training.seed) == (4, [96, 96, 96, 224], 0)
     assert training.best_epoch == 4  # the only one on whole images
-    assert training.command.startswith(f"neumo-train run --name {NAME} --data ")
+    assert training.command.startswith(f"neumo-train run --name {NAME} --data DATA/data ")
+    assert str(finished.data.parent) not in bundle.card_json.decode()  # nobody's folders
+    assert training.settings["augmentation"] == "basic"
+    assert training.settings["learning_rate"] == 4e-4
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", training.date)
     assert training.duration_s >= sum(epoch["seconds"] for epoch in history)
     assert {"python", "torch", "onnxruntime"} <= training.environment.keys()
+
+
+def test_a_run_is_exported_only_with_the_settings_it_was_fitted_with(
+    finished: Workplace, say: Say
+) -> None:
+    code, message = say("export", *finished.arguments, "--weights=random", "--seed=3")
+    assert code == 3
+    assert "was started with another" in message
+    assert "seed" in message
 
 
 def test_the_card_is_named_and_numbered_after_the_run(bundle: Bundle) -> None:
@@ -349,7 +361,7 @@ def test_a_run_that_is_stopped_exits_with_130_and_says_how_to_go_on(
     before = signal.getsignal(signal.SIGTERM)
     code, message = say("fit", *place.arguments)
     assert code == 130
-    assert message.startswith("\nneumo-train: stopped. Whole epochs are kept: the same command")
+    assert message.startswith("\nneumo-train: stopped. If an epoch was finished, the same command")
     assert "--resume" in message
     assert signal.getsignal(signal.SIGTERM) is before
 

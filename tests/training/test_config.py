@@ -126,6 +126,21 @@ def test_a_setting_out_of_its_bounds_is_refused(setting: str, value: str) -> Non
     assert refused(None, name="a-1", data="x", **{setting: value}) == {setting}
 
 
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [({}, 4e-4), ({"strategy": "frozen"}, 4e-3), ({"strategy": "frozen", "learning_rate": 1}, 1)],
+)
+def test_a_head_alone_learns_faster_unless_told_otherwise(
+    settings: dict[str, object], rate: float
+) -> None:
+    assert load_config(None, {"name": "a-1", "data": "x"} | settings).learning_rate == rate
+
+
+def test_no_more_epochs_can_be_small_than_there_are() -> None:
+    with pytest.raises(ValidationError, match="small_epochs is more than epochs"):
+        load_config(None, {"name": "a-1", "data": "x", "epochs": 2, "small_epochs": 3})
+
+
 def test_a_recipe_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="line 1"):
         load_config(write_recipe(tmp_path, "name: a-1"), {})

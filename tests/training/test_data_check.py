@@ -12,7 +12,6 @@ from PIL import Image, ImageEnhance
 from app.bundle import LABEL_IDS
 from tests.conftest import ROOT
 from tests.training.drawings import Row, make_row, make_rows, write_manifest
-from training.data import DataError
 from training.data_check import (
     NEAR_CORRELATION,
     Inventory,
@@ -22,6 +21,7 @@ from training.data_check import (
     take_inventory,
     to_json,
 )
+from training.manifest import DataError
 
 REAL = ROOT.parent / "shared" / "data" / "cxr4" / "manifest.csv"
 

@@ -28,8 +28,10 @@ def test_it_names_processor_threads_and_seed() -> None:
     assert described["threads"] == torch.get_num_threads()
     assert described["seed"] == 7
     assert described["commit"] == commit()
-    processor = str(described["processor"])
-    assert torch.cuda.is_available() or processor.startswith(f"{platform.machine()}, ")
+    if not torch.cuda.is_available():
+        name, _, instructions = str(described["processor"]).rpartition(", ")
+        assert name in Path("/proc/cpuinfo").read_text() or name == platform.machine()
+        assert instructions == torch.backends.cpu.get_cpu_capability()
     assert isinstance(described["cpus"], int)
     assert described["cpus"] >= 1
 
@@ -55,7 +57,9 @@ def test_left_to_itself_bfloat16_is_used_where_the_processor_has_it(
     native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(environment, "native_bfloat16", lambda: native)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     assert describe_environment(make_config(precision="auto"))["bfloat16"] is native
 
 

@@ -12,9 +12,9 @@ from app.inference import OnnxModel
 from app.settings import Settings
 from tests.training.drawings import write_data_set
 from training import metrics
-from training.data import DataError, read_samples
 from training.evaluate import evaluate_bundle
 from training.images import load_images
+from training.manifest import DataError, read_samples
 from training.plots import PLOTS
 
 

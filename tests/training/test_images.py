@@ -8,8 +8,8 @@ from PIL import Image
 
 from app.imaging import decode, resize
 from tests.training.networks import draw_images
-from training.data import DataError, Sample
 from training.images import ImageSet, load_images, shrink
+from training.manifest import DataError, Sample
 
 
 def make_sample(path: Path, label: int = 0) -> Sample:

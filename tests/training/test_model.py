@@ -65,6 +65,13 @@ def test_a_state_dicts_weights_are_the_starting_weights(
     assert all(torch.equal(loaded[name], state_dict[name]) for name in backbone)
 
 
+def test_the_checkpoint_of_a_run_can_be_started_from(tmp_path: Path) -> None:
+    before = build_model(make_config()).resnet.state_dict()  # its head has four outputs
+    network = build_model(make_config(weights=save(before, tmp_path / "best.pt")))
+    assert torch.equal(network.resnet.conv1.weight, before["conv1.weight"])
+    assert not torch.equal(network.resnet.fc.weight, before["fc.weight"])
+
+
 def test_half_precision_weights_are_read_as_float32(
     state_dict: dict[str, Tensor], tmp_path: Path
 ) -> None:

@@ -1,0 +1,42 @@
+"""Files that appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all, even if the power fails."""
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    _sync(path.parent)
+
+
+def replace_folder(folder: Path, by: Path, aside: Path) -> None:
+    """Put the folder `by`, beside it on the same disk, in its place; the old one goes `aside`.
+
+    Interrupted between the two steps, the old one comes back.
+    """
+    for path in (*by.iterdir(), by):
+        _sync(path)
+    try:
+        if folder.exists():
+            folder.rename(aside)
+        by.rename(folder)
+    except BaseException:
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
+        raise
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk keep a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
