@@ -122,7 +122,7 @@ def test_curves_show_each_epoch(drawn: list[Figure]) -> None:
     plot_curves(HISTORY, Path())
     left, right = drawn[0].axes
     assert points_by_name(left) == {
-        "training": [[1, 1.5], [2, 0.75]],
+        "training (weighted, augmented)": [[1, 1.5], [2, 0.75]],
         "validation": [[1, 1.25], [2, 1.0]],
     }
     assert points_by_name(right) == {
@@ -133,7 +133,7 @@ def test_curves_show_each_epoch(drawn: list[Figure]) -> None:
 
 def test_curves_can_be_drawn_after_one_epoch(drawn: list[Figure]) -> None:
     plot_curves(HISTORY[:1], Path())
-    assert points_by_name(drawn[0].axes[0])["training"] == [[1, 1.5]]
+    assert points_by_name(drawn[0].axes[0])["training (weighted, augmented)"] == [[1, 1.5]]
 
 
 # ---------------------------------------------------------------- what is written
