@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.metrics import recall_score
+from sklearn.metrics import balanced_accuracy_score
 
 from app.errors import NeumoError
 from training.checkpoint import RunFolder, best_epoch
@@ -25,11 +25,12 @@ from training.data import divide
 from training.files import write_whole
 from training.fit import fit, load_best, predict
 from training.images import ImageSet, load_images
+from training.manifest import read_samples
 from training.metrics import accuracy, macro_auroc
 
 STARTS = {
-    "frozen": {"strategy": "frozen", "learning_rate": 4e-3},
-    "finetune": {"strategy": "finetune", "learning_rate": 4e-4},
+    "frozen": {"strategy": "frozen"},
+    "finetune": {"strategy": "finetune"},
     "random weights": {"strategy": "finetune", "learning_rate": 1e-3, "head_factor": 1.0},
 }
 SEEDS = (0, 1, 2)
@@ -39,6 +40,8 @@ FIGURES = ("accuracy", "balanced accuracy", "macro-AUROC")
 def main() -> None:
     """Train, measure and print the table."""
     options = _parse()
+    tested = [sample for sample in read_samples(options.data) if sample.split == "test"]
+    test = ImageSet(load_images(tested, "test"), tested)
     results: dict[str, list[dict[str, float]]] = {}
     for start, settings in STARTS.items():
         for seed in SEEDS:
@@ -57,12 +60,12 @@ def main() -> None:
                     **settings,
                 }
             )
-            results.setdefault(start, []).append(_train_and_measure(config))
+            results.setdefault(start, []).append(_train_and_measure(config, test))
             print(start, seed, results[start][-1], flush=True)
     print(_table(results))
 
 
-def _train_and_measure(config: Config) -> dict[str, float]:
+def _train_and_measure(config: Config, test: ImageSet) -> dict[str, float]:
     done = config.run_folder / "test.json"
     settings = config.model_dump(mode="json", exclude={"runs"})
     if done.is_file():
@@ -70,23 +73,15 @@ def _train_and_measure(config: Config) -> dict[str, float]:
         if before["settings"] == settings:
             return dict(before["figures"])
     parts = divide(config.data, config.validation_share, config.seed, subset=config.subset)
-    fitted, validation, test = (
-        ImageSet(load_images(samples, name), samples)
-        for samples, name in (
-            (parts.fit, "fit"),
-            (parts.validation, "validation"),
-            (parts.test, "test"),
-        )
-    )
+    fitted = ImageSet(load_images(parts.fit, "fit"), parts.fit)
+    validation = ImageSet(load_images(parts.validation, "validation"), parts.validation)
     started = time.monotonic()
     history = fit(config, fitted, validation, resume=_can_resume(config))
     minutes = (time.monotonic() - started) / 60
     probabilities = softmax(predict(load_best(config), test.images, config).numpy(), axis=1)
     figures = {
         "accuracy": accuracy(test.labels, probabilities),
-        "balanced accuracy": float(
-            recall_score(test.labels, probabilities.argmax(1), average="macro")
-        ),
+        "balanced accuracy": balanced_accuracy_score(test.labels, probabilities.argmax(1)),
         "macro-AUROC": macro_auroc(test.labels, probabilities),
         "validation macro-AUROC": best_epoch(history).validation_macro_auroc,
         "images": len(fitted.samples),

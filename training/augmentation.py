@@ -145,12 +145,9 @@ def _recompress(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def _mark(images: Tensor, generator: torch.Generator) -> Tensor:
     """Burn letters into some images, near a corner: they are no sign of any disease."""
-    rows = _chosen(len(images), 0.15, generator)
-    if not rows:
-        return images
     images = images.clone()
     side = images.shape[-1]
-    for row in rows:
+    for row in _chosen(len(images), 0.15, generator):
         picture = _to_pil(images[row, 0])
         word = _WORDS[_integer(0, len(_WORDS) - 1, generator)]
         left = _integer(0, 1, generator) * 0.7 + 0.2 * float(torch.rand((), generator=generator))
@@ -158,7 +155,7 @@ def _mark(images: Tensor, generator: torch.Generator) -> Tensor:
         font = _font(max(6, round(side * _integer(3, 9, generator) / 100)))
         grey = _integer(150, 255, generator)
         ImageDraw.Draw(picture).text((left * side, top * side), word, fill=grey, font=font)
-        images[row, 0] = torch.from_numpy(np.array(picture))
+        images[row, 0] = _from_pil(picture)
     return images
 
 

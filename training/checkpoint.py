@@ -148,13 +148,7 @@ class RunFolder:
             As `check_settings` does; or if there is no checkpoint.
         """
         self.check_settings()
-        try:
-            state: dict[str, Any] = torch.load(
-                self.path / "last.pt", map_location="cpu", weights_only=True
-            )
-        except _UNREADABLE:
-            raise RunMissing(folder=str(self.path)) from None
-        return state
+        return self._load("last.pt")
 
     def save(self, state: Mapping[str, object]) -> None:
         """Write `last.pt`."""
@@ -172,13 +166,16 @@ class RunFolder:
         RunMissing
             If none were kept.
         """
+        return self._load("best.pt")
+
+    def _load(self, name: str) -> dict[str, Any]:
         try:
-            weights: dict[str, torch.Tensor] = torch.load(
-                self.path / "best.pt", map_location="cpu", weights_only=True
+            state: dict[str, Any] = torch.load(
+                self.path / name, map_location="cpu", weights_only=True
             )
         except _UNREADABLE:
             raise RunMissing(folder=str(self.path)) from None
-        return weights
+        return state
 
     def write_history(self, history: Sequence[Epoch]) -> None:
         """Write the history as JSON and as CSV."""

@@ -19,7 +19,7 @@ from training.data import Division, divide
 from training.evaluate import evaluate_bundle
 from training.files import write_whole
 from training.fit import fit
-from training.images import ImageSet, load_images
+from training.images import ImageSet, digest_images, load_images
 from training.manifest import SPLITS, Sample
 from training.model import build_model
 from training.release import Splits, release
@@ -31,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code (2: called wrongly, 3: it can't be done)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
-    # What a card shows makes its bundle from nothing, so it resumes nothing.
     before = signal.signal(signal.SIGTERM, _stop)  # what ends a job of a scheduler
     try:
         options.run(options)
@@ -87,7 +86,7 @@ def _export(options: argparse.Namespace) -> None:
         _load(division.validation, "validation"),
         _load(division.test, "test"),
     )
-    folder.check_images(f"{splits.fit.digest()} {splits.validation.digest()}", folder.resume())
+    folder.check_images(digest_images(splits.fit, splits.validation), folder.resume())
     _release(config, splits, options)
 
 
@@ -144,7 +143,7 @@ def _release(config: Config, splits: Splits, options: argparse.Namespace) -> Non
 
 
 def _reproduction(options: argparse.Namespace) -> str:
-    """Return the command that makes the bundle from nothing, without anyone's folders."""
+    """Return the command that makes the bundle from nothing: no --resume, nobody's folders."""
     shown = vars(options) | {"out": None, "runs": None}
     if options.data:
         shown["data"] = f"DATA/{Path(options.data).name}"

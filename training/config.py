@@ -108,7 +108,9 @@ class Config(BaseModel):
     @classmethod
     def _fill_learning_rate(cls, values: dict[str, object]) -> dict[str, object]:
         strategy = str(values.get("strategy", "finetune"))
-        return {"learning_rate": _LEARNING_RATES.get(strategy, 4e-4)} | values
+        return {
+            "learning_rate": _LEARNING_RATES.get(strategy, _LEARNING_RATES["finetune"])
+        } | values
 
     @model_validator(mode="after")
     def _check_epochs(self) -> Self:

@@ -18,10 +18,10 @@ from PIL import Image
 from scipy.stats.contingency import association
 from tqdm import tqdm
 
-from app.errors import RequestError
-from app.imaging import SIDE_PX, Limits, decode, resize
+from app.imaging import SIDE_PX, resize
 from training.config import LABELS
-from training.manifest import MIN_SIDE_PX, DataError, Sample, read_samples
+from training.images import UNREADABLE, read_image
+from training.manifest import DataError, Sample, read_samples
 
 NEAR_CORRELATION: Final = 0.979
 """Of two thumbnails. On cxr4, pairs above are one image saved twice; below, two children."""
@@ -79,8 +79,8 @@ def take_inventory(data: Path) -> Inventory:
     readable: list[Sample] = []
     for sample in tqdm(samples, desc="reading", unit="image"):
         try:
-            grey = decode(sample.path.read_bytes(), Limits(min_side_px=MIN_SIDE_PX))
-        except (OSError, RequestError) as error:
+            grey = read_image(sample)
+        except UNREADABLE as error:
             unreadable.append(f"{_name(sample, root)}: {error}")
             continue
         sizes[f"{grey.facts.width} x {grey.facts.height}"] += 1

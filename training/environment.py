@@ -1,6 +1,5 @@
 """Where a run was made: versions, processor, precision, commit."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from typing import Final
 
 import torch
 
+from app.cpus import count_cpus
 from training.config import Config
 
 _PACKAGES: Final = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "numpy", "pillow")
@@ -49,14 +49,19 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def choose_device() -> torch.device:
+    """Return CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def describe_environment(config: Config) -> dict[str, object]:
     """Describe the machine for the run folder: nothing that names its owner or its folders."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     return {
         "packages": package_versions(),
         "commit": commit(),
         "processor": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": count_cpus(),
         "threads": torch.get_num_threads(),
         "bfloat16": uses_bfloat16(config.precision, device),
         "seed": config.seed,

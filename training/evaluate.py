@@ -1,7 +1,6 @@
 """Measuring a graph through ONNX Runtime: what is served is what is measured."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from app.bundle import Bundle, Metrics
+from app.cpus import count_cpus
 from app.inference import Network, Outputs
 from training import plots
 from training.config import LABELS
@@ -59,7 +59,7 @@ def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Met
     """
     samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
     images = ImageSet(load_images(samples, split), samples)
-    network = Network(bundle.graph, len(os.sched_getaffinity(0)))
+    network = Network(bundle.graph, count_cpus())
     outputs = _order(run_network(network, images.images, split), bundle)
     metrics = evaluate(outputs, images)
     report.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,8 @@ from app.language import Text
 from training.augmentation import augment
 from training.checkpoint import Epoch, RunFolder, best_epoch
 from training.config import LABELS, Config
-from training.environment import describe_environment, uses_bfloat16
-from training.images import ImageSet, shrink
+from training.environment import choose_device, describe_environment, uses_bfloat16
+from training.images import ImageSet, digest_images, shrink
 from training.metrics import macro_auroc
 from training.model import GreyResNet, build_model, parameter_groups, set_training_mode
 from training.progress import Journal
@@ -59,7 +59,7 @@ def fit(
     """
     folder = RunFolder(config)
     trainer = Trainer(config, train)
-    images = f"{train.digest()} {validation.digest()}"
+    images = digest_images(train, validation)
     if resume:
         state = folder.resume()
         folder.check_images(images, state)
@@ -98,7 +98,7 @@ class Trainer:
         self._config = config
         self._train = train
         self._generator = torch.Generator().manual_seed(config.seed)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = choose_device()
         self._model: GreyResNet = build_model(config).to(
             self._device, memory_format=torch.channels_last
         )  # type: ignore[call-overload]

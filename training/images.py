@@ -13,9 +13,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from app.errors import RequestError
-from app.imaging import SIDE_PX, Limits, decode, resize
-from training.manifest import MIN_SIDE_PX, DataError, Sample
+from app.imaging import SIDE_PX, GreyImage, Limits, decode, resize
+from training.manifest import DataError, Sample
 
+UNREADABLE: Final = (OSError, RequestError)
+"""What `read_image` raises for an image that can't be used."""
+
+_MIN_SIDE_PX: Final = 32  # training images may be smaller than serving accepts
 _BATCH: Final = 64
 
 
@@ -31,9 +35,16 @@ class ImageSet:
         """Class indices, int64 [N]."""
         return np.array([sample.label for sample in self.samples], np.int64)
 
-    def digest(self) -> str:
-        """Return the sha256 of the images and their labels, in order."""
-        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
+
+def read_image(sample: Sample) -> GreyImage:
+    """Decode one image through serving's own code.
+
+    Raises
+    ------
+    OSError, RequestError
+        That is, any of `UNREADABLE`.
+    """
+    return decode(sample.path.read_bytes(), Limits(min_side_px=_MIN_SIDE_PX))
 
 
 def load_images(samples: Sequence[Sample], what: str) -> NDArray[np.uint8]:
@@ -50,14 +61,18 @@ def load_images(samples: Sequence[Sample], what: str) -> NDArray[np.uint8]:
     unreadable: list[str] = []
     for index, sample in enumerate(tqdm(samples, desc=f"reading {what}", unit="image")):
         try:
-            images[index] = resize(
-                decode(sample.path.read_bytes(), Limits(min_side_px=MIN_SIDE_PX))
-            )
-        except (OSError, RequestError) as error:
+            images[index] = resize(read_image(sample))
+        except UNREADABLE as error:
             unreadable.append(f"{sample.path}: {error}")
     if unreadable:
         raise DataError(reason=f"{len(unreadable)} unreadable image(s):\n" + "\n".join(unreadable))
     return images
+
+
+def digest_images(*sets: ImageSet) -> str:
+    """Return the sha256 of each set's images and labels, in order: another, if one changed."""
+    contents = [part.images.tobytes() + part.labels.tobytes() for part in sets]
+    return " ".join(hashlib.sha256(content).hexdigest() for content in contents)
 
 
 def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:

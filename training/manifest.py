@@ -23,9 +23,6 @@ from training.config import LABELS
 LABEL_INDEX: Final = {label.id: index for index, label in enumerate(LABELS)}
 SPLITS: Final = ("train", "test")
 _COLUMNS: Final = ("path", "label", "patient", "split", "source")
-MIN_SIDE_PX: Final = 32
-"""Training images may be smaller than serving accepts."""
-
 _SHOWN: Final = 5
 _SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 

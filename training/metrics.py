@@ -65,11 +65,16 @@ def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating], weights: We
 
 def expected_calibration_error(labels: Labels, probabilities: Probabilities) -> float:
     """Mean gap between confidence and accuracy over 15 bins of equal width (Guo et al. 2017)."""
-    confidence = probabilities.max(1).astype(np.float64)
+    confidence, bins = bin_confidence(probabilities)
     right = probabilities.argmax(1) == labels
-    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = np.bincount(bins, right - confidence, minlength=ECE_BINS)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def bin_confidence(probabilities: Probabilities) -> tuple[Figures, NDArray[np.int64]]:
+    """Return each answer's confidence, its highest probability, and its bin of `ECE_BINS`."""
+    confidence = probabilities.max(1).astype(np.float64)
+    return confidence, np.minimum((confidence * ECE_BINS).astype(np.int64), ECE_BINS - 1)
 
 
 def expected_calibration_error_by_chance(probabilities: Probabilities, seed: int = 0) -> float:
@@ -162,7 +167,7 @@ def measure_tasks(
     sources: Sequence[str],
     seed: int = 0,
 ) -> dict[str, Task]:
-    """Compute the two tasks of Kermany et al. 2018, where the source can't give the label away.
+    """Compute the two tasks of Kermany et al. 2018.
 
     Pneumonia against normal and bacterial against viral, on the images of those labels from
     every source that has all three; none, if no source has. The scores are ``1 - normal`` and

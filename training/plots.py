@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
@@ -14,7 +15,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 from training.checkpoint import Epoch
 from training.config import LABELS
 from training.files import write_whole
-from training.metrics import ECE_BINS
+from training.metrics import ECE_BINS, bin_confidence
 
 mpl.use("Agg")
 
@@ -54,15 +55,10 @@ def plot_all(labels: NDArray[np.int64], probabilities: NDArray[np.float32], fold
 
 def plot_roc(labels: NDArray[np.int64], probabilities: NDArray[np.float32], path: Path) -> None:
     """Draw each label's ROC curve against the rest; `labels` [N], `probabilities` [N, 4]."""
-    figure, axes = plt.subplots(figsize=(5.2, 4.8), layout="constrained")
-    for index, label in enumerate(LABELS):
-        false_positive, sensitivity, _ = roc_curve(labels == index, probabilities[:, index])
-        axes.plot(false_positive, sensitivity, label=label.en)
+    curves = [roc_curve(labels == i, probabilities[:, i])[:2] for i in range(len(LABELS))]
+    figure, axes = _draw_each_label(curves, "1 - specificity", "sensitivity")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
-    axes.set_xlabel("1 - specificity")
-    axes.set_ylabel("sensitivity")
     axes.legend(loc="lower right")
-    axes.grid(alpha=0.3)
     _save(figure, path)
 
 
@@ -70,15 +66,12 @@ def plot_precision_recall(
     labels: NDArray[np.int64], probabilities: NDArray[np.float32], path: Path
 ) -> None:
     """Draw each label's precision against its sensitivity (recall)."""
-    figure, axes = plt.subplots(figsize=(5.2, 4.8), layout="constrained")
-    for index, label in enumerate(LABELS):
-        precision, recall, _ = precision_recall_curve(labels == index, probabilities[:, index])
-        axes.plot(recall, precision, label=label.en)
-    axes.set_xlabel("sensitivity (recall)")
-    axes.set_ylabel("precision")
+    curves = [
+        precision_recall_curve(labels == i, probabilities[:, i])[1::-1] for i in range(len(LABELS))
+    ]
+    figure, axes = _draw_each_label(curves, "sensitivity (recall)", "precision")
     axes.set_ylim(0, 1.02)
     axes.legend(loc="lower left")
-    axes.grid(alpha=0.3)
     _save(figure, path)
 
 
@@ -86,13 +79,12 @@ def plot_reliability(
     labels: NDArray[np.int64], probabilities: NDArray[np.float32], path: Path
 ) -> None:
     """Draw accuracy against confidence in bins of equal width, and how many images each has."""
-    confidence = probabilities.max(1).astype(np.float64)
+    confidence, bins = bin_confidence(probabilities)
     right = probabilities.argmax(1) == labels
     edges = np.linspace(0, 1, ECE_BINS + 1)
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(5.2, 5.6), layout="constrained", height_ratios=(3, 1), sharex=True
     )
-    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     counts = np.bincount(bins, minlength=ECE_BINS)
     filled = counts > 0
     means = [np.bincount(bins, values, minlength=ECE_BINS) for values in (confidence, right)]
@@ -134,6 +126,19 @@ def plot_curves(history: Sequence[Epoch], path: Path) -> None:
         axes.legend()
         axes.grid(alpha=0.3)
     _save(figure, path)
+
+
+def _draw_each_label(
+    curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], across: str, up: str
+) -> tuple[Figure, Axes]:
+    """Draw one curve (x, y) for each label, in the order of `LABELS`."""
+    figure, axes = plt.subplots(figsize=(5.2, 4.8), layout="constrained")
+    for (x, y), label in zip(curves, LABELS, strict=True):
+        axes.plot(x, y, label=label.en)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(alpha=0.3)
+    return figure, axes
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -2,11 +2,10 @@
 
 import base64
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -28,6 +27,7 @@ from app.bundle import (
     QuantisedFigures,
     Training,
 )
+from app.cpus import count_cpus
 from app.imaging import PREPROCESSING
 from app.inference import Network, Outputs, enlarge_known_pixels
 from training import plots
@@ -74,13 +74,16 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     model = load_best(config)
     core = export_fp32(model, splits.validation.images[:16])
     bias = model.resnet.fc.bias.detach().numpy()
-    fp32, _ = _finish(core, bias, splits)
-    reference = Network(fp32.SerializeToString(), _threads())
+    exact = take_images(core)
+    temperature = _fit_temperature(exact, bias, splits.validation)
+    tail = Tail(bias, temperature, *_fit_distance(exact, splits.fit))
+    fp32 = answer(exact, tail)
+    reference = Network(fp32.SerializeToString(), count_cpus())
     validated_fp32 = run_network(reference, splits.validation.images, "validation, fp32")
-    choice = _quantise_best(config, core, bias, splits, validated_fp32)
+    choice = _quantise_best(config, core, tail, splits, validated_fp32)
     check_gate(choice.quantisation.fp32_macro_auroc, choice.figures)
     graph = choice.graph.SerializeToString()
-    network = Network(graph, _threads())
+    network = Network(graph, count_cpus())
     tested = run_network(network, splits.test.images, "test")
     tested_fp32 = run_network(reference, splits.test.images, "test, fp32")
     card = Card(
@@ -130,43 +133,53 @@ class _Int8:
 def _quantise_best(
     config: Config,
     core: onnx.ModelProto,
-    bias: NDArray[np.float32],
+    tail: Tail,
     splits: Splits,
     exact: Outputs,
 ) -> _Int8:
+    """Try every method with float32's `tail` at its own temperature; give the best its own."""
     calibration = _class_balanced(splits.fit, config.calibration_images, config.seed)
     labels = splits.validation.labels
     tried: dict[str, QuantisedFigures] = {}
-    made: dict[str, tuple[onnx.ModelProto, float, Outputs]] = {}
+    made: dict[str, tuple[onnx.ModelProto, Tail, Outputs]] = {}
     for method in methods_to_try(config):
-        graph, temperature = _finish(quantise(core, calibration, method), bias, splits)
-        network = Network(graph.SerializeToString(), _threads())
+        bare = take_images(quantise(core, calibration, method))
+        temperature = _fit_temperature(bare, tail.bias, splits.validation)
+        cooled = replace(tail, temperature=temperature)
+        network = Network(answer(bare, cooled).SerializeToString(), count_cpus())
         answers = run_network(network, splits.validation.images, f"validation, {method}")
         tried[method] = compare(labels, exact, answers)
-        made[method] = graph, temperature, answers
+        made[method] = bare, cooled, answers
     best = choose(tried)
+    bare, cooled, answers = made[best]
+    whitening, centres = _fit_distance(bare, splits.fit)
+    graph = answer(bare, replace(cooled, whitening=whitening, centres=centres))
     fp32_macro_auroc = macro_auroc(labels, exact.probabilities)
     record = Quantisation(method=best, fp32_macro_auroc=fp32_macro_auroc, tried=tried)
-    return _Int8(*made[best], tried[best], record)
+    return _Int8(graph, cooled.temperature, answers, tried[best], record)
 
 
-def _finish(
-    core: onnx.ModelProto, bias: NDArray[np.float32], splits: Splits
-) -> tuple[onnx.ModelProto, float]:
-    """Calibrate a core by its own outputs and give it the contract's inputs and outputs."""
-    with_images = take_images(core)
-    cam, _ = _run_core(with_images, splits.validation.images)
-    temperature = fit_temperature(cam.mean((2, 3)) + bias, splits.validation.labels)
-    _, pooled = _run_core(with_images, splits.fit.images)
-    whitening, centres = fit_distance(pooled, splits.fit.labels)
-    return answer(with_images, Tail(bias, temperature, whitening, centres)), temperature
+def _fit_temperature(
+    model: onnx.ModelProto, bias: NDArray[np.float32], validation: ImageSet
+) -> float:
+    """Calibrate a core that takes images by its own outputs."""
+    cam, _ = _run_core(model, validation.images)
+    return fit_temperature(cam.mean((2, 3)) + bias, validation.labels)
+
+
+def _fit_distance(
+    model: onnx.ModelProto, fitted: ImageSet
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return (whitening, centres) by the pooled features of a core that takes images."""
+    _, pooled = _run_core(model, fitted.images)
+    return fit_distance(pooled, fitted.labels)
 
 
 def _run_core(
     model: onnx.ModelProto, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = count_cpus()
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
@@ -177,10 +190,6 @@ def _run_core(
     ]
     cam, pooled = (np.concatenate(column) for column in zip(*parts, strict=True))
     return cam, pooled
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _class_balanced(images: ImageSet, count: int, seed: int) -> NDArray[np.uint8]:
