@@ -24,6 +24,7 @@ from pydantic import (
 
 from app.errors import BundleHashMismatch, BundleMalformed, BundleMissing
 from app.imaging import PREPROCESSING
+from app.language import Language, Text
 
 BUNDLE_FORMAT: Final = 1
 KNOWN_SIDE_PX: Final = 28
@@ -52,6 +53,10 @@ class Label(_Strict):
     id: LabelId
     en: str
     es: str
+
+    def display(self, language: Language) -> str:
+        """Return the name that people read."""
+        return Text(self.en, self.es).render(language)
 
 
 class Interval(_Strict):
@@ -201,6 +206,10 @@ class Card(_Strict):
         if not self.known_answers:
             raise ValueError("no known answers")
         return self
+
+    def index(self, label: LabelId) -> int:
+        """Return the label's column in the graph's outputs."""
+        return [own.id for own in self.labels].index(label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,11 +83,11 @@ def _predict_one(reader: "Reader", path: Path, options: argparse.Namespace) -> b
             sys.stderr.write(f"{path}: {error.detail(order.language)}\n")
         return False
     if options.json:
-        sys.stdout.write(reading.model_dump_json() + "\n")
+        sys.stdout.write(reading.model_dump_json(exclude_none=True) + "\n")
         return True
     sys.stdout.write(f"{path}: {reading.display_label}\n")
     for label in reader.model.card.labels:
-        name = label.es if options.language == "es" else label.en
+        name = label.display(options.language)
         sys.stdout.write(f"  {name:<22}{reading.probabilities[label.id]:7.1%}\n")
     return True
 

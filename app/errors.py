@@ -2,7 +2,7 @@
 
 `NeumoError`
     `RequestError`: a call that can't be answered; each has an HTTP status.
-        400 `Malformed` `EmptyUpload` `MissingFile` `TooManyFiles`
+        400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
         404 `NotFound`  405 `MethodNotAllowed`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
@@ -74,6 +74,18 @@ class Malformed(RequestError):
         "the whole body.",
         "No se pudo interpretar la petición. Envíe una imagen en el campo multipart 'file' o "
         "como cuerpo completo.",
+    )
+
+
+class InvalidParameter(RequestError):
+    """A parameter of the query has a value it can't take."""
+
+    status = 400
+    code = "invalid_parameter"
+    title = Text("Invalid parameter", "Parámetro no válido")
+    advice = Text(
+        "The parameter '{parameter}' can't take this value. /docs lists those it takes.",
+        "El parámetro '{parameter}' no admite este valor. /docs enumera los admitidos.",
     )
 
 

@@ -15,9 +15,9 @@ from starlette.routing import Route
 from app import __version__
 from app.admission import BodyLimit
 from app.envelope import Envelope, record_of
-from app.errors import Malformed, RequestError
+from app.errors import InvalidParameter, Malformed, RequestError
 from app.problems import error_for_status, problem_response
-from app.routers import health, metrics, model, predict
+from app.routers import explain, health, metrics, model, predict
 from app.service import LoadModel, Service, load_bundle
 from app.settings import Settings
 
@@ -52,7 +52,7 @@ def create_app(
         lifespan=partial(_lifespan, service),
     )
     app.state.service = service
-    routers = [module.router for module in (predict, health, model, metrics)]
+    routers = [module.router for module in (predict, explain, health, model, metrics)]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(RequestError, _answer_error)
@@ -94,5 +94,9 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     return answer
 
 
-async def _answer_invalid(request: Request, _: Exception) -> Response:
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - Starlette dispatches by this
+    where = [fault["loc"] for fault in error.errors()]
+    if where and where[0][0] == "query":  # the names are those that a route declares
+        return await _answer_error(request, InvalidParameter(parameter=str(where[0][1])))
     return await _answer_error(request, Malformed())

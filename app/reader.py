@@ -1,13 +1,27 @@
 """The reader: the bytes of one image in, one Reading out. Used by HTTP and the terminal alike."""
 
+import base64
 import time
 from dataclasses import asdict, dataclass
 
-from app.imaging import Limits, decode, resize
-from app.inference import Model
+import numpy as np
+
+from app.bundle import LabelId
+from app.explain import DEFAULT_ALPHA, Legend, draw_overlay
+from app.imaging import GreyImage, Limits, decode, resize
+from app.inference import Model, Outputs
 from app.language import Language
-from app.reading import NOTICE, judge
-from app.schemas import SCHEMA_VERSION, Image, ModelReference, Reading, Timing
+from app.reading import DECIMALS, NOTICE, Judgement, judge
+from app.schemas import (
+    SCHEMA_VERSION,
+    ActivationMap,
+    Explanation,
+    Heatmap,
+    Image,
+    ModelReference,
+    Reading,
+    Timing,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +33,16 @@ class Order:
     started_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An image and what the network says of it; times of the stages in milliseconds."""
+
+    image: GreyImage
+    outputs: Outputs
+    decode_ms: float
+    inference_ms: float
+
+
 class Reader:
     """Reads images with one model; callable from several threads at once."""
 
@@ -28,21 +52,17 @@ class Reader:
         card = model.card
         self._reference = ModelReference(name=card.name, version=card.version, sha256=card.sha256)
 
-    def read(self, data: bytes, order: Order) -> Reading:
-        """Read one JPEG or PNG file.
+    def read(self, data: bytes, order: Order, *, heatmap: bool = False) -> Reading:
+        """Read one JPEG or PNG file; with `heatmap`, draw the map of the label called too.
 
         Raises
         ------
         RequestError
             Of the kinds `app.imaging.decode` raises.
         """
-        begun = time.perf_counter()
-        image = decode(data, self._limits)
-        pixels = resize(image)[None]
-        decoded = time.perf_counter()
-        outputs = self.model.run(pixels)
-        inferred = time.perf_counter()
-        judgement = judge(outputs, self.model.card, order.language)
+        seen = self._look(data)
+        judgement = self._judge(seen, order)
+        drawn = self._heatmap(seen, judgement.label, order.language) if heatmap else None
         return Reading(
             request_id=order.request_id,
             status="ok",
@@ -54,13 +74,87 @@ class Reader:
             warnings=[],
             notice=NOTICE.render(order.language),
             schema_version=SCHEMA_VERSION,
-            image=Image(**asdict(image.facts)),
+            image=Image(**asdict(seen.image.facts)),
             model=self._reference,
             timing_ms=Timing(
-                decode=_milliseconds(begun, decoded),
-                inference=_milliseconds(decoded, inferred),
+                decode=seen.decode_ms,
+                inference=seen.inference_ms,
                 total=_milliseconds(order.started_s, time.perf_counter()),
             ),
+            heatmap=drawn,
+        )
+
+    def explain(self, data: bytes, order: Order, label: LabelId | None) -> Explanation:
+        """Return the class activation map of `label`, or of the label called, as numbers.
+
+        Raises
+        ------
+        RequestError
+            Of the kinds `app.imaging.decode` raises.
+        """
+        seen = self._look(data)
+        label = label or self._judge(seen, order).label
+        index = self.model.card.index(label)
+        return Explanation(
+            request_id=order.request_id,
+            display_label=self.model.card.labels[index].display(order.language),
+            probability=round(float(seen.outputs.probabilities[0, index]), DECIMALS),
+            map=self._map(seen, label),
+            notice=NOTICE.render(order.language),
+            schema_version=SCHEMA_VERSION,
+            image=Image(**asdict(seen.image.facts)),
+            model=self._reference,
+        )
+
+    def draw(self, data: bytes, order: Order, label: LabelId | None, alpha: float) -> bytes:
+        """Return the class activation map of `label`, or of the label called, as a PNG.
+
+        Raises
+        ------
+        RequestError
+            Of the kinds `app.imaging.decode` raises.
+        """
+        seen = self._look(data)
+        return self._draw(seen, label or self._judge(seen, order).label, order.language, alpha)
+
+    def _look(self, data: bytes) -> _Seen:
+        begun = time.perf_counter()
+        image = decode(data, self._limits)
+        pixels = resize(image)[None]
+        decoded = time.perf_counter()
+        outputs = self.model.run(pixels)
+        inferred = time.perf_counter()
+        return _Seen(
+            image, outputs, _milliseconds(begun, decoded), _milliseconds(decoded, inferred)
+        )
+
+    def _judge(self, seen: _Seen, order: Order) -> Judgement:
+        return judge(seen.outputs, self.model.card, order.language)
+
+    def _heatmap(self, seen: _Seen, label: LabelId, language: Language) -> Heatmap:
+        png = self._draw(seen, label, language, DEFAULT_ALPHA)
+        return Heatmap(map=self._map(seen, label), png_base64=base64.b64encode(png).decode())
+
+    def _draw(self, seen: _Seen, label: LabelId, language: Language, alpha: float) -> bytes:
+        card = self.model.card
+        index = card.index(label)
+        legend = Legend(
+            label=card.labels[index].display(language),
+            share=float(seen.outputs.probabilities[0, index]),
+            model=card.name,
+            language=language,
+        )
+        return draw_overlay(seen.image, seen.outputs.cam[0, index], legend, alpha)
+
+    def _map(self, seen: _Seen, label: LabelId) -> ActivationMap:
+        index = self.model.card.index(label)
+        cam = seen.outputs.cam[0, index].astype(float)
+        logit = float(seen.outputs.logits[0, index])
+        return ActivationMap(
+            label=label,
+            cam=np.round(cam, DECIMALS).tolist(),
+            bias=round(logit - cam.mean(), DECIMALS),
+            logit=round(logit, DECIMALS),
         )
 
 

@@ -13,7 +13,8 @@ NOTICE: Final = Text(
     "Ayuda a la decisión, no es un diagnóstico. Solo se buscan COVID-19, neumonía bacteriana y "
     "vírica: «normal» significa ninguna de las tres, no sano. No se busca ningún otro hallazgo.",
 )
-_DECIMALS: Final = 6
+DECIMALS: Final = 6
+"""Of the figures of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ def judge(outputs: Outputs, card: Card, language: Language) -> Judgement:
     pneumonia = by_label["bacterial_pneumonia"] + by_label["viral_pneumonia"]
     return Judgement(
         label=top.id,
-        display_label=Text(top.en, top.es).render(language),
-        probabilities={label: round(value, _DECIMALS) for label, value in by_label.items()},
-        abnormal=round(1 - by_label["normal"], _DECIMALS),
-        non_covid_pneumonia=round(pneumonia, _DECIMALS),
+        display_label=top.display(language),
+        probabilities={label: round(value, DECIMALS) for label, value in by_label.items()},
+        abnormal=round(1 - by_label["normal"], DECIMALS),
+        non_covid_pneumonia=round(pneumonia, DECIMALS),
     )

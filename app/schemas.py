@@ -49,6 +49,25 @@ class Caution(_Answer):
     message: str
 
 
+class ActivationMap(_Answer):
+    """Where in the image the network found what speaks for a label."""
+
+    label: LabelId
+    cam: list[list[float]] = Field(
+        description="7 x 7 cells of the image, row by row from the top left; "
+        "their mean plus `bias` is `logit`"
+    )
+    bias: float
+    logit: float = Field(description="Before temperature and softmax")
+
+
+class Heatmap(_Answer):
+    """The map with its picture."""
+
+    map: ActivationMap
+    png_base64: str = Field(description="The map laid over the image, a legend below")
+
+
 class Reading(_Answer):
     """What the network says about one image.
 
@@ -68,6 +87,20 @@ class Reading(_Answer):
     image: Image
     model: ModelReference
     timing_ms: Timing
+    heatmap: Heatmap | None = Field(None, description="Of the label called; with ?heatmap=true")
+
+
+class Explanation(_Answer):
+    """The class activation map of one label, as numbers."""
+
+    request_id: str
+    display_label: str = Field(description="In the language asked for by Accept-Language (en, es)")
+    probability: Share = Field(description="Of this label, calibrated")
+    map: ActivationMap
+    notice: str = Field(description="What this is and isn't")
+    schema_version: int
+    image: Image
+    model: ModelReference
 
 
 class Problem(_Answer):

@@ -3,94 +3,39 @@
 import asyncio
 import logging
 from functools import partial
-from typing import Any, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.dependencies import OrderDep, RecordDep, ServiceDep
-from app.errors import (
-    BodyTooLarge,
-    EmptyUpload,
-    ImageTooManyPixels,
-    ImageTooSmall,
-    ImageTruncated,
-    ImageUndecodable,
-    InternalError,
-    Malformed,
-    MissingFile,
-    NotReady,
-    Overloaded,
-    RequestError,
-    TooManyFiles,
-    UnsupportedMediaType,
-)
+from app.errors import InternalError, InvalidParameter, RequestError
 from app.language import answer_headers
 from app.reader import Order, Reader
+from app.routers.images import ANY_UPLOAD, MANY_FILES, ONE_FILE, ONE_IMAGE
 from app.routers.responses import describe_problems
 from app.schemas import SCHEMA_VERSION, BatchAnswer, Problem, Reading
 from app.service import Service
-from app.uploads import FIELD, read_upload, read_uploads
+from app.uploads import read_upload, read_uploads
 
 _log = logging.getLogger("neumo.predict")
 
 router = APIRouter(tags=["predict"])
-
-_ANY_UPLOAD: Final = (
-    Malformed,
-    MissingFile,
-    TooManyFiles,
-    BodyTooLarge,
-    InternalError,
-    NotReady,
-    Overloaded,
-)
-_ONE_IMAGE: Final = (
-    EmptyUpload,
-    UnsupportedMediaType,
-    ImageTruncated,
-    ImageUndecodable,
-    ImageTooSmall,
-    ImageTooManyPixels,
-)
-_BINARY: Final = {"type": "string", "format": "binary"}
-_ONE_FILE: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}}
-            },
-            "image/jpeg": {"schema": _BINARY},
-            "image/png": {"schema": _BINARY},
-        },
-    }
-}
-_MANY_FILES: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: {"type": "array", "items": _BINARY, "minItems": 1}},
-                }
-            }
-        },
-    }
-}
 
 
 @router.post(
     "/predict",
     summary="Read one chest X-ray",
     response_model=Reading,
-    responses=describe_problems(*_ANY_UPLOAD, *_ONE_IMAGE),
-    openapi_extra=_ONE_FILE,
+    responses=describe_problems(InvalidParameter, *ANY_UPLOAD, *ONE_IMAGE),
+    openapi_extra=ONE_FILE,
 )
 async def predict(
-    request: Request, service: ServiceDep, order: OrderDep, record: RecordDep
+    request: Request,
+    service: ServiceDep,
+    order: OrderDep,
+    record: RecordDep,
+    heatmap: Annotated[bool, Query(description="Add the class activation map")] = False,
 ) -> Response:
     """Answer with the Reading of one JPEG or PNG: form field `file`, or the raw body.
 
@@ -99,7 +44,7 @@ async def predict(
     reader = service.reader
     async with service.admission.admit(record.body_bytes):
         data = await read_upload(request)
-        reading = await service.admission.run(partial(reader.read, data, order))
+        reading = await service.admission.run(partial(reader.read, data, order, heatmap=heatmap))
     service.metrics.count_reading(reading)
     record.stages_ms = _stages([reading])
     return _json(reading, order)
@@ -109,8 +54,8 @@ async def predict(
     "/predict/batch",
     summary="Read several chest X-rays",
     response_model=BatchAnswer,
-    responses=describe_problems(*_ANY_UPLOAD),
-    openapi_extra=_MANY_FILES,
+    responses=describe_problems(*ANY_UPLOAD),
+    openapi_extra=MANY_FILES,
 )
 async def predict_batch(
     request: Request, service: ServiceDep, order: OrderDep, record: RecordDep
@@ -156,7 +101,7 @@ def _stages(readings: list[Reading]) -> dict[str, float]:
 
 def _json(answer: Reading | BatchAnswer, order: Order) -> Response:
     return Response(
-        answer.model_dump_json(),
+        answer.model_dump_json(exclude_none=True),
         media_type="application/json",
         headers=answer_headers(order.language),
     )

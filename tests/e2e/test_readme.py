@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LINES = [line.partition(" #")[0].strip() for block in BLOCKS for line in block.splitlines()]
 CURLS = [line for line in LINES if line.startswith("curl ")]
+(DRAWS,) = (line for line in CURLS if " -o map.png" in line)
+ASKS = [line for line in CURLS if line != DRAWS]
 NEUMOS = [line for line in LINES if line.startswith(".venv/bin/neumo ")]
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -46,14 +49,14 @@ def without_what_changes(reading: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_readme_holds_commands() -> None:
-    assert len(CURLS) == 5
+    assert len(CURLS) == 6
     assert len(NEUMOS) == 3
 
 
 @needs_curl
 def test_the_first_question_gets_the_answer_shown(server: Server) -> None:
     (shown,) = re.findall(r"^```json\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    expected, got = json.loads(shown), json.loads(run(CURLS[0], server))
+    expected, got = json.loads(shown), json.loads(run(ASKS[0], server))
     assert set(got) == set(expected)
     assert set(got["timing_ms"]) == set(expected["timing_ms"])
     expected, got = without_what_changes(expected), without_what_changes(got)
@@ -64,10 +67,16 @@ def test_the_first_question_gets_the_answer_shown(server: Server) -> None:
 
 
 @needs_curl
-@pytest.mark.parametrize("command", CURLS[1:])
+@pytest.mark.parametrize("command", ASKS[1:])
 def test_every_curl_is_answered(server: Server, command: str) -> None:
     answer = json.loads(run(command, server))
     assert answer.get("status") == "ok" or len(answer["results"]) == 2
+
+
+@needs_curl
+def test_the_map_is_a_picture(server: Server, tmp_path: Path) -> None:
+    run(DRAWS.replace("map.png", str(tmp_path / "map.png")), server)
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("command", NEUMOS)

@@ -1,0 +1,62 @@
+"""``POST /explain``: where in the image the network found what speaks for a label."""
+
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.bundle import LabelId
+from app.dependencies import OrderDep, RecordDep, ServiceDep
+from app.errors import InvalidParameter
+from app.explain import DEFAULT_ALPHA
+from app.language import answer_headers
+from app.routers.images import ANY_UPLOAD, ONE_FILE, ONE_IMAGE
+from app.routers.responses import describe_problems
+from app.schemas import Explanation
+from app.uploads import read_upload
+
+router = APIRouter(tags=["predict"])
+
+
+@router.post(
+    "/explain",
+    summary="Show where a label comes from",
+    response_class=Response,
+    responses=describe_problems(InvalidParameter, *ANY_UPLOAD, *ONE_IMAGE)
+    | {
+        200: {
+            "description": "The map laid over the image, or its numbers",
+            "content": {
+                "image/png": {"schema": {"type": "string", "format": "binary"}},
+                "application/json": {"schema": Explanation.model_json_schema()},
+            },
+        }
+    },
+    openapi_extra=ONE_FILE,
+)
+async def explain(
+    request: Request,
+    service: ServiceDep,
+    order: OrderDep,
+    record: RecordDep,
+    label: Annotated[LabelId | None, Query(description="Missing: the label called")] = None,
+    alpha: Annotated[float, Query(ge=0, le=1, description="Strength of the colours")] = (
+        DEFAULT_ALPHA
+    ),
+    format: Annotated[  # noqa: A002 - the parameter's name in the query
+        Literal["png", "json"], Query(description="The picture, or the 7 x 7 numbers")
+    ] = "png",
+) -> Response:
+    """Answer with the class activation map of a label, from the same forward pass as /predict."""
+    reader = service.reader
+    async with service.admission.admit(record.body_bytes):
+        data = await read_upload(request)
+        headers = answer_headers(order.language)
+        if format == "json":
+            explanation = await service.admission.run(partial(reader.explain, data, order, label))
+            return Response(
+                explanation.model_dump_json(), media_type="application/json", headers=headers
+            )
+        png = await service.admission.run(partial(reader.draw, data, order, label, alpha))
+    return Response(png, media_type="image/png", headers=headers)
