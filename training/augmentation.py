@@ -33,20 +33,31 @@ _BLUR_TAPS: Final = 7
 
 
 def augment(
-    images: Tensor, generator: torch.Generator, augmentation: Augmentation = "full"
+    images: Tensor,
+    generator: torch.Generator,
+    augmentation: Augmentation = "full",
+    share: float = 1.0,
 ) -> Tensor:
-    """Return changed copies of grey images.
+    """Return copies of grey images, changed at random.
 
     Parameters
     ----------
     images : uint8 [N, 1, H, W]
     augmentation : ``basic`` changes geometry, exposure and noise; ``full`` also sharpness,
         resampling kernel, JPEG quality, and erases or burns in text at the borders
+    share : of the images that are changed; the others stay as they are, so that the network
+        and its batch statistics know unchanged images too
 
     Returns
     -------
     float32 [N, 1, H, W], from 0 to 255
     """
+    if share < 1:
+        rows = _chosen(len(images), share, generator)
+        mixed = images.float()
+        if rows:
+            mixed[rows] = augment(images[rows], generator, augmentation)
+        return mixed
     if augmentation == "basic":
         changed = _expose(_warp(images.float(), generator, 10, 0.1, 0.12), generator, 0.287, 0.2)
         return _grain(changed, generator, 5).clamp_(0, 255)

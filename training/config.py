@@ -55,6 +55,9 @@ class Config(BaseModel):
         default="full",
         description="basic: geometry, exposure, noise; full: also blur, kernel, JPEG, edges, text",
     )
+    augmented_share: float = Field(
+        default=0.6, ge=0, le=1, description="Share of the images an epoch changes so"
+    )
     class_weights: Literal["none", "sqrt", "balanced"] = Field(
         default="sqrt", description="Loss weight of a class: 1, or 1 over (the root of) its share"
     )

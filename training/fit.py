@@ -155,7 +155,9 @@ class Trainer:
         progress = tqdm(batches, desc=title, unit="batch", leave=False)
         for done, batch in enumerate(progress, start=1):
             picked = torch.from_numpy(pixels[batch.numpy()])
-            images = augment(picked, self._generator, self._config.augmentation)
+            images = augment(
+                picked, self._generator, self._config.augmentation, self._config.augmented_share
+            )
             total += self._step(images.to(self._device), labels[batch].to(self._device))
             if not math.isfinite(total):
                 raise Diverged(epoch=str(number))

@@ -252,3 +252,30 @@ def test_edges_become_softer_or_sharper() -> None:
     edge = changed[:, 0, 32, 20]
     assert (edge < 250).any()
     assert 0.4 < (edge == 255).float().mean() < 0.8
+
+
+# ---------------------------------------------------------------- the share that is changed
+
+
+@both
+def test_a_share_of_the_images_is_changed_and_the_rest_is_not(mode: Augmentation) -> None:
+    images = make_noise(400)
+    changed = augment(images, generator(), mode, share=0.25) != images
+    assert changed.flatten(1).any(1).float().mean() == pytest.approx(0.25, abs=0.06)
+    touched = changed.flatten(1).float().mean(1)
+    assert touched[touched > 0].min() > 0.5  # those that are changed are changed all over
+
+
+def test_no_share_changes_nothing_and_leaves_the_given_images_alone() -> None:
+    images = make_noise(20)
+    kept = images.clone()
+    assert torch.equal(augment(images, generator(), "full", share=0), images.float())
+    augment(images, generator(), "full", share=0.5)
+    assert torch.equal(images, kept)
+
+
+def test_a_whole_share_is_the_same_as_none_given() -> None:
+    images = make_noise(8)
+    assert torch.equal(
+        augment(images, generator(), "full", share=1), augment(images, generator(), "full")
+    )
