@@ -8,7 +8,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from app.bundle import KNOWN_SIDE_PX, Bundle, Card
+from app.bundle import Bundle
+from app.card import KNOWN_SIDE_PX, Card
 from app.errors import GraphUnusable, KnownAnswerWrong
 from app.imaging import SIDE_PX
 

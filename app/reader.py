@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from app.bundle import LabelId
+from app.card import LabelId
 from app.explain import DEFAULT_ALPHA, Legend, draw_overlay
 from app.imaging import GreyImage, Limits, decode, resize
 from app.inference import Model, Outputs

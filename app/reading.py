@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from app.bundle import Card, LabelId
+from app.card import Card, LabelId
 from app.inference import Outputs
 from app.language import Language, Text
 

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.bundle import LabelId
+from app.card import LabelId
 
 SCHEMA_VERSION: Final = 1
 

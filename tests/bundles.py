@@ -5,7 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from app.bundle import BUNDLE_FORMAT, LABEL_IDS
+from app.card import BUNDLE_FORMAT, LABEL_IDS
 from app.imaging import PREPROCESSING
 
 KNOWN_PIXELS = base64.b64encode(bytes(28 * 28)).decode()

@@ -1,6 +1,6 @@
 """The model card: card.json for machines, and from it README.md for people."""
 
-from app.bundle import Card, Interval, Metrics
+from app.card import Card, Interval, Metrics
 from training.plots import PLOTS
 
 

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from app.bundle import Interval, Metrics, find_bundle, read_bundle
+from app.bundle import find_bundle, read_bundle
+from app.card import Interval, Metrics
 from app.errors import NeumoError
 from training import data_check
 from training.checkpoint import RunFolder

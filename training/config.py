@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.bundle import Label
+from app.card import Label
 from app.imaging import SIDE_PX
 from training.augmentation import Augmentation
 

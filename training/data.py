@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sklearn.model_selection import StratifiedGroupKFold
 
-from app.bundle import DataSource
+from app.card import DataSource
 from training.config import LABELS
 from training.manifest import DataError, Sample, name_some, read_samples
 

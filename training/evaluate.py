@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from app.bundle import Bundle, Metrics
+from app.bundle import Bundle
+from app.card import Metrics
 from app.cpus import count_cpus
 from app.inference import Network, Outputs
 from training import plots

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, log_loss
 
-from app.bundle import LABEL_IDS, Interval, LabelId, Metrics, Task
+from app.card import LABEL_IDS, Interval, LabelId, Metrics, Task
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float32]

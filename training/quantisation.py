@@ -6,7 +6,7 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bundle import QuantisedFigures
+from app.card import QuantisedFigures
 from app.inference import Outputs
 from training.config import CalibrationName, Config
 from training.export import ExportError

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from app.bundle import (
+from app.card import (
     BUNDLE_FORMAT,
     KNOWN_SIDE_PX,
     Card,

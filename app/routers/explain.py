@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.bundle import LabelId
+from app.card import LabelId
 from app.dependencies import OrderDep, RecordDep, ServiceDep
 from app.errors import InvalidParameter
 from app.explain import DEFAULT_ALPHA

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.bundle import Card
+from app.card import Card
 from app.dependencies import ServiceDep
 from app.errors import NotReady
 from app.routers.responses import describe_problems

@@ -6,7 +6,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from app.bundle import Bundle, KnownAnswer, find_bundle, read_bundle
+from app.bundle import Bundle, find_bundle, read_bundle
+from app.card import KnownAnswer
 from app.errors import GraphUnusable, KnownAnswerWrong
 from app.inference import Network, OnnxModel, enlarge_known_pixels
 from app.settings import Settings

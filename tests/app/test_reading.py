@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.bundle import Card
+from app.card import Card
 from app.inference import Outputs
 from app.reading import judge
 from tests.bundles import make_card

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import LABEL_IDS, Card, Interval, Metrics, read_bundle
+from app.bundle import read_bundle
+from app.card import LABEL_IDS, Card, Interval, Metrics
 from tests.bundles import make_card
 from training.card import render_readme
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.bundle import Bundle, Card, Metrics, read_bundle
+from app.bundle import Bundle, read_bundle
+from app.card import Card, Metrics
 from app.inference import OnnxModel
 from tests.training.drawings import make_rows, write_data_set, write_manifest
 from training import cli, data_check

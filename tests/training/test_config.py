@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.bundle import LABEL_IDS
+from app.card import LABEL_IDS
 from training.config import LABELS, Config, load_config
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))

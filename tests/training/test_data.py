@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import LABEL_IDS, DataSource
+from app.card import LABEL_IDS, DataSource
 from tests.training.drawings import make_row, make_rows, write_manifest
 from training.data import describe_sources, divide, split_validation
 from training.manifest import DataError, Sample, read_samples

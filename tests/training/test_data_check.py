@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from app.bundle import LABEL_IDS
+from app.card import LABEL_IDS
 from tests.conftest import ROOT
 from tests.training.drawings import Row, make_row, make_rows, write_manifest
 from training.data_check import (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import LABEL_IDS
+from app.card import LABEL_IDS
 from tests.training.drawings import COLUMNS, make_row, make_rows, write_manifest
 from training.manifest import DataError, Sample, read_samples
 

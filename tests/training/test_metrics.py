@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import precision_score, roc_auc_score
 
-from app.bundle import Interval, Metrics
+from app.card import Interval, Metrics
 from training import metrics
 from training.metrics import (
     accuracy,

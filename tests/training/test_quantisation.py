@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.bundle import QuantisedFigures
+from app.card import QuantisedFigures
 from app.inference import Outputs
 from tests.training.networks import make_config
 from training.export import ExportError
