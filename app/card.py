@@ -1,0 +1,193 @@
+"""The model card, ``card.json``: what a bundle says of itself.
+
+The contract between `training`, which writes it, and `app`. Rates are from 0 to 1.
+"""
+
+import base64
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from app.imaging import PREPROCESSING
+from app.language import Language, Text
+
+BUNDLE_FORMAT: Final = 1
+KNOWN_SIDE_PX: Final = 28
+LabelId = Literal["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"]
+LABEL_IDS: Final[tuple[LabelId, ...]] = (
+    "normal",
+    "covid19",
+    "bacterial_pneumonia",
+    "viral_pneumonia",
+)
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Strict):
+    """One class, in the order of the graph's outputs."""
+
+    id: LabelId
+    en: str
+    es: str
+
+    def display(self, language: Language) -> str:
+        """Return the name that people read."""
+        return Text(self.en, self.es).render(language)
+
+
+class Interval(_Strict):
+    """A figure with its 95 % interval, bootstrapped by patient."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Task(_Strict):
+    """Figures of telling two kinds of images apart, on those of the two kinds only."""
+
+    images: int
+    patients: int
+    auroc: Interval
+    accuracy: Interval
+    sensitivity: Interval
+    specificity: Interval
+
+
+class Metrics(_Strict):
+    """Figures on one split, through ONNX Runtime. Rates from 0 to 1.
+
+    `confusion` is [truth][prediction] counts; `sensitivity`, `specificity`, `precision` and
+    `auroc` are one label against the rest. `ece_by_chance` is the calibration error that
+    perfectly calibrated answers of the same confidence would show on so many images.
+    """
+
+    images: int
+    patients: int
+    accuracy: Interval
+    balanced_accuracy: Interval
+    macro_auroc: Interval
+    sensitivity: dict[LabelId, Interval]
+    specificity: dict[LabelId, Interval]
+    precision: dict[LabelId, Interval] = {}
+    auroc: dict[LabelId, Interval]
+    nll: float
+    brier: float | None = None
+    ece: float | None = None
+    ece_by_chance: float | None = None
+    confusion: list[list[int]]
+    accuracy_by_source: dict[str, float]
+    sensitivity_by_source: dict[str, dict[LabelId, Interval]] = {}
+    tasks: dict[str, Task] = {}
+
+
+class KnownAnswer(_Strict):
+    """A golden input with the output it must give.
+
+    `pixels` is base64 of 28 x 28 grey bytes, row by row; every pixel is repeated 8 x 8 to
+    make the 224 x 224 input. `probabilities` is what the graph answered when it was measured.
+    """
+
+    pixels: str
+    probabilities: Annotated[list[Probability], Field(min_length=4, max_length=4)]
+
+    @field_validator("pixels")
+    @classmethod
+    def _check_pixels(cls, pixels: str) -> str:
+        if len(base64.b64decode(pixels, validate=True)) != KNOWN_SIDE_PX**2:
+            raise ValueError(f"not {KNOWN_SIDE_PX} x {KNOWN_SIDE_PX} bytes")
+        return pixels
+
+
+class DataSource(_Strict):
+    """One origin of training images."""
+
+    source: str
+    licence: str
+    images: dict[str, int]
+
+
+class Training(_Strict):
+    """How the bundle was made; enough to make it again."""
+
+    strategy: Literal["frozen", "finetune"]
+    starting_weights: str
+    epochs: int
+    best_epoch: int
+    seed: int
+    data: list[DataSource]
+    command: str
+    settings: dict[str, JsonValue] = {}
+    commit: str
+    date: str
+    environment: dict[str, str]
+    duration_s: float
+
+
+class QuantisedFigures(_Strict):
+    """What one way of setting the int8 ranges gave, on the validation split.
+
+    `difference` is the mean absolute difference of probabilities from float32's,
+    `cam_correlation` the mean correlation of the maps of the label float32 calls,
+    `labels_kept` the share of labels kept on the `clear_images`, where float32's two best
+    differ by more than 0.1.
+    """
+
+    macro_auroc: float
+    nll: float
+    ece: float
+    difference: float
+    cam_correlation: float
+    labels_kept: float
+    clear_images: int
+
+
+class Quantisation(_Strict):
+    """How the served graph was quantised: the method nearest to float32, and all tried."""
+
+    method: str
+    fp32_macro_auroc: float
+    tried: dict[str, QuantisedFigures]
+
+
+class Card(_Strict):
+    """What a bundle says of itself (``card.json``)."""
+
+    bundle_format: int
+    name: str
+    version: str
+    licence: str
+    intended_use: str
+    limitations: list[str]
+    labels: list[Label]
+    sha256: str
+    preprocessing: str
+    temperature: float = Field(gt=0)
+    operating_points: dict[LabelId, Probability] | None
+    distance_threshold: float | None
+    training: Training
+    metrics: dict[str, Metrics]
+    quantisation: Quantisation | None = None
+    known_answers: list[KnownAnswer]
+    known_answer_tolerance: float = Field(gt=0, le=0.5)
+
+    @model_validator(mode="after")
+    def _check_contract(self) -> Self:
+        if self.bundle_format != BUNDLE_FORMAT:
+            raise ValueError(f"bundle_format is not {BUNDLE_FORMAT}")
+        if self.preprocessing != PREPROCESSING:
+            raise ValueError(f"preprocessing is not {PREPROCESSING}")
+        if sorted(label.id for label in self.labels) != sorted(LABEL_IDS):
+            raise ValueError("labels are not the four of this contract")
+        if not self.known_answers:
+            raise ValueError("no known answers")
+        return self
+
+    def index(self, label: LabelId) -> int:
+        """Return the label's column in the graph's outputs."""
+        return [own.id for own in self.labels].index(label)
