@@ -21,6 +21,9 @@ LABEL_IDS: Final[tuple[LabelId, ...]] = (
     "viral_pneumonia",
 )
 
+View = Literal["PA", "AP", "lateral"]
+"""How the X-rays passed: back to front, front to back, from the side (DICOM (0018,5101))."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -64,7 +67,10 @@ class Metrics(_Strict):
 
     `confusion` is [truth][prediction] counts; `sensitivity`, `specificity`, `precision` and
     `auroc` are one label against the rest. `ece_by_chance` is the calibration error that
-    perfectly calibrated answers of the same confidence would show on so many images.
+    perfectly calibrated answers of the same confidence would show on so many images. `refused` is
+    the share of images taken for no chest X-ray (all other figures count them), `answered`
+    the share of images that get an `ok`, not an `uncertain`, `accuracy_answered` the accuracy
+    on those; `aurc` is the mean error over all shares answered, the most confident first.
     """
 
     images: int
@@ -84,6 +90,10 @@ class Metrics(_Strict):
     accuracy_by_source: dict[str, float]
     sensitivity_by_source: dict[str, dict[LabelId, Interval]] = {}
     tasks: dict[str, Task] = {}
+    refused: Interval | None = None
+    answered: Interval | None = None
+    accuracy_answered: Interval | None = None
+    aurc: float | None = None
 
 
 class KnownAnswer(_Strict):
@@ -155,8 +165,31 @@ class Quantisation(_Strict):
     tried: dict[str, QuantisedFigures]
 
 
+class AgeRange(_Strict):
+    """Ages in years, both ends included."""
+
+    low: float = Field(ge=0, le=130)
+    high: float = Field(ge=0, le=130)
+
+    def holds(self, age_years: float) -> bool:
+        """Whether an age lies within."""
+        return self.low <= age_years <= self.high
+
+
+class Population(_Strict):
+    """Whom the network knows each label from, and in which views."""
+
+    age_years: dict[LabelId, list[AgeRange]]
+    views: list[View]
+
+
 class Card(_Strict):
-    """What a bundle says of itself (``card.json``)."""
+    """What a bundle says of itself (``card.json``).
+
+    A picture whose `distance` is over `distance_threshold` is refused. An answer is `ok` if
+    the label called is the only one whose probability reaches its operating point. `priors` are
+    the shares of the labels among the images that the probabilities were calibrated on.
+    """
 
     bundle_format: int
     name: str
@@ -170,6 +203,8 @@ class Card(_Strict):
     temperature: float = Field(gt=0)
     operating_points: dict[LabelId, Probability] | None
     distance_threshold: float | None
+    priors: dict[LabelId, Annotated[float, Field(gt=0, lt=1)]] | None = None
+    population: Population | None = None
     training: Training
     metrics: dict[str, Metrics]
     quantisation: Quantisation | None = None

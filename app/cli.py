@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app import __version__
+from app.language import Text
 
 if TYPE_CHECKING:
     from app.reader import Reader
     from app.settings import Settings
+
+_UNCERTAIN = Text(" (uncertain)", " (dudoso)")
 
 # What a command needs is imported when it runs: a health check every few seconds must not
 # load ONNX Runtime.
@@ -52,7 +55,7 @@ def _predict(options: argparse.Namespace) -> int:
     if settings is None:
         return 2
     try:
-        reader = Reader(load_bundle(settings), settings.limits)
+        reader = Reader(load_bundle(settings), settings.limits, settings.label_priors)
     except BundleError as error:
         sys.stderr.write(f"neumo: {error.detail(options.language)}\n")
         return BundleError.exit_code
@@ -85,7 +88,8 @@ def _predict_one(reader: "Reader", path: Path, options: argparse.Namespace) -> b
     if options.json:
         sys.stdout.write(reading.model_dump_json(exclude_none=True) + "\n")
         return True
-    sys.stdout.write(f"{path}: {reading.display_label}\n")
+    doubt = _UNCERTAIN.render(options.language) if reading.candidates else ""
+    sys.stdout.write(f"{path}: {reading.display_label}{doubt}\n")
     for label in reader.model.card.labels:
         name = label.display(options.language)
         sys.stdout.write(f"  {name:<22}{reading.probabilities[label.id]:7.1%}\n")

@@ -2,11 +2,14 @@
 
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
+from app.card import View
 from app.envelope import Record, record_of
 from app.reader import Order
+from app.reading import Subject
 from app.service import Service
+from app.uploads import MAX_AGE_YEARS
 
 
 def get_service(request: Request) -> Service:
@@ -19,9 +22,15 @@ def get_record(request: Request) -> Record:
     return record_of(request.scope)
 
 
-def get_order(record: Annotated[Record, Depends(get_record)]) -> Order:
-    """Return who asks for a Reading."""
-    return Order(record.request_id, record.language, record.started_s)
+def get_order(
+    record: Annotated[Record, Depends(get_record)],
+    age_years: Annotated[
+        float | None, Query(ge=0, le=MAX_AGE_YEARS, description="The form's field wins")
+    ] = None,
+    view: Annotated[View | None, Query(description="The form's field wins")] = None,
+) -> Order:
+    """Return who asks for a Reading, and of whom."""
+    return Order(record.request_id, record.language, record.started_s, Subject(age_years, view))
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]

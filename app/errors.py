@@ -6,6 +6,7 @@
         404 `NotFound`  405 `MethodNotAllowed`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
+            `NotAChestXray`
         500 `InternalError`  503 `NotReady` `Overloaded`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
@@ -234,6 +235,46 @@ class ImageTooManyPixels(RequestError):
         "La imagen tiene más de {max_pixels} píxeles. Envíela reducida; Neumo lee a 224 x 224 "
         "píxeles.",
     )
+
+
+class NotAChestXray(RequestError):
+    """The picture is far from every frontal chest X-ray the network learned from.
+
+    With a fact `reason` that `mends` knows, the picture is one once that is mended.
+    """
+
+    status = 422
+    code = "not_a_chest_xray"
+    title = Text("Not a frontal chest X-ray", "No es una radiografía frontal de tórax")
+    advice = Text(
+        "The picture is unlike the frontal chest X-rays that the network knows, so it gets no "
+        "label. Check that the right file was sent: one frontal view, upright, with nothing "
+        "around it.",
+        "La imagen no se parece a las radiografías frontales de tórax que conoce la red, por lo "
+        "que no recibe ninguna etiqueta. Compruebe que es el archivo correcto: una proyección "
+        "frontal, vertical y sin nada alrededor.",
+    )
+    mends: ClassVar[dict[str, Text]] = {
+        "inverted": Text(
+            "The radiograph is inverted: bone must be bright and air dark. Invert its grey levels "
+            "and send it again.",
+            "La radiografía está invertida: el hueso debe verse claro y el aire oscuro. Invierta "
+            "los niveles de gris y envíela de nuevo.",
+        ),
+        "upside_down": Text(
+            "The radiograph is upside down. Turn it by 180 degrees and send it again.",
+            "La radiografía está boca abajo. Gírela 180 grados y envíela de nuevo.",
+        ),
+        "sideways": Text(
+            "The radiograph lies on its side. Turn it upright and send it again.",
+            "La radiografía está de lado. Gírela hasta que quede vertical y envíela de nuevo.",
+        ),
+    }
+
+    def detail(self, language: Language) -> str:
+        """Say what to mend, if that is known."""
+        mend = self.mends.get(str(self.facts.get("reason")))
+        return mend.render(language) if mend else super().detail(language)
 
 
 class InternalError(RequestError):

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -11,10 +11,13 @@ from app.explain import DEFAULT_ALPHA, Legend, draw_overlay
 from app.imaging import GreyImage, Limits, decode, resize
 from app.inference import Model, Outputs
 from app.language import Language
-from app.reading import DECIMALS, NOTICE, Judgement, judge
+from app.plausibility import refuse_unlike
+from app.priors import Shares
+from app.reading import DECIMALS, NOBODY, NOTICE, WARNINGS, Judgement, Subject, judge
 from app.schemas import (
     SCHEMA_VERSION,
     ActivationMap,
+    Caution,
     Explanation,
     Heatmap,
     Image,
@@ -31,6 +34,19 @@ class Order:
     request_id: str
     language: Language
     started_s: float
+    subject: Subject = NOBODY
+
+    def of(self, subject: Subject) -> "Order":
+        """Return the order with what a form says of its subject, where it says something."""
+        return replace(
+            self,
+            subject=Subject(
+                age_years=self.subject.age_years
+                if subject.age_years is None
+                else subject.age_years,
+                view=subject.view or self.subject.view,
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +62,10 @@ class _Seen:
 class Reader:
     """Reads images with one model; callable from several threads at once."""
 
-    def __init__(self, model: Model, limits: Limits) -> None:
+    def __init__(self, model: Model, limits: Limits, priors: Shares | None = None) -> None:
         self.model = model
         self._limits = limits
+        self._priors = priors
         card = model.card
         self._reference = ModelReference(name=card.name, version=card.version, sha256=card.sha256)
 
@@ -58,20 +75,24 @@ class Reader:
         Raises
         ------
         RequestError
-            Of the kinds `app.imaging.decode` raises.
+            Of the kinds `app.imaging.decode` raises, or `NotAChestXray`.
         """
         seen = self._look(data)
         judgement = self._judge(seen, order)
         drawn = self._heatmap(seen, judgement.label, order.language) if heatmap else None
         return Reading(
             request_id=order.request_id,
-            status="ok",
+            status=judgement.status,
             label=judgement.label,
             display_label=judgement.display_label,
+            candidates=judgement.candidates,
             probabilities=judgement.probabilities,
             abnormal=judgement.abnormal,
             non_covid_pneumonia=judgement.non_covid_pneumonia,
-            warnings=[],
+            warnings=[
+                Caution(code=code, message=WARNINGS[code].render(order.language))
+                for code in judgement.warnings
+            ],
             notice=NOTICE.render(order.language),
             schema_version=SCHEMA_VERSION,
             image=Image(**asdict(seen.image.facts)),
@@ -90,7 +111,7 @@ class Reader:
         Raises
         ------
         RequestError
-            Of the kinds `app.imaging.decode` raises.
+            Of the kinds `app.imaging.decode` raises, or `NotAChestXray`.
         """
         seen = self._look(data)
         label = label or self._judge(seen, order).label
@@ -112,7 +133,7 @@ class Reader:
         Raises
         ------
         RequestError
-            Of the kinds `app.imaging.decode` raises.
+            Of the kinds `app.imaging.decode` raises, or `NotAChestXray`.
         """
         seen = self._look(data)
         return self._draw(seen, label or self._judge(seen, order).label, order.language, alpha)
@@ -124,12 +145,13 @@ class Reader:
         decoded = time.perf_counter()
         outputs = self.model.run(pixels)
         inferred = time.perf_counter()
+        refuse_unlike(self.model, pixels, outputs)
         return _Seen(
             image, outputs, _milliseconds(begun, decoded), _milliseconds(decoded, inferred)
         )
 
     def _judge(self, seen: _Seen, order: Order) -> Judgement:
-        return judge(seen.outputs, self.model.card, order.language)
+        return judge(seen.outputs, self.model.card, order.language, order.subject, self._priors)
 
     def _heatmap(self, seen: _Seen, label: LabelId, language: Language) -> Heatmap:
         png = self._draw(seen, label, language, DEFAULT_ALPHA)

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.card import LabelId
+from app.reading import Status
 
 SCHEMA_VERSION: Final = 1
 
@@ -75,9 +76,12 @@ class Reading(_Answer):
     """
 
     request_id: str
-    status: Literal["ok"]
+    status: Status = Field(description="uncertain: the network does not know; see `candidates`")
     label: LabelId = Field(description="The most likely label")
     display_label: str = Field(description="In the language asked for by Accept-Language (en, es)")
+    candidates: list[LabelId] = Field(
+        description="The two most likely labels of an uncertain answer; else none"
+    )
     probabilities: dict[LabelId, Share] = Field(description="Calibrated; they sum to 1")
     abnormal: Share = Field(description="1 - normal")
     non_covid_pneumonia: Share = Field(description="bacterial_pneumonia + viral_pneumonia")

@@ -78,7 +78,7 @@ class Service:
             self.phase = Phase.FAILED
             self._on_failure()
             return
-        self._reader = Reader(model, self.settings.limits)
+        self._reader = Reader(model, self.settings.limits, self.settings.label_priors)
         self.metrics.set_model(model.card)
         self.phase = Phase.READY
         members = {

@@ -3,11 +3,13 @@
 import os
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.card import LabelId
 from app.cpus import count_cpus
 from app.imaging import Limits
+from app.priors import parse_priors
 
 PREFIX: Final = "NEUMO_"
 
@@ -34,6 +36,12 @@ class Settings(BaseSettings):
     )
     inference_threads: int = Field(
         1, ge=1, le=256, description="Threads of one run of the network (intra-op)."
+    )
+    priors: str = Field(
+        "",
+        description="Shares of the four labels among your patients, as "
+        "normal=0.8,covid19=0.02,bacterial_pneumonia=0.1,viral_pneumonia=0.08: probabilities are "
+        "re-weighted from the card's priors to these. Empty: as calibrated.",
     )
     max_in_flight: int = Field(
         32,
@@ -75,6 +83,18 @@ class Settings(BaseSettings):
         pattern="^(debug|info|warning|error)$",
         description="debug, info, warning or error; debug also logs health and metrics calls.",
     )
+
+    @field_validator("priors")
+    @classmethod
+    def _check_priors(cls, priors: str) -> str:
+        if priors:
+            parse_priors(priors)
+        return priors
+
+    @property
+    def label_priors(self) -> dict[LabelId, float] | None:
+        """`priors` by label, summing to 1; None if there are none."""
+        return parse_priors(self.priors) if self.priors else None
 
     @property
     def limits(self) -> Limits:

@@ -56,7 +56,10 @@ class Metrics:
             "neumo_refusals", "Images and requests refused, by code.", ["code"], registry=registry
         )
         self._readings = Counter(
-            "neumo_readings", "Readings given, by label.", ["label"], registry=registry
+            "neumo_readings",
+            "Readings given, by label and status (ok, uncertain).",
+            ["label", "status"],
+            registry=registry,
         )
         self._model = Gauge(
             "neumo_model_info",
@@ -73,7 +76,7 @@ class Metrics:
 
     def count_reading(self, reading: Reading) -> None:
         """Count one Reading and its stages."""
-        self._readings.labels(reading.label).inc()
+        self._readings.labels(reading.label, reading.status).inc()
         self._stages.labels("decode").observe(reading.timing_ms.decode / 1000)
         self._stages.labels("inference").observe(reading.timing_ms.inference / 1000)
 

@@ -1,16 +1,21 @@
 """The files of a request: from a multipart form or the raw body, held in memory only."""
 
-from typing import Final
+import math
+from collections.abc import Mapping
+from typing import Final, get_args
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from app.errors import EmptyUpload, Malformed, MissingFile, TooManyFiles
+from app.card import View
+from app.errors import EmptyUpload, InvalidParameter, Malformed, MissingFile, TooManyFiles
+from app.reading import NOBODY, Subject
 
 FIELD: Final = "file"
 """The form field that holds an image."""
 
+MAX_AGE_YEARS: Final = 130
 _MAX_FIELDS: Final = 16
 _MAX_FIELD_BYTES: Final = 4096
 _NEVER_SPOOL: Final = 2**62  # the body limit bounds memory; an X-ray must not touch the disk
@@ -31,19 +36,48 @@ class _MemoryParser(MultiPartParser):
             file.close()
 
 
-async def read_upload(request: Request) -> bytes:
+async def read_upload(request: Request) -> tuple[bytes, Subject]:
     """Return the one file of a request, in the field `FIELD` or as the raw body.
+
+    And what the form's fields ``age_years`` and ``view`` say of it.
 
     Raises
     ------
-    EmptyUpload, MissingFile, TooManyFiles, Malformed, BodyTooLarge
+    EmptyUpload, MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter
     """
     if _is_form(request):
-        return (await _read_form(request, (FIELD,), max_files=1))[0]
+        files, fields = await _read_form(request, (FIELD,), max_files=1)
+        return files[0], read_subject(fields)
     body = await request.body()
     if not body:
         raise EmptyUpload
-    return body
+    return body, NOBODY
+
+
+def read_subject(fields: Mapping[str, str]) -> Subject:
+    """Read ``age_years`` (0 to 130) and ``view`` (PA, AP, lateral); empty is not given.
+
+    Raises
+    ------
+    InvalidParameter
+        Without the value: it may say who the patient is.
+    """
+    given = {name: text.strip() for name, text in fields.items() if text.strip()}
+    age_years = None
+    if "age_years" in given:
+        try:
+            age_years = float(given["age_years"])
+        except ValueError:
+            age_years = math.nan
+        if not 0 <= age_years <= MAX_AGE_YEARS:
+            raise InvalidParameter(parameter="age_years")
+    view = None
+    if "view" in given:
+        views = [view for view in get_args(View) if view.lower() == given["view"].lower()]
+        if not views:
+            raise InvalidParameter(parameter="view")
+        view = views[0]
+    return Subject(age_years, view)
 
 
 async def read_uploads(request: Request, max_files: int) -> list[bytes]:
@@ -57,7 +91,7 @@ async def read_uploads(request: Request, max_files: int) -> list[bytes]:
     """
     if not _is_form(request):
         raise MissingFile(field=FIELD)
-    return await _read_form(request, (FIELD, "files"), max_files)
+    return (await _read_form(request, (FIELD, "files"), max_files))[0]
 
 
 def _is_form(request: Request) -> bool:
@@ -65,7 +99,10 @@ def _is_form(request: Request) -> bool:
     return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-async def _read_form(request: Request, fields: tuple[str, ...], max_files: int) -> list[bytes]:
+async def _read_form(
+    request: Request, fields: tuple[str, ...], max_files: int
+) -> tuple[list[bytes], dict[str, str]]:
+    """Return the files of some fields, and the fields that are text."""
     parser = _MemoryParser(
         request.headers,
         request.stream(),
@@ -91,6 +128,7 @@ async def _read_form(request: Request, fields: tuple[str, ...], max_files: int) 
         ]
         if not uploads:
             raise MissingFile(field=FIELD)
-        return [await upload.read() for upload in uploads]
+        texts = {name: value for name, value in form.items() if isinstance(value, str)}
+        return [await upload.read() for upload in uploads], texts
     finally:
         parser.close()

@@ -28,7 +28,7 @@ from training.images import ImageSet, load_images
 from training.manifest import read_samples
 from training.metrics import accuracy, macro_auroc
 
-STARTS = {
+STARTS: dict[str, dict[str, object]] = {
     "frozen": {"strategy": "frozen"},
     "finetune": {"strategy": "finetune"},
     "random weights": {"strategy": "finetune", "learning_rate": 1e-3, "head_factor": 1.0},
@@ -43,7 +43,7 @@ def main() -> None:
     tested = [sample for sample in read_samples(options.data) if sample.split == "test"]
     test = ImageSet(load_images(tested, "test"), tested)
     results: dict[str, list[dict[str, float]]] = {}
-    for start, settings in STARTS.items():
+    for start in options.starts:
         for seed in SEEDS:
             weights = "random" if start == "random weights" else options.weights
             config = Config.model_validate(
@@ -57,7 +57,7 @@ def main() -> None:
                     "epochs": options.epochs,
                     "small_epochs": options.small_epochs,
                     "small_side_px": options.small_side_px,
-                    **settings,
+                    **STARTS[start],
                 }
             )
             results.setdefault(start, []).append(_train_and_measure(config, test))
@@ -116,6 +116,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", default="IMAGENET1K_V1")
     parser.add_argument("--runs", type=Path, default=Path("runs/transfer-learning"))
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
     parser.add_argument("--subset", default="seed133")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--small-epochs", type=int, default=0)

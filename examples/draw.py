@@ -27,8 +27,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from app.bundle import find_bundle, read_bundle
+from app.errors import NotAChestXray
 from app.imaging import SIDE_PX, decode, resize
 from app.inference import OnnxModel
+from app.plausibility import refuse_unlike
+from app.reading import judge
 from training.config import LABELS
 from training.images import load_images
 from training.manifest import read_samples
@@ -36,7 +39,7 @@ from training.manifest import read_samples
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Recognise = Callable[[Pixels], dict[str, float]]
-"""Probability of each label for an image uint8 [1, 224, 224]."""
+"""Probability of each label for an image uint8 [1, 224, 224]; 0 where serving is in doubt."""
 
 NEAR_SHARE: Final = 0.75  # of a class's patients, nearest its mean, are fitted: the rest blur it
 COMPONENTS: Final = 150
@@ -216,11 +219,16 @@ def _unit(arrays: Floats) -> Floats:
 
 def _load(name: str) -> Recognise:
     model = OnnxModel(read_bundle(find_bundle(name)), threads=2)
-    names = [label.id for label in model.card.labels]
+    unknown = dict.fromkeys((label.id for label in LABELS), 0.0)
 
     def recognise(pixels: Pixels) -> dict[str, float]:
-        probabilities = model.run(pixels[np.newaxis]).probabilities[0]
-        return dict(zip(names, probabilities.tolist(), strict=True))
+        outputs = model.run(pixels[np.newaxis])
+        try:
+            refuse_unlike(model, pixels[np.newaxis], outputs)
+        except NotAChestXray:
+            return unknown
+        judgement = judge(outputs, model.card, "en")
+        return unknown | judgement.probabilities if judgement.status == "ok" else unknown
 
     return recognise
 

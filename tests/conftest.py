@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from app.main import create_app
 from app.settings import Settings
@@ -16,16 +16,15 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
-def jpeg() -> bytes:
-    """A grey 512 x 400 JPEG that any decoder reads."""
-    y, x = np.mgrid[0:400, 0:512]
-    return encode(((x + y) // 4).astype(np.uint8), "JPEG")
-
-
-@pytest.fixture(scope="session")
 def examples() -> dict[str, Path]:
     """The synthetic radiographs of examples/, by label."""
     return {path.stem: path for path in sorted((ROOT / "examples").glob("*.jpg"))}
+
+
+@pytest.fixture(scope="session")
+def jpeg(examples: dict[str, Path]) -> bytes:
+    """A synthetic radiograph as a grey 512 x 400 JPEG that any decoder reads."""
+    return encode(Image.open(examples["normal"]).resize((512, 400)), "JPEG", quality=90)
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,16 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.covariance import LedoitWolf
 
+from app.card import LabelId
 from training.config import LABELS
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
+SENSITIVITY: Final = 0.95
+"""That operating points are chosen for, on validation."""
+
+DISTANCE_ROOM: Final = 1.5
 _LOG_BOUNDS: Final = (-3.0, 3.0)
 
 
@@ -57,3 +62,39 @@ def fit_distance(pooled: Floats, labels: Labels) -> tuple[Floats, Floats]:
     values, vectors = np.linalg.eigh(covariance)
     whitening = vectors / np.sqrt(values)
     return whitening.astype(np.float32), (means @ whitening).astype(np.float32)
+
+
+def fit_operating_points(
+    probabilities: Floats, labels: Labels, sensitivity: float = SENSITIVITY
+) -> dict[LabelId, float]:
+    """Return the probability of each label that `sensitivity` of its own images reach.
+
+    The labels that reach theirs are then a set that holds the true one so often, whatever it
+    is (class-conditional conformal prediction: Vovk 2012, "Conditional Validity of Inductive
+    Conformal Predictors").
+
+    Parameters
+    ----------
+    probabilities : [N, 4], labels : [N], both of the validation split
+    """
+    points = {}
+    for index, label in enumerate(LABELS):
+        own = probabilities[labels == index, index].astype(np.float64)
+        point = float(np.quantile(own, 1 - sensitivity, method="lower"))
+        points[label.id] = np.floor(point * 1e6) / 1e6  # so that the image it comes from stays in
+    return points
+
+
+def fit_distance_threshold(distances: Floats) -> float:
+    """Return the distance above which a picture is no frontal chest X-ray.
+
+    The 99 % quantile of the validation split's, and half as much again: X-rays of hospitals
+    that are in no split lie further out than those of one that is.
+    """
+    return float(DISTANCE_ROOM * np.quantile(distances.astype(np.float64), 0.99))
+
+
+def label_priors(labels: Labels) -> dict[LabelId, float]:
+    """Return the share of each label among the images that probabilities are calibrated on."""
+    shares = np.bincount(labels, minlength=len(LABELS)) / len(labels)
+    return {label.id: float(share) for label, share in zip(LABELS, shares, strict=True)}

@@ -1,7 +1,28 @@
 """The model card: card.json for machines, and from it README.md for people."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from app.card import Card, Interval, Metrics
-from training.plots import PLOTS
+from training.files import appearing_whole
+from training.metrics import Labels, Probabilities
+from training.plots import PLOTS, plot_all
+
+
+def write_bundle(
+    folder: Path,
+    card: Card,
+    graphs: Mapping[str, bytes],
+    labels: Labels,
+    probabilities: Probabilities,
+) -> None:
+    """Write a bundle whole: graphs by file name, card, README, plots of the test's answers."""
+    with appearing_whole(folder) as building:
+        for name, graph in graphs.items():
+            (building / name).write_bytes(graph)
+        (building / "card.json").write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (building / "README.md").write_text(render_readme(card), encoding="utf-8")
+        plot_all(labels, probabilities, building)
 
 
 def render_readme(card: Card) -> str:
@@ -30,11 +51,14 @@ def render_readme(card: Card) -> str:
         *_by_source(card.metrics["test"]),
         *_tasks(card),
         *_calibration(card),
+        *_doubt(card),
         *(f"![{plot.partition('.')[0]}]({plot})" for plot in PLOTS),
         *_quantisation(card),
         "## Data",
         _data(card),
         "Images of the fit and validation splits; validation is held out of them by patient.",
+        *_population(card),
+        *_priors(card),
         "## Making it again",
         _reproduction(card),
         "## Licence of the weights",
@@ -123,6 +147,68 @@ def _calibration(card: Card) -> list[str]:
         "calibrated answers would show on so many images by chance:"
     )
     return [text, _table(["split", "NLL", "Brier", "ECE", "ECE by chance"], rows)] if rows else []
+
+
+def _doubt(card: Card) -> list[str]:
+    rows = [
+        [
+            split,
+            _interval(m.answered),
+            _interval(m.accuracy_answered),
+            f"{m.aurc:.4f}",
+            _interval(m.refused) if m.refused else "",
+        ]
+        for split, m in card.metrics.items()
+        if m.answered and m.accuracy_answered and m.aurc is not None
+    ]
+    if not rows or card.operating_points is None:
+        return []
+    points = ", ".join(f"{label} {point:.3f}" for label, point in card.operating_points.items())
+    return [
+        "## Doubt",
+        (
+            "An answer is `ok` if the label called is the only one that reaches its operating "
+            f"point, the probability that 95 % of its own validation images reach ({points}); "
+            "else it is `uncertain`. AURC is the mean error over all shares answered, the most "
+            "confident first."
+        ),
+        _table(["split", "answered", "accuracy on those", "AURC", "refused"], rows),
+        *_refusal(card),
+    ]
+
+
+def _refusal(card: Card) -> list[str]:
+    if card.distance_threshold is None:
+        return []
+    text = (
+        "A picture is refused as no frontal chest X-ray if the squared Mahalanobis distance of its "
+        f"features to the nearest class of training images is over {card.distance_threshold:.0f}."
+    )
+    return [text]
+
+
+def _population(card: Card) -> list[str]:
+    if card.population is None:
+        return []
+    rows = [
+        [label, ", ".join(f"{known.low:g} to {known.high:g}" for known in ages)]
+        for label, ages in card.population.age_years.items()
+    ]
+    views = ", ".join(card.population.views)
+    return [
+        (
+            f"Known from patients of these ages, in the views {views}; another age or view makes "
+            "an answer `uncertain`:"
+        ),
+        _table(["label", "age in years"], rows),
+    ]
+
+
+def _priors(card: Card) -> list[str]:
+    if card.priors is None:
+        return []
+    shares = ", ".join(f"{label} {share:.3f}" for label, share in card.priors.items())
+    return [f"Probabilities hold where the labels are as common as in validation: {shares}."]
 
 
 def _quantisation(card: Card) -> list[str]:

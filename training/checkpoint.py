@@ -27,7 +27,7 @@ from training.config import Config
 from training.files import write_whole
 
 _FREE_TO_CHANGE: Final = (
-    {"name", "out", "runs", "licence", "intended_use", "limitations"}
+    {"name", "out", "runs", "licence", "intended_use", "limitations", "population"}
     | {"calibration_images", "calibration_method"}
     | {"data", "weights"}  # paths: the images are compared themselves, the weights are in last.pt
 )

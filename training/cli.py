@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from app.bundle import find_bundle, read_bundle
-from app.card import Interval, Metrics
+from app.card import Card, Interval, Metrics
 from app.errors import NeumoError
 from training import data_check
 from training.checkpoint import RunFolder
@@ -24,6 +24,7 @@ from training.images import ImageSet, digest_images, load_images
 from training.manifest import SPLITS, Sample
 from training.model import build_model
 from training.release import Splits, release
+from training.remeasure import remeasure
 
 _CALLED_WRONGLY, _CANT_BE_DONE, _STOPPED = 2, 3, 130
 
@@ -97,6 +98,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     sys.stdout.write(_summary(metrics) + f"{options.report}\n")
 
 
+def _remeasure(options: argparse.Namespace) -> None:
+    config = _config(options)
+    bundle = read_bundle(config.bundle_folder)
+    division = _divide(config)
+    validation, test = _load(division.validation, "validation"), _load(division.test, "test")
+    _summarise(config, remeasure(config, bundle, validation, test))
+
+
 def _check_data(options: argparse.Namespace) -> None:
     inventory = data_check.take_inventory(options.data)
     sys.stdout.write(data_check.render(inventory))
@@ -137,7 +146,10 @@ def _load(samples: Sequence[Sample], what: str) -> ImageSet:
 
 
 def _release(config: Config, splits: Splits, options: argparse.Namespace) -> None:
-    card = release(config, splits, _reproduction(options))
+    _summarise(config, release(config, splits, _reproduction(options)))
+
+
+def _summarise(config: Config, card: Card) -> None:
     for split, figures in card.metrics.items():
         sys.stdout.write(f"{split}\n{_summary(figures)}")
     sys.stdout.write(f"{config.bundle_folder}\n")
@@ -179,12 +191,13 @@ def _parser() -> argparse.ArgumentParser:
         ("run", _run, "train, export, quantise, measure and write the bundle"),
         ("fit", _fit, "only train: write the best checkpoint to the run folder"),
         ("export", _export, "only the rest: make the bundle of a run that was fitted"),
+        ("remeasure", _remeasure, "measure a bundle anew and write its card; the graph stays"),
     ):
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.set_defaults(run=run)
         command.add_argument("--recipe", type=Path, help="TOML file with any of these settings")
         _add_settings(command)
-        if run is not _export:
+        if run in (_run, _fit):
             resume = "go on after the last whole epoch of this run"
             command.add_argument("--resume", action="store_true", help=resume)
     _add_evaluate(commands)
@@ -194,8 +207,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     for name, field in Config.model_fields.items():
-        if name in ("limitations", "leave_out"):
-            continue  # lists belong in a recipe
+        if name in ("limitations", "leave_out", "population"):
+            continue  # lists and tables belong in a recipe
         flag: dict[str, Any] = {"help": f"{field.description} (default: {field.default})"}
         if field.is_required():
             flag["help"] = f"{field.description} (here or in the recipe)"

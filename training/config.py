@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.card import Label
+from app.card import Label, Population
 from app.imaging import SIDE_PX
 from training.augmentation import Augmentation
 
@@ -106,6 +106,9 @@ class Config(BaseModel):
     licence: str = Field(default="not stated", description="Of the weights, for the card")
     intended_use: str = Field(default="not stated", description="For the card")
     limitations: list[str] = Field(default=[], description="For the card")
+    population: Population | None = Field(
+        default=None, description="For the card: whom each label is known from"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """Measuring a graph through ONNX Runtime: what is served is what is measured."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from app.bundle import Bundle
-from app.card import Metrics
+from app.card import LabelId, Metrics
 from app.cpus import count_cpus
 from app.inference import Network, Outputs
 from training import plots
@@ -34,17 +35,24 @@ def run_network(network: Network, images: NDArray[np.uint8], what: str) -> Outpu
     )
 
 
-def evaluate(outputs: Outputs, images: ImageSet) -> Metrics:
+def evaluate(
+    outputs: Outputs,
+    images: ImageSet,
+    operating_points: Mapping[LabelId, float] | None = None,
+    distance_threshold: float | None = None,
+) -> Metrics:
     """Compute the card's figures of one split from what a network answered for it."""
     return measure(
         images.labels,
         outputs.probabilities,
         [sample.patient for sample in images.samples],
         [sample.source for sample in images.samples],
+        operating_points=operating_points,
+        refused=None if distance_threshold is None else outputs.distance > distance_threshold,
     )
 
 
-def _order(outputs: Outputs, bundle: Bundle) -> Outputs:
+def in_our_order(outputs: Outputs, bundle: Bundle) -> Outputs:
     """Put the columns of a bundle, which may be in any order, into that of `LABELS`."""
     columns = [[own.id for own in bundle.card.labels].index(label.id) for label in LABELS]
     return replace(outputs, probabilities=outputs.probabilities[:, columns])
@@ -61,8 +69,10 @@ def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Met
     samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
     images = ImageSet(load_images(samples, split), samples)
     network = Network(bundle.graph, count_cpus())
-    outputs = _order(run_network(network, images.images, split), bundle)
-    metrics = evaluate(outputs, images)
+    outputs = in_our_order(run_network(network, images.images, split), bundle)
+    metrics = evaluate(
+        outputs, images, bundle.card.operating_points, bundle.card.distance_threshold
+    )
     report.mkdir(parents=True, exist_ok=True)
     whole = {
         "model": {"name": bundle.card.name, "sha256": bundle.card.sha256},

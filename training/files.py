@@ -1,6 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -31,6 +34,17 @@ def replace_folder(folder: Path, by: Path, aside: Path) -> None:
             aside.rename(folder)
         raise
     _sync(folder.parent)
+
+
+@contextmanager
+def appearing_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill; it becomes `folder` at the end, or goes if filling fails."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:
+        building = Path(beside) / folder.name
+        building.mkdir()
+        yield building
+        replace_folder(folder, building, Path(beside) / "replaced")
 
 
 def _sync(path: Path) -> None:

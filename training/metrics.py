@@ -101,6 +101,8 @@ def measure(
     patients: Sequence[str],
     sources: Sequence[str],
     seed: int = 0,
+    operating_points: Mapping[LabelId, float] | None = None,
+    refused: NDArray[np.bool_] | None = None,
 ) -> Metrics:
     """Compute every figure of the card on one split.
 
@@ -109,6 +111,8 @@ def measure(
     labels : int64 [N], `probabilities` : float32 [N, 4], rows summing to 1
     patients, sources : N names each
     seed : of the bootstrap
+    operating_points : of each label; without them nothing is told of answers withheld
+    refused : [N], what is taken for no chest X-ray; counted here, and in all else like the rest
 
     Raises
     ------
@@ -157,7 +161,41 @@ def measure(
             for source in sorted(set(sources))
         },
         tasks=measure_tasks(labels, probabilities, patients, sources, seed),
+        refused=None
+        if refused is None
+        else _interval(_share(refused, np.ones_like(refused), weights)),
+        aurc=area_under_risk_coverage(labels, probabilities),
+        **_measure_answered(right, probabilities, weights, operating_points),
     )
+
+
+def area_under_risk_coverage(labels: Labels, probabilities: Probabilities) -> float:
+    """Mean error over all shares of images answered, the most confident first.
+
+    Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks".
+    """
+    order = np.argsort(-probabilities.max(1), kind="stable")
+    wrong = (probabilities.argmax(1) != labels)[order]
+    return float((wrong.cumsum() / np.arange(1, len(labels) + 1)).mean())
+
+
+def _measure_answered(
+    right: NDArray[np.bool_],
+    probabilities: Probabilities,
+    weights: Weights,
+    operating_points: Mapping[LabelId, float] | None,
+) -> dict[str, Interval]:
+    """Measure what `app.reading.judge` answers with `ok`."""
+    if operating_points is None:
+        return {}
+    points = np.array([operating_points[label] for label in LABEL_IDS])
+    reached = probabilities >= points
+    rows = np.arange(len(probabilities))
+    answered = (reached.sum(1) == 1) & reached[rows, probabilities.argmax(1)]
+    return {
+        "answered": _interval(_share(answered, np.ones_like(answered), weights)),
+        "accuracy_answered": _interval(_share(right & answered, answered, weights)),
+    }
 
 
 def measure_tasks(

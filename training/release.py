@@ -2,9 +2,6 @@
 
 import base64
 import hashlib
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,16 +27,20 @@ from app.card import (
 from app.cpus import count_cpus
 from app.imaging import PREPROCESSING
 from app.inference import Network, Outputs, enlarge_known_pixels
-from training import plots
-from training.calibrate import fit_distance, fit_temperature
-from training.card import render_readme
+from training.calibrate import (
+    fit_distance,
+    fit_distance_threshold,
+    fit_operating_points,
+    fit_temperature,
+    label_priors,
+)
+from training.card import write_bundle
 from training.checkpoint import RunFolder, best_epoch
 from training.config import LABELS, Config
 from training.data import describe_sources
 from training.environment import commit, package_versions
 from training.evaluate import evaluate, run_network
 from training.export import export_fp32, quantise
-from training.files import replace_folder
 from training.fit import load_best
 from training.graph import Tail, answer, take_images
 from training.images import ImageSet
@@ -50,6 +51,7 @@ _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
     "licence",
     "intended_use",
     "limitations",
+    "population",
 }
 _KNOWN_TOLERANCE: Final = 0.05
 _CARICATURE: Final = 4
@@ -84,6 +86,9 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     check_gate(choice.quantisation.fp32_macro_auroc, choice.figures)
     graph = choice.graph.SerializeToString()
     network = Network(graph, count_cpus())
+    validated = run_network(network, splits.validation.images, "validation")
+    points = fit_operating_points(validated.probabilities, splits.validation.labels)
+    threshold = fit_distance_threshold(validated.distance)
     tested = run_network(network, splits.test.images, "test")
     tested_fp32 = run_network(reference, splits.test.images, "test, fp32")
     card = Card(
@@ -97,35 +102,32 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         sha256=hashlib.sha256(graph).hexdigest(),
         preprocessing=PREPROCESSING,
         temperature=choice.temperature,
-        operating_points=None,
-        distance_threshold=None,
+        operating_points=points,
+        distance_threshold=threshold,
+        priors=label_priors(splits.validation.labels),
+        population=config.population,
         training=_training(config, splits, command),
         metrics={
-            "validation": evaluate(choice.validated, splits.validation),
+            "validation": evaluate(validated, splits.validation, points, threshold),
             "validation_fp32": evaluate(validated_fp32, splits.validation),
-            "test": evaluate(tested, splits.test),
+            "test": evaluate(tested, splits.test, points, threshold),
             "test_fp32": evaluate(tested_fp32, splits.test),
         },
         quantisation=choice.quantisation,
         known_answers=_ask_known(network, splits.fit),
         known_answer_tolerance=_KNOWN_TOLERANCE,
     )
-    with _appearing_whole(config.bundle_folder) as folder:
-        (folder / "model.onnx").write_bytes(graph)
-        onnx.save(fp32, folder / "model.fp32.onnx")
-        (folder / "card.json").write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(render_readme(card), encoding="utf-8")
-        plots.plot_all(splits.test.labels, tested.probabilities, folder)
+    graphs = {"model.onnx": graph, "model.fp32.onnx": fp32.SerializeToString()}
+    write_bundle(config.bundle_folder, card, graphs, splits.test.labels, tested.probabilities)
     return card
 
 
 @dataclass(frozen=True, slots=True)
 class _Int8:
-    """The int8 graph that was chosen, its answers on validation, and what else was tried."""
+    """The int8 graph that was chosen, and what else was tried."""
 
     graph: onnx.ModelProto
     temperature: float
-    validated: Outputs
     figures: QuantisedFigures
     quantisation: Quantisation
 
@@ -141,7 +143,7 @@ def _quantise_best(
     calibration = _class_balanced(splits.fit, config.calibration_images, config.seed)
     labels = splits.validation.labels
     tried: dict[str, QuantisedFigures] = {}
-    made: dict[str, tuple[onnx.ModelProto, Tail, Outputs]] = {}
+    made: dict[str, tuple[onnx.ModelProto, Tail]] = {}
     for method in methods_to_try(config):
         bare = take_images(quantise(core, calibration, method))
         temperature = _fit_temperature(bare, tail.bias, splits.validation)
@@ -149,14 +151,14 @@ def _quantise_best(
         network = Network(answer(bare, cooled).SerializeToString(), count_cpus())
         answers = run_network(network, splits.validation.images, f"validation, {method}")
         tried[method] = compare(labels, exact, answers)
-        made[method] = bare, cooled, answers
+        made[method] = bare, cooled
     best = choose(tried)
-    bare, cooled, answers = made[best]
+    bare, cooled = made[best]
     whitening, centres = _fit_distance(bare, splits.fit)
     graph = answer(bare, replace(cooled, whitening=whitening, centres=centres))
     fp32_macro_auroc = macro_auroc(labels, exact.probabilities)
     record = Quantisation(method=best, fp32_macro_auroc=fp32_macro_auroc, tried=tried)
-    return _Int8(graph, cooled.temperature, answers, tried[best], record)
+    return _Int8(graph, cooled.temperature, tried[best], record)
 
 
 def _fit_temperature(
@@ -243,14 +245,3 @@ def _training(config: Config, splits: Splits, command: str) -> Training:
 
 def _sources(splits: Splits) -> list[DataSource]:
     return describe_sources([*splits.fit.samples, *splits.validation.samples])
-
-
-@contextmanager
-def _appearing_whole(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill; it becomes `folder` at the end, or goes if filling fails."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as beside:
-        building = Path(beside) / folder.name
-        building.mkdir()
-        yield building
-        replace_folder(folder, building, Path(beside) / "replaced")

@@ -51,7 +51,7 @@ async def explain(
     """Answer with the class activation map of a label, from the same forward pass as /predict."""
     reader = service.reader
     async with service.admission.admit(record.body_bytes):
-        data = await read_upload(request)
+        data, _ = await read_upload(request)
         headers = answer_headers(order.language)
         if format == "json":
             explanation = await service.admission.run(partial(reader.explain, data, order, label))

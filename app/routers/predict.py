@@ -43,8 +43,10 @@ async def predict(
     """
     reader = service.reader
     async with service.admission.admit(record.body_bytes):
-        data = await read_upload(request)
-        reading = await service.admission.run(partial(reader.read, data, order, heatmap=heatmap))
+        data, subject = await read_upload(request)
+        reading = await service.admission.run(
+            partial(reader.read, data, order.of(subject), heatmap=heatmap)
+        )
     service.metrics.count_reading(reading)
     record.stages_ms = _stages([reading])
     return _json(reading, order)

@@ -80,7 +80,7 @@ def test_metrics_count_requests_stages_refusals_and_readings(
         'neumo_stage_seconds_count{stage="decode"}',
         'neumo_stage_seconds_count{stage="inference"}',
         'neumo_refusals_total{code="empty_upload"}',
-        'neumo_readings_total{label="covid19"}',
+        'neumo_readings_total{label="covid19",status="ok"}',
         'neumo_request_seconds_count{route="/predict"}',
     ]
     before = client.get("/metrics").text

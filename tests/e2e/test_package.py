@@ -41,6 +41,8 @@ def test_it_holds_the_two_packages_and_the_served_bundle_and_nothing_else(wheel:
     assert tops == {"app", "training"}
     others = [name for name in names if not name.endswith(".py") and ".dist-info/" not in name]
     assert sorted(others) == [
+        "app/fonts/DejaVuSans-latin.ttf",
+        "app/fonts/LICENSE",
         "app/models/neumo-r18-0/README.md",
         "app/models/neumo-r18-0/card.json",
         "app/models/neumo-r18-0/confusion.png",

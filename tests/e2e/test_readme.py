@@ -49,7 +49,7 @@ def without_what_changes(reading: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_readme_holds_commands() -> None:
-    assert len(CURLS) == 6
+    assert len(CURLS) == 7
     assert len(NEUMOS) == 3
 
 

@@ -47,12 +47,16 @@ def test_the_mean_of_the_maps_and_a_constant_bias_are_the_logits(model: OnnxMode
 def test_the_card_says_what_the_graph_does_on_the_test_split(model: OnnxModel) -> None:
     test = [sample for sample in read_samples(DATA) if sample.split == "test"]
     images = load_images(test, "test")
-    outputs = [model.run(images[row : row + 1]).probabilities for row in range(len(images))]
-    probabilities = np.concatenate(outputs)
+    outputs = [model.run(images[row : row + 1]) for row in range(len(images))]
+    probabilities = np.concatenate([each.probabilities for each in outputs])
     labels = np.array([sample.label for sample in test])
     figures = model.card.metrics["test"]
     assert accuracy(labels, probabilities) == pytest.approx(figures.accuracy.value, abs=0.004)
     assert macro_auroc(labels, probabilities) == pytest.approx(figures.macro_auroc.value, abs=0.001)
+    refused = np.concatenate([each.distance for each in outputs]) > model.card.distance_threshold
+    assert figures.refused is not None
+    assert refused.mean() == pytest.approx(figures.refused.value, abs=0.004)
+    assert refused.mean() <= 0.02
 
 
 def test_the_distance_of_noise_is_further_than_that_of_a_radiograph(

@@ -5,7 +5,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from training.calibrate import fit_distance, fit_temperature
+from app.card import LABEL_IDS
+from training.calibrate import (
+    fit_distance,
+    fit_distance_threshold,
+    fit_operating_points,
+    fit_temperature,
+    label_priors,
+)
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -83,3 +90,41 @@ def test_both_are_float32_for_the_graph(spread: Floats) -> None:
     whitening, centres = fit_distance(*draw_features(400, spread))
     assert (whitening.dtype, centres.dtype) == (np.float32, np.float32)
     assert (whitening.shape, centres.shape) == ((6, 6), (4, 6))
+
+
+# ---------------------------------------------------------------- operating points and refusal
+
+
+def test_an_operating_point_is_what_95_percent_of_a_labels_own_images_reach() -> None:
+    generator = np.random.default_rng(2)
+    labels = np.arange(4000) % 4
+    probabilities = generator.dirichlet(np.ones(4), 4000).astype(np.float32)
+    points = fit_operating_points(probabilities, labels)
+    for index, label in enumerate(LABEL_IDS):
+        own = probabilities[labels == index, index]
+        assert (own >= points[label]).mean() == pytest.approx(0.95, abs=0.002)
+
+
+def test_the_image_that_sets_a_point_reaches_it() -> None:
+    labels = np.arange(4)
+    probabilities = np.full((4, 4), 0.2, np.float32) + np.float32(0.2) * np.eye(4, dtype=np.float32)
+    points = fit_operating_points(probabilities, labels)
+    assert all(probabilities[0, 0] >= point > 0.39999 for point in points.values())
+
+
+def test_another_sensitivity_gives_another_point() -> None:
+    labels = np.repeat(np.arange(4), 101)
+    probabilities = np.tile(np.linspace(0, 1, 101, dtype=np.float32)[:, None], (4, 4))
+    assert fit_operating_points(probabilities, labels, 0.75)["normal"] == pytest.approx(0.25)
+    assert fit_operating_points(probabilities, labels, 0.95)["covid19"] == pytest.approx(0.05)
+
+
+def test_the_distance_threshold_leaves_room_above_validation() -> None:
+    distances = np.arange(101, dtype=np.float32)
+    assert fit_distance_threshold(distances) == pytest.approx(1.5 * 99)
+
+
+def test_priors_are_the_shares_of_the_labels() -> None:
+    assert label_priors(np.array([0, 0, 0, 0, 1, 2, 2, 3])) == {
+        "normal": 0.5, "covid19": 0.125, "bacterial_pneumonia": 0.25, "viral_pneumonia": 0.125
+    }  # fmt: skip

@@ -41,7 +41,8 @@ def make_metrics(first: int) -> dict[str, object]:
         "patients": first + 2000,
         **{name: interval() for name in ("accuracy", "balanced_accuracy", "macro_auroc")},
         **{name: {label: interval() for label in LABEL_IDS} for name in PER_LABEL},
-        **{name: figure() for name in ("nll", "brier", "ece", "ece_by_chance")},
+        **{name: figure() for name in ("nll", "brier", "ece", "ece_by_chance", "aurc")},
+        **{name: interval() for name in ("answered", "accuracy_answered", "refused")},
         "accuracy_by_source": {source: figure() for source in BY_SOURCE},
         "sensitivity_by_source": {
             source: {label: interval() for label in labels} for source, labels in BY_SOURCE.items()
@@ -77,6 +78,16 @@ def card() -> Card:
                 split: make_metrics(100 + 200 * number) for number, split in enumerate(SPLITS)
             },
             quantisation=make_quantisation(),
+            operating_points={label: 0.811 + row / 1000 for row, label in enumerate(LABEL_IDS)},
+            distance_threshold=4321.0,
+            priors={label: 0.241 + row / 1000 for row, label in enumerate(LABEL_IDS)},
+            population={
+                "age_years": {
+                    label: [{"low": 30 + row, "high": 60 + row}, {"low": 91, "high": 92.5}]
+                    for row, label in enumerate(LABEL_IDS)
+                },
+                "views": ["PA", "AP"],
+            },
             training=training
             | {
                 "strategy": "finetune",
@@ -191,6 +202,36 @@ def test_each_split_has_a_row_of_its_calibration(card: Card, readme: str, split:
     figures = card.metrics[split]
     expected = (figures.nll, figures.brier, figures.ece, figures.ece_by_chance)
     assert row_of(readme, "ECE by chance", split) == [f"{value:.3f}" for value in expected]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_each_split_has_a_row_of_what_is_answered(card: Card, readme: str, split: str) -> None:
+    figures = card.metrics[split]
+    assert figures.answered is not None
+    assert figures.accuracy_answered is not None
+    assert figures.refused is not None
+    assert row_of(readme, "AURC", split) == [
+        written(figures.answered),
+        written(figures.accuracy_answered),
+        f"{figures.aurc:.4f}",
+        written(figures.refused),
+    ]
+
+
+def test_operating_points_threshold_and_priors_are_told(readme: str) -> None:
+    assert (
+        "(normal 0.811, covid19 0.812, bacterial_pneumonia 0.813, viral_pneumonia 0.814)" in readme
+    )
+    assert "is over 4321." in readme
+    assert (
+        "normal 0.241, covid19 0.242, bacterial_pneumonia 0.243, viral_pneumonia 0.244." in readme
+    )
+
+
+@pytest.mark.parametrize(("row", "label"), list(enumerate(LABEL_IDS)))
+def test_the_ages_each_label_is_known_from_are_told(readme: str, row: int, label: str) -> None:
+    assert row_of(readme, "age in years", label) == [f"{30 + row} to {60 + row}, 91 to 92.5"]
+    assert "in the views PA, AP;" in readme
 
 
 @pytest.mark.parametrize("method", METHODS)

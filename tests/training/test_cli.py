@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -258,6 +259,28 @@ def test_evaluating_a_bundle_gives_its_cards_own_figures(
     assert said.endswith(f"{report}\n")
     accuracy = bundle.card.metrics["test"].accuracy.value
     assert said.splitlines()[0].split()[:2] == ["accuracy", f"{accuracy:.4f}"]
+
+
+def test_remeasuring_writes_the_card_anew_and_leaves_the_graph(
+    finished: Workplace, place: Workplace, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.bundle, place.bundle)
+    before = read_bundle(finished.bundle)
+    older = before.card.model_copy(update={"operating_points": None, "distance_threshold": None})
+    (place.bundle / "card.json").write_text(older.model_dump_json(), encoding="utf-8")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('limitations = ["a new limit"]', encoding="utf-8")
+    data = ("--data", str(finished.data), "--recipe", str(recipe))
+    assert main(["remeasure", *place.arguments, *data]) == 0
+
+    after = read_bundle(place.bundle)
+    assert after.graph == before.graph
+    assert after.card == before.card.model_copy(update={"limitations": ["a new limit"]})
+    assert {path.name for path in place.bundle.iterdir()} == {
+        path.name for path in finished.bundle.iterdir()
+    }
+    readme = (place.bundle / "README.md").read_text(encoding="utf-8")
+    assert readme == render_readme(after.card)
 
 
 def test_another_split_is_evaluated_where_it_is_asked_for(

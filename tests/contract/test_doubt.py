@@ -1,0 +1,168 @@
+"""What is refused as no chest X-ray, and what makes an answer uncertain."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image, ImageDraw, ImageOps
+
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import ROOT, wait_until_ready
+from tests.images import encode, noise
+
+NOT_CHESTS = ROOT.parent / "shared" / "data" / "not_cxr"
+
+
+def draw_document() -> Image.Image:
+    page = Image.new("L", (600, 800), 255)
+    pen = ImageDraw.Draw(page)
+    for row in range(40, 760, 24):
+        pen.text((40, row), "The patient was seen in the outpatient clinic today, and " * 2, 0)
+    return page
+
+
+NO_CHESTS = {
+    "black": Image.new("L", (300, 300), 0),
+    "white": Image.new("L", (300, 300), 255),
+    "noise": Image.fromarray(noise(300, 300)),
+    "slope": Image.fromarray(np.add.outer(np.arange(256), np.zeros(300)).astype(np.uint8)),
+    "document": draw_document(),
+}
+
+
+def post(client: TestClient, image: Image.Image, **fields: str) -> Any:  # noqa: ANN401 - JSON
+    file = encode(image, "PNG")
+    return client.post("/predict", files={"file": file}, data=fields).json()
+
+
+@pytest.fixture(scope="module")
+def chest(examples: dict[str, Path]) -> Image.Image:
+    return Image.open(examples["covid19"])
+
+
+@pytest.mark.parametrize("kind", NO_CHESTS)
+def test_what_is_no_chest_gets_no_label(client: TestClient, kind: str) -> None:
+    problem = post(client, NO_CHESTS[kind])
+    assert (problem["status"], problem["code"]) == (422, "not_a_chest_xray")
+    assert "label" not in problem
+    assert problem["reason"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("angle", "reason"), [(90, "sideways"), (180, "upside_down"), (270, "sideways")]
+)
+def test_a_turned_radiograph_is_refused_with_its_mend(
+    client: TestClient, chest: Image.Image, angle: int, reason: str
+) -> None:
+    problem = post(client, chest.rotate(angle, expand=True))
+    assert (problem["code"], problem["reason"]) == ("not_a_chest_xray", reason)
+
+
+def test_an_inverted_radiograph_is_refused_with_its_mend(
+    client: TestClient, chest: Image.Image
+) -> None:
+    problem = post(client, ImageOps.invert(chest))
+    assert (problem["code"], problem["reason"]) == ("not_a_chest_xray", "inverted")
+    assert "Invert its grey levels" in problem["detail"]
+
+
+def test_explain_refuses_what_predict_refuses(client: TestClient) -> None:
+    file = encode(NO_CHESTS["noise"], "PNG")
+    assert client.post("/explain", files={"file": file}).json()["code"] == "not_a_chest_xray"
+
+
+def test_a_batch_carries_the_refusal_in_its_place(client: TestClient, chest: Image.Image) -> None:
+    files = [("file", encode(image, "PNG")) for image in (chest, NO_CHESTS["noise"], chest)]
+    results = client.post("/predict/batch", files=files).json()["results"]
+    assert [result.get("code", "none") for result in results] == [
+        "none", "not_a_chest_xray", "none"
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(not NOT_CHESTS.exists(), reason="the pictures of ../shared/data are absent")
+def test_photographs_and_other_scans_are_refused(client: TestClient) -> None:
+    paths = sorted(NOT_CHESTS.glob("*.jpg"))
+    codes = [
+        client.post("/predict", files={"file": path.read_bytes()}).json().get("code")
+        for path in paths
+    ]
+    assert len(codes) == 230
+    assert codes.count("not_a_chest_xray") >= 0.99 * 230
+
+
+# ---------------------------------------------------------------- whom it is known from
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "codes"),
+    [
+        ({}, "ok", ["population_unknown"]),
+        ({"age_years": "61"}, "ok", []),
+        ({"age_years": "61", "view": "AP"}, "ok", []),
+        ({"age_years": "4"}, "uncertain", ["age_outside_population"]),
+        ({"age_years": "61", "view": "lateral"}, "uncertain", ["view_outside_population"]),
+    ],
+)
+def test_age_and_view_are_compared_with_the_cards_population(
+    client: TestClient,
+    chest: Image.Image,
+    fields: dict[str, str],
+    status: str,
+    codes: list[str],
+) -> None:
+    reading = post(client, chest, **fields)
+    assert reading["label"] == "covid19"
+    assert reading["status"] == status
+    assert [warning["code"] for warning in reading["warnings"]] == codes
+    assert (reading["candidates"][:1] == ["covid19"]) == (status == "uncertain")
+
+
+def test_a_raw_body_says_age_and_view_in_the_query(client: TestClient, chest: Image.Image) -> None:
+    answer = client.post("/predict?age_years=4&view=AP", content=encode(chest, "PNG")).json()
+    assert [warning["code"] for warning in answer["warnings"]] == ["age_outside_population"]
+
+
+def test_the_form_wins_over_the_query(client: TestClient, chest: Image.Image) -> None:
+    file = {"file": encode(chest, "PNG")}
+    answer = client.post("/predict?age_years=4", files=file, data={"age_years": "61"}).json()
+    assert answer["warnings"] == []
+
+
+def test_warnings_are_told_in_spanish(client: TestClient, jpeg: bytes) -> None:
+    answer = client.post("/predict", files={"file": jpeg}, headers={"Accept-Language": "es"})
+    assert "edad del paciente" in answer.json()["warnings"][0]["message"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("age_years", "DOE"), ("view", "DOE")])
+def test_an_age_or_a_view_that_is_none_is_refused_and_not_repeated(
+    client: TestClient, jpeg: bytes, field: str, value: str
+) -> None:
+    for response in (
+        client.post("/predict", files={"file": jpeg}, data={field: value}),
+        client.post(f"/predict?{field}={value}", content=jpeg),
+    ):
+        assert response.status_code == 400
+        assert response.json()["code"] == "invalid_parameter"
+        assert response.json()["parameter"] == field
+        assert value not in response.text
+
+
+# ---------------------------------------------------------------- priors
+
+
+def test_a_hospitals_own_priors_reweight_the_answer(client: TestClient, jpeg: bytes) -> None:
+    card = client.get("/model").json()
+    before = client.post("/predict", files={"file": jpeg}).json()["probabilities"]
+    own = {"normal": 0.9, "covid19": 0.02, "bacterial_pneumonia": 0.05, "viral_pneumonia": 0.03}
+    text = ",".join(f"{label}={share}" for label, share in own.items())
+    weighted = {label: before[label] * own[label] / card["priors"][label] for label in own}
+    expected = {label: share / sum(weighted.values()) for label, share in weighted.items()}
+
+    with TestClient(create_app(Settings(priors=text))) as other:
+        wait_until_ready(other)
+        after = other.post("/predict", files={"file": jpeg}).json()["probabilities"]
+    assert after == pytest.approx(expected, abs=2e-5)
+    assert after != pytest.approx(before, abs=1e-3)

@@ -1,0 +1,48 @@
+"""Measuring a bundle anew: its card as this version writes it, its graph as it is.
+
+For a bundle from before a figure, a rule or a limitation was known, or one whose operating
+points a hospital wants from its own patients.
+"""
+
+from app.bundle import Bundle
+from app.card import Card
+from app.cpus import count_cpus
+from app.inference import Network
+from training.calibrate import fit_distance_threshold, fit_operating_points, label_priors
+from training.card import write_bundle
+from training.config import Config
+from training.evaluate import evaluate, in_our_order, run_network
+from training.images import ImageSet
+
+
+def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageSet) -> Card:
+    """Choose anew on `validation`, measure both splits, write ``config.bundle_folder``.
+
+    Texts, population and split are the recipe's. The graph and its temperature stay, and so do
+    the figures of its float32 original.
+    """
+    network = Network(bundle.graph, count_cpus())
+    validated = in_our_order(run_network(network, validation.images, "validation"), bundle)
+    tested = in_our_order(run_network(network, test.images, "test"), bundle)
+    points = fit_operating_points(validated.probabilities, validation.labels)
+    threshold = fit_distance_threshold(validated.distance)
+    card = bundle.card.model_copy(
+        update={
+            "intended_use": config.intended_use,
+            "limitations": config.limitations,
+            "licence": config.licence,
+            "population": config.population,
+            "operating_points": points,
+            "distance_threshold": threshold,
+            "priors": label_priors(validation.labels),
+            "metrics": bundle.card.metrics
+            | {
+                "validation": evaluate(validated, validation, points, threshold),
+                "test": evaluate(tested, test, points, threshold),
+            },
+        }
+    )
+    folder = config.bundle_folder
+    graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
+    write_bundle(folder, card, graphs, test.labels, tested.probabilities)
+    return card
