@@ -39,7 +39,7 @@ FIGURES = ("accuracy", "balanced accuracy", "macro-AUROC")
 
 def main() -> None:
     """Train, measure and print the table."""
-    options = _parse()
+    options = parse()
     tested = [sample for sample in read_samples(options.data) if sample.split == "test"]
     test = ImageSet(load_images(tested, "test"), tested)
     results: dict[str, list[dict[str, float]]] = {}
@@ -111,7 +111,8 @@ def _table(results: dict[str, list[dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
-def _parse() -> argparse.Namespace:
+def parse() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", default="IMAGENET1K_V1")

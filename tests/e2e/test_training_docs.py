@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.bundle import read_bundle
+from benchmarks import transfer_learning
 from tests.conftest import ROOT
 from tests.training.drawings import write_data_set
 from training.cli import main
@@ -18,20 +19,35 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 TRAIN = [shlex.split(line)[1:] for line in COMMANDS if line.startswith("neumo-train ")]
 RUN_FOLDER = DOCS.partition("`runs/ours-1`:")[2].partition("All but the events")[0]
 LISTED = set(re.findall(r"`([\w-]+\.(?:json|csv|png|pt))`", RUN_FOLDER))
-SHORT = "--weights=random --epochs=1 --small-epochs=0 --batch-size=8 --calibration-images=16"
-QUICK = [*SHORT.split(), "--calibration-method=minmax"]
+QUICK = [  # and yet long enough for int8 to pass its gate
+    *("--weights=random", "--epochs=4", "--small-epochs=3", "--small-side-px=96"),
+    *("--batch-size=8", "--augmentation=basic", "--calibration-images=16"),
+    "--calibration-method=minmax",
+]
+
+
+SERVE, BENCHMARK = (line for line in COMMANDS if not line.startswith("neumo-train "))
 
 
 def test_the_page_shows_every_command_but_one() -> None:
     assert [command[0] for command in TRAIN] == ["data", "run", "run", "evaluate"]
-    assert COMMANDS[-1] == "NEUMO_MODEL=models/ours-1 neumo serve"
+    assert SERVE == "NEUMO_MODEL=models/ours-1 neumo serve"
+
+
+def test_the_benchmark_takes_the_flags_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    python, dash_m, module, *flags = shlex.split(BENCHMARK)
+    assert (python, dash_m, module) == ("python", "-m", transfer_learning.__name__)
+    monkeypatch.setattr("sys.argv", [module, *flags])
+    options = transfer_learning.parse()
+    assert (options.epochs, options.small_epochs, options.subset) == (15, 10, "seed133")
+    assert options.starts == ["frozen", "finetune", "random weights"]
 
 
 def test_its_commands_work_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "DATA").mkdir()
-    write_data_set(tmp_path / "DATA", train=12, test=4)
+    write_data_set(tmp_path / "DATA", train=16, test=8)
     monkeypatch.chdir(tmp_path)
     for command in TRAIN:
         assert main([*command, *(QUICK if command[0] == "run" else [])]) == 0
