@@ -46,6 +46,16 @@ def test_logs_hold_no_file_name_no_path_and_no_header(server: Server, jpeg: byte
     assert "DOE" not in server.log_text()
 
 
+def test_logs_and_metrics_hold_no_age_and_no_view(server: Server, jpeg: bytes) -> None:
+    status, _, answer = server.call("POST", "/predict?age_years=87.625&view=lateral", jpeg)
+    assert status == 200
+    server.line_of(json.loads(answer)["request_id"])
+    metrics = server.call("GET", "/metrics")[2].decode()
+    for text in (server.log_text(), metrics, answer.decode()):
+        assert "87.625" not in text
+        assert '"lateral"' not in text
+
+
 def test_an_upload_can_not_write_lines_of_its_own_to_the_log(server: Server, jpeg: bytes) -> None:
     tags = b"".join(struct.pack("<HHII", tag, 7, 60_000, 8) for tag in range(1000, 2000))
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1000) + tags + bytes(4)
