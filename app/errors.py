@@ -79,7 +79,7 @@ class Malformed(RequestError):
 
 
 class InvalidParameter(RequestError):
-    """A parameter of the query has a value it can't take."""
+    """A parameter of the query or a field of the form has a value it can't take."""
 
     status = 400
     code = "invalid_parameter"

@@ -23,8 +23,8 @@ from app.language import Language, Text
 Floats = NDArray[np.float32]
 
 DEFAULT_ALPHA: Final = 0.5
-_LONG_SIDE_PX: Final = 768
-_SHORT_SIDE_PX: Final = 384  # or the legend would not be legible
+_MOST_PX: Final = 768
+_LEAST_PX: Final = 384  # or the legend would not be legible
 _FASTEST_COMPRESSION: Final = 1
 
 # Viridis (van der Walt and Smith 2015, CC0): its lightness rises evenly, so it reads the same
@@ -72,7 +72,7 @@ def draw_overlay(image: GreyImage, cam: Floats, legend: Legend, alpha: float) ->
 
     Parameters
     ----------
-    image : as decoded; drawn at 384 to 768 px a side where its shape allows
+    image : as decoded; its longer side is drawn at 384 to 768 px
     cam : float32 [7, 7], the label's map; its cells tile the image
     alpha : from 0 (only the radiograph) to 1 (the strongest cell hides it)
     """
@@ -93,13 +93,13 @@ def draw_overlay(image: GreyImage, cam: Floats, legend: Legend, alpha: float) ->
 def _drawn_size(image: GreyImage) -> tuple[int, int]:
     """Return (width, height) to draw at, in the shape the file has."""
     width, height = image.facts.width, image.facts.height
-    scale = min(1.0, _LONG_SIDE_PX / max(width, height))
-    scale = max(scale, _SHORT_SIDE_PX / max(width, height))
+    longer = max(width, height)
+    scale = min(max(longer, _LEAST_PX), _MOST_PX) / longer
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _with_legend(picture: Image.Image, legend: Legend) -> Image.Image:
-    width = max(picture.width, _SHORT_SIDE_PX)
+    width = max(picture.width, _LEAST_PX)
     text_px = max(12, width // 44)
     line_px = round(1.5 * text_px)
     sheet = Image.new("RGB", (width, picture.height + 3 * line_px + text_px), "black")

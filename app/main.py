@@ -96,7 +96,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - Starlette dispatches by this
-    where = [fault["loc"] for fault in error.errors()]
-    if where and where[0][0] == "query":  # the names are those that a route declares
-        return await _answer_error(request, InvalidParameter(parameter=str(where[0][1])))
+    where = error.errors()[0]["loc"]
+    if where[0] == "query":  # the names are those that a route declares
+        return await _answer_error(request, InvalidParameter(parameter=str(where[1])))
     return await _answer_error(request, Malformed())

@@ -79,7 +79,7 @@ class Reader:
         """
         seen = self._look(data)
         judgement = self._judge(seen, order)
-        drawn = self._heatmap(seen, judgement.label, order.language) if heatmap else None
+        drawn = self._heatmap(seen, judgement, order.language) if heatmap else None
         return Reading(
             request_id=order.request_id,
             status=judgement.status,
@@ -114,12 +114,12 @@ class Reader:
             Of the kinds `app.imaging.decode` raises, or `NotAChestXray`.
         """
         seen = self._look(data)
-        label = label or self._judge(seen, order).label
-        index = self.model.card.index(label)
+        judgement = self._judge(seen, order)
+        label = label or judgement.label
         return Explanation(
             request_id=order.request_id,
-            display_label=self.model.card.labels[index].display(order.language),
-            probability=round(float(seen.outputs.probabilities[0, index]), DECIMALS),
+            display_label=self._display(label, order.language),
+            probability=judgement.probabilities[label],
             map=self._map(seen, label),
             notice=NOTICE.render(order.language),
             schema_version=SCHEMA_VERSION,
@@ -136,7 +136,8 @@ class Reader:
             Of the kinds `app.imaging.decode` raises, or `NotAChestXray`.
         """
         seen = self._look(data)
-        return self._draw(seen, label or self._judge(seen, order).label, order.language, alpha)
+        judgement = self._judge(seen, order)
+        return self._draw(seen, judgement, label or judgement.label, order.language, alpha)
 
     def _look(self, data: bytes) -> _Seen:
         begun = time.perf_counter()
@@ -153,20 +154,32 @@ class Reader:
     def _judge(self, seen: _Seen, order: Order) -> Judgement:
         return judge(seen.outputs, self.model.card, order.language, order.subject, self._priors)
 
-    def _heatmap(self, seen: _Seen, label: LabelId, language: Language) -> Heatmap:
-        png = self._draw(seen, label, language, DEFAULT_ALPHA)
-        return Heatmap(map=self._map(seen, label), png_base64=base64.b64encode(png).decode())
+    def _heatmap(self, seen: _Seen, judgement: Judgement, language: Language) -> Heatmap:
+        png = self._draw(seen, judgement, judgement.label, language, DEFAULT_ALPHA)
+        return Heatmap(
+            map=self._map(seen, judgement.label), png_base64=base64.b64encode(png).decode()
+        )
 
-    def _draw(self, seen: _Seen, label: LabelId, language: Language, alpha: float) -> bytes:
+    def _draw(
+        self,
+        seen: _Seen,
+        judgement: Judgement,
+        label: LabelId,
+        language: Language,
+        alpha: float,
+    ) -> bytes:
         card = self.model.card
-        index = card.index(label)
         legend = Legend(
-            label=card.labels[index].display(language),
-            share=float(seen.outputs.probabilities[0, index]),
+            label=self._display(label, language),
+            share=judgement.probabilities[label],
             model=card.name,
             language=language,
         )
-        return draw_overlay(seen.image, seen.outputs.cam[0, index], legend, alpha)
+        return draw_overlay(seen.image, seen.outputs.cam[0, card.index(label)], legend, alpha)
+
+    def _display(self, label: LabelId, language: Language) -> str:
+        card = self.model.card
+        return card.labels[card.index(label)].display(language)
 
     def _map(self, seen: _Seen, label: LabelId) -> ActivationMap:
         index = self.model.card.index(label)

@@ -44,33 +44,22 @@ _SUBJECT: Final = {
     "age_years": {"type": "number", "minimum": 0, "maximum": MAX_AGE_YEARS},
     "view": {"type": "string", "enum": list(get_args(View))},
 }
-ONE_FILE: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: _BINARY, **_SUBJECT},
-                }
-            },
-            "image/jpeg": {"schema": _BINARY},
-            "image/png": {"schema": _BINARY},
-        },
+
+
+def _form(**properties: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON Schema
+    return {"schema": {"type": "object", "required": [FIELD], "properties": properties}}
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+ONE_FILE: Final = _body(
+    {
+        "multipart/form-data": _form(**{FIELD: _BINARY}, **_SUBJECT),
+        "image/jpeg": {"schema": _BINARY},
+        "image/png": {"schema": _BINARY},
     }
-}
-MANY_FILES: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: {"type": "array", "items": _BINARY, "minItems": 1}},
-                }
-            }
-        },
-    }
-}
+)
+_BINARIES: Final = {"type": "array", "items": _BINARY, "minItems": 1}
+MANY_FILES: Final = _body({"multipart/form-data": _form(**{FIELD: _BINARIES})})

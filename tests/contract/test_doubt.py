@@ -164,5 +164,7 @@ def test_a_hospitals_own_priors_reweight_the_answer(client: TestClient, jpeg: by
     with TestClient(create_app(Settings(priors=text))) as other:
         wait_until_ready(other)
         after = other.post("/predict", files={"file": jpeg}).json()["probabilities"]
+        explained = other.post("/explain?format=json", files={"file": jpeg}).json()
     assert after == pytest.approx(expected, abs=2e-5)
     assert after != pytest.approx(before, abs=1e-3)
+    assert explained["probability"] == after[explained["map"]["label"]]
