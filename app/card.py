@@ -62,12 +62,21 @@ class Task(_Strict):
     specificity: Interval
 
 
+class Calibration(_Strict):
+    """How far probabilities can be believed: negative log-likelihood in nats, Brier score, ECE."""
+
+    nll: float
+    brier: float
+    ece: float
+
+
 class Metrics(_Strict):
     """Figures on one split, through ONNX Runtime. Rates from 0 to 1.
 
     `confusion` is [truth][prediction] counts; `sensitivity`, `specificity`, `precision` and
     `auroc` are one label against the rest. `ece_by_chance` is the calibration error that
-    perfectly calibrated answers of the same confidence would show on so many images. `refused` is
+    perfectly calibrated answers of the same confidence would show on so many images, on
+    average, `ece_by_chance_95` what they stay below 95 times in 100. `refused` is
     the share of images taken for no chest X-ray (all other figures count them), `answered`
     the share of images that get an `ok`, not an `uncertain`, `accuracy_answered` the accuracy
     on those; `aurc` is the mean error over all shares answered, the most confident first.
@@ -86,6 +95,8 @@ class Metrics(_Strict):
     brier: float | None = None
     ece: float | None = None
     ece_by_chance: float | None = None
+    ece_by_chance_95: float | None = None
+    before_temperature: Calibration | None = None
     confusion: list[list[int]]
     accuracy_by_source: dict[str, float]
     sensitivity_by_source: dict[str, dict[LabelId, Interval]] = {}
@@ -94,6 +105,48 @@ class Metrics(_Strict):
     answered: Interval | None = None
     accuracy_answered: Interval | None = None
     aurc: float | None = None
+
+
+class Changed(_Strict):
+    """What is left when the images are changed; `lost` is accuracy lost, image by image."""
+
+    accuracy: Interval
+    lost: Interval
+    macro_auroc: Interval
+
+
+class Deletion(_Strict):
+    """A test of the maps: what deleting parts of the image does to the label called.
+
+    `shares` are shares of the image deleted; `marked` and `random` the mean probability that
+    the label called keeps when what its map marks most, or as much at random, is deleted. `gap`
+    is the mean of random less marked over the shares: over 0 if the maps mark what matters.
+    """
+
+    images: int
+    shares: list[float]
+    marked: list[float]
+    random: list[float]
+    gap: Interval
+
+
+class Audit(_Strict):
+    """Where the answers come from, and what changes them, on one split.
+
+    `changed` holds fixed, mild changes of the images (training.stress). `lungs_hidden` and
+    `lungs_only` black out the lungs, or all but the lungs, by one template for all: what is right
+    without lungs was never in them. `commonest` is the share of the commonest label, what
+    a blind guess gives. `source_auroc` is how well a linear probe tells the sources of normal
+    images apart by the network's pooled features, by patients it was not fitted on: 0.5 if the
+    network has not noticed.
+    """
+
+    changed: dict[str, Changed]
+    lungs_hidden: Changed
+    lungs_only: Changed
+    commonest: float
+    source_auroc: Interval | None
+    deletion: Deletion
 
 
 class KnownAnswer(_Strict):
@@ -208,6 +261,7 @@ class Card(_Strict):
     training: Training
     metrics: dict[str, Metrics]
     quantisation: Quantisation | None = None
+    audit: dict[str, Audit] = {}
     known_answers: list[KnownAnswer]
     known_answer_tolerance: float = Field(gt=0, le=0.5)
 

@@ -4,9 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 from numpy.typing import NDArray
+from scipy.special import softmax
 from tqdm import tqdm
 
 from app.bundle import Bundle
@@ -19,6 +23,8 @@ from training.files import write_whole
 from training.images import ImageSet, load_images
 from training.manifest import read_samples
 from training.metrics import measure
+
+_BATCH: Final = 32
 
 
 def run_network(network: Network, images: NDArray[np.uint8], what: str) -> Outputs:
@@ -35,6 +41,24 @@ def run_network(network: Network, images: NDArray[np.uint8], what: str) -> Outpu
     )
 
 
+def run_core(
+    model: onnx.ModelProto, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return (cam [N, 4, 7, 7], pooled [N, 512]) of a graph that gives both, in batches."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = count_cpus()
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    starts = tqdm(range(0, len(images), _BATCH), desc="taking features", unit="batch")
+    parts = [
+        session.run(["cam", "pooled"], {"image": images[start : start + _BATCH]})
+        for start in starts
+    ]
+    cam, pooled = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return cam, pooled
+
+
 def evaluate(
     outputs: Outputs,
     images: ImageSet,
@@ -49,13 +73,19 @@ def evaluate(
         [sample.source for sample in images.samples],
         operating_points=operating_points,
         refused=None if distance_threshold is None else outputs.distance > distance_threshold,
+        uncalibrated=softmax(outputs.logits, axis=1),
     )
 
 
 def in_our_order(outputs: Outputs, bundle: Bundle) -> Outputs:
     """Put the columns of a bundle, which may be in any order, into that of `LABELS`."""
     columns = [[own.id for own in bundle.card.labels].index(label.id) for label in LABELS]
-    return replace(outputs, probabilities=outputs.probabilities[:, columns])
+    return replace(
+        outputs,
+        probabilities=outputs.probabilities[:, columns],
+        logits=outputs.logits[:, columns],
+        cam=outputs.cam[:, columns],
+    )
 
 
 def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Metrics:

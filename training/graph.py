@@ -121,6 +121,14 @@ def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
     return answering
 
 
+def expose_pooled(graph: bytes) -> onnx.ModelProto:
+    """Return a graph that serving runs, with its pooled features [N, 512] as an output more."""
+    model = onnx.load_from_string(graph)
+    info = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["N", 512])
+    model.graph.output.append(info)
+    return model
+
+
 def _strip_notes(graph: onnx.GraphProto) -> None:
     """Remove the exporter's notes: stack traces that name folders of whoever trained."""
     for thing in (graph, *graph.node, *graph.value_info, *graph.initializer):

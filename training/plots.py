@@ -1,7 +1,7 @@
 """The plots of a model card, as PNG."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,14 +12,21 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
+from app.card import Changed, Deletion, Interval
 from training.checkpoint import Epoch
 from training.config import LABELS
 from training.files import write_whole
-from training.metrics import ECE_BINS, bin_confidence
+from training.reliability import BINS, bin_by_rank
 
 mpl.use("Agg")
 
-PLOTS = ("confusion.png", "roc.png", "precision-recall.png", "reliability.png")
+PLOTS = (
+    "confusion.png",
+    "roc.png",
+    "precision-recall.png",
+    "reliability.png",
+    "risk-coverage.png",
+)
 
 _DPI = 110
 _DARK = 0.5
@@ -51,6 +58,7 @@ def plot_all(labels: NDArray[np.int64], probabilities: NDArray[np.float32], fold
     plot_roc(labels, probabilities, folder / "roc.png")
     plot_precision_recall(labels, probabilities, folder / "precision-recall.png")
     plot_reliability(labels, probabilities, folder / "reliability.png")
+    plot_risk_coverage(labels, probabilities, folder / "risk-coverage.png")
 
 
 def plot_roc(labels: NDArray[np.int64], probabilities: NDArray[np.float32], path: Path) -> None:
@@ -78,28 +86,64 @@ def plot_precision_recall(
 def plot_reliability(
     labels: NDArray[np.int64], probabilities: NDArray[np.float32], path: Path
 ) -> None:
-    """Draw accuracy against confidence in bins of equal width, and how many images each has."""
-    confidence, bins = bin_confidence(probabilities)
-    right = probabilities.argmax(1) == labels
-    edges = np.linspace(0, 1, ECE_BINS + 1)
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(5.2, 5.6), layout="constrained", height_ratios=(3, 1), sharex=True
-    )
-    counts = np.bincount(bins, minlength=ECE_BINS)
-    filled = counts > 0
-    means = [np.bincount(bins, values, minlength=ECE_BINS) for values in (confidence, right)]
-    x, y = (sums[filled] / counts[filled] for sums in means)
-    spread = 1.96 * np.sqrt(y * (1 - y) / counts[filled])
-    top.errorbar(x, y, yerr=spread, fmt="o", capsize=3, label="Neumo, with 95 % of chance")
-    top.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--", label="perfect")
-    top.set_ylabel("accuracy")
-    top.set_ylim(0, 1.05)
-    top.legend(loc="upper left")
-    top.grid(alpha=0.3)
-    bottom.bar(edges[:-1], counts, width=1 / ECE_BINS, align="edge", edgecolor="white")
-    bottom.set_xlabel("confidence (highest probability)")
-    bottom.set_ylabel("images")
-    bottom.set_xlim(0, 1)
+    """Draw how often what is said comes true, in bins of as many images: overall, each label."""
+    figure, grid = plt.subplots(2, 3, figsize=(9.6, 6.2), layout="constrained")
+    panels: list[tuple[str, NDArray[np.bool_], NDArray[np.float32]]] = [
+        ("label called", probabilities.argmax(1) == labels, probabilities.max(1)),
+        *((label.en, labels == i, probabilities[:, i]) for i, label in enumerate(LABELS)),
+    ]
+    for axes, (title, happened, said) in zip(grid.flat, panels, strict=False):
+        bins = bin_by_rank(said)
+        x, y = (np.array([values[rows].mean() for rows in bins]) for values in (said, happened))
+        spread = 1.96 * np.sqrt(y * (1 - y) / [len(rows) for rows in bins])
+        axes.errorbar(x, y, yerr=spread, fmt="o", markersize=4, capsize=2)
+        axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
+        axes.set(title=title, xlim=(0, 1), ylim=(0, 1.05), xlabel="said", ylabel="came true")
+        axes.grid(alpha=0.3)
+    last = grid.flat[-1]
+    last.hist(probabilities.max(1), bins=BINS, range=(0, 1), edgecolor="white")
+    last.set(title="confidence", xlabel="highest probability", ylabel="images")
+    _save(figure, path)
+
+
+def plot_risk_coverage(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32], path: Path
+) -> None:
+    """Draw the share of errors among the answers kept, the most confident first."""
+    order = np.argsort(-probabilities.max(1), kind="stable")
+    wrong = (probabilities.argmax(1) != labels)[order]
+    kept = np.arange(1, len(labels) + 1)
+    figure, axes = plt.subplots(figsize=(5.2, 3.8), layout="constrained")
+    axes.plot(kept / len(labels), wrong.cumsum() / kept)
+    axes.set(xlabel="share answered", ylabel="errors among those", xlim=(0, 1), ylim=(0, None))
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def plot_deletion(deletion: Deletion, path: Path) -> None:
+    """Draw what is left of the called label's probability, deleting by the map or at random."""
+    figure, axes = plt.subplots(figsize=(5.2, 3.8), layout="constrained")
+    for name, means in (("what the map marks", deletion.marked), ("at random", deletion.random)):
+        axes.plot(deletion.shares, means, "o-", label=name)
+    axes.set(xlabel="share of the image deleted", ylabel="probability of the label called")
+    axes.set_ylim(0, 1)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def plot_changes(changed: Mapping[str, Changed], unchanged: Interval, path: Path) -> None:
+    """Draw accuracy, with its interval, under each change of the images."""
+    rows = {"unchanged": unchanged} | {name: row.accuracy for name, row in changed.items()}
+    places = np.arange(len(rows))[::-1]
+    figure, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
+    values = np.array([[row.value, row.low, row.high] for row in rows.values()])
+    reach = np.abs(values[:, 1:] - values[:, :1]).T
+    axes.errorbar(values[:, 0], places, xerr=reach, fmt="o", capsize=3)
+    axes.axvline(unchanged.value, color="grey", linewidth=0.8, linestyle="--")
+    axes.set_yticks(places, [name.replace("_", " ") for name in rows])
+    axes.set_xlabel("accuracy, with 95 % interval")
+    axes.grid(alpha=0.3)
     _save(figure, path)
 
 

@@ -10,7 +10,8 @@ from app.card import QuantisedFigures
 from app.inference import Outputs
 from training.config import CalibrationName, Config
 from training.export import ExportError
-from training.metrics import Labels, expected_calibration_error, macro_auroc
+from training.metrics import Labels, macro_auroc
+from training.reliability import expected_calibration_error
 
 MAX_AUROC_LOSS: Final = 0.003
 """Of macro-AUROC on validation, int8 against float32."""

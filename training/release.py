@@ -9,10 +9,8 @@ from typing import Final
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from app.card import (
     BUNDLE_FORMAT,
@@ -27,6 +25,7 @@ from app.card import (
 from app.cpus import count_cpus
 from app.imaging import PREPROCESSING
 from app.inference import Network, Outputs, enlarge_known_pixels
+from training.audit import audit_graph
 from training.calibrate import (
     fit_distance,
     fit_distance_threshold,
@@ -39,7 +38,7 @@ from training.checkpoint import RunFolder, best_epoch
 from training.config import LABELS, Config
 from training.data import describe_sources
 from training.environment import commit, package_versions
-from training.evaluate import evaluate, run_network
+from training.evaluate import evaluate, run_core, run_network
 from training.export import export_fp32, quantise
 from training.fit import load_best
 from training.graph import Tail, answer, take_images
@@ -55,7 +54,6 @@ _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
 }
 _KNOWN_TOLERANCE: Final = 0.05
 _CARICATURE: Final = 4
-_BATCH: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +112,10 @@ def release(config: Config, splits: Splits, command: str) -> Card:
             "test_fp32": evaluate(tested_fp32, splits.test),
         },
         quantisation=choice.quantisation,
+        audit={
+            "validation": audit_graph(graph, splits.validation, validated, config.seed),
+            "test": audit_graph(graph, splits.test, tested, config.seed),
+        },
         known_answers=_ask_known(network, splits.fit),
         known_answer_tolerance=_KNOWN_TOLERANCE,
     )
@@ -165,7 +167,7 @@ def _fit_temperature(
     model: onnx.ModelProto, bias: NDArray[np.float32], validation: ImageSet
 ) -> float:
     """Calibrate a core that takes images by its own outputs."""
-    cam, _ = _run_core(model, validation.images)
+    cam, _ = run_core(model, validation.images)
     return fit_temperature(cam.mean((2, 3)) + bias, validation.labels)
 
 
@@ -173,25 +175,8 @@ def _fit_distance(
     model: onnx.ModelProto, fitted: ImageSet
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return (whitening, centres) by the pooled features of a core that takes images."""
-    _, pooled = _run_core(model, fitted.images)
+    _, pooled = run_core(model, fitted.images)
     return fit_distance(pooled, fitted.labels)
-
-
-def _run_core(
-    model: onnx.ModelProto, images: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = count_cpus()
-    session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    starts = tqdm(range(0, len(images), _BATCH), desc="calibrating", unit="batch")
-    parts = [
-        session.run(["cam", "pooled"], {"image": images[start : start + _BATCH]})
-        for start in starts
-    ]
-    cam, pooled = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return cam, pooled
 
 
 def _class_balanced(images: ImageSet, count: int, seed: int) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from app.bundle import Bundle
 from app.card import Card
 from app.cpus import count_cpus
 from app.inference import Network
+from training.audit import audit_graph
 from training.calibrate import fit_distance_threshold, fit_operating_points, label_priors
 from training.card import write_bundle
 from training.config import Config
@@ -39,6 +40,10 @@ def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageS
             | {
                 "validation": evaluate(validated, validation, points, threshold),
                 "test": evaluate(tested, test, points, threshold),
+            },
+            "audit": {
+                "validation": audit_graph(bundle.graph, validation, validated, config.seed),
+                "test": audit_graph(bundle.graph, test, tested, config.seed),
             },
         }
     )

@@ -20,12 +20,12 @@ from app.card import Card, Metrics
 from app.inference import OnnxModel
 from tests.training.drawings import make_rows, write_data_set, write_manifest
 from training import cli, data_check
-from training.card import render_readme
 from training.cli import main
 from training.data_check import take_inventory
 from training.images import load_images
 from training.manifest import read_samples
 from training.plots import PLOTS
+from training.readme import render_readme
 
 NAME = "neumo-drawn-3"
 COMMANDS = ["run", "fit", "export"]

@@ -11,7 +11,7 @@ from app.bundle import Bundle, find_bundle, read_bundle
 from app.inference import OnnxModel
 from app.settings import Settings
 from tests.training.drawings import write_data_set
-from training import metrics
+from training import metrics, reliability
 from training.evaluate import evaluate_bundle
 from training.images import load_images
 from training.manifest import DataError, read_samples
@@ -34,7 +34,7 @@ def test_a_bundle_is_measured_by_what_it_answers_in_service(bundle: Bundle, tmp_
     figures = evaluate_bundle(bundle, manifest, "test", tmp_path / "report")
     assert figures.accuracy.value == pytest.approx(metrics.accuracy(labels, probabilities))
     assert figures.macro_auroc.value == pytest.approx(metrics.macro_auroc(labels, probabilities))
-    assert figures.brier == pytest.approx(metrics.brier(labels, probabilities), abs=1e-4)
+    assert figures.brier == pytest.approx(reliability.brier(labels, probabilities), abs=1e-4)
     assert np.sum(figures.confusion) == figures.images == 16
     assert figures.patients == 4 * (4 - 1)  # of four images a label, two show one patient
 

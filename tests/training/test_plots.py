@@ -11,18 +11,28 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 from PIL import Image
 
+from app.card import Changed, Deletion, Interval
 from training import plots
 from training.checkpoint import Epoch
 from training.plots import (
     plot_all,
+    plot_changes,
     plot_confusion,
     plot_curves,
+    plot_deletion,
     plot_precision_recall,
     plot_reliability,
+    plot_risk_coverage,
     plot_roc,
 )
 
-PLOTS = {"confusion.png", "roc.png", "precision-recall.png", "reliability.png"}
+PLOTS = {
+    "confusion.png",
+    "roc.png",
+    "precision-recall.png",
+    "reliability.png",
+    "risk-coverage.png",
+}
 NAMES = ["Normal", "COVID-19", "Bacterial pneumonia", "Viral pneumonia"]
 
 LABELS = np.array([0, 0, 1, 2, 3, 3])
@@ -97,25 +107,62 @@ def test_precision_recall_has_a_curve_of_each_label_against_the_rest(drawn: list
     assert [1, 1] in curves["COVID-19"]
 
 
-def test_reliability_shows_confidence_against_accuracy_in_bins(drawn: list[Figure]) -> None:
+def test_reliability_shows_what_is_said_against_what_came_true(drawn: list[Figure]) -> None:
     plot_reliability(LABELS, ANSWERS, Path())
-    top, _ = drawn[0].axes
-    (points, *_) = top.containers[0].lines
-    assert_allclose(points.get_xydata(), [[0.65, 0.5], [0.75, 1], [0.9, 0.5]], rtol=1e-6)
+    panels = {axes.get_title(): axes for axes in drawn[0].axes}
+    assert list(panels) == ["label called", *NAMES, "confidence"]
+    # Six images make six bins of one, the least likely first.
+    (points, *_) = panels["label called"].containers[0].lines
+    said = [0.65, 0.65, 0.75, 0.75, 0.9, 0.9]
+    assert_allclose(points.get_xydata(), list(zip(said, [0, 1, 1, 1, 1, 0], strict=True)))
+    (points, *_) = panels["Viral pneumonia"].containers[0].lines
+    said = [0.05, 0.05, 0.1, 0.1, 0.1, 0.65]
+    assert_allclose(points.get_xydata(), list(zip(said, [0, 1, 0, 0, 0, 1], strict=True)))
 
 
 def test_reliability_shows_how_far_chance_reaches(drawn: list[Figure]) -> None:
-    plot_reliability(LABELS, ANSWERS, Path())
+    plot_reliability(np.tile(LABELS, 15), np.tile(ANSWERS, (15, 1)), Path())
     _, _, (bars,) = drawn[0].axes[0].containers[0].lines
     ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
-    half = 1.96 * (0.5 * 0.5 / 2) ** 0.5
-    assert_allclose(ends, [[0.5 - half, 0.5 + half], [1, 1], [0.5 - half, 0.5 + half]])
+    assert len(ends) == 15  # bins of six
+    half = 1.96 * (0.5 * 0.5 / 6) ** 0.5
+    assert_allclose(ends[0], [0.5 - half, 0.5 + half])
 
 
-def test_reliability_counts_the_images_of_each_bin(drawn: list[Figure]) -> None:
+def test_reliability_counts_the_images_by_confidence(drawn: list[Figure]) -> None:
     plot_reliability(LABELS, ANSWERS, Path())
-    heights = [bar.get_height() for bar in drawn[0].axes[1].patches]
+    heights = [bar.get_height() for bar in drawn[0].axes[-1].patches]
     assert heights == [0] * 9 + [2, 0, 2, 0, 2, 0]
+
+
+def test_risk_coverage_shows_errors_among_the_most_confident(drawn: list[Figure]) -> None:
+    plot_risk_coverage(np.array([0, 1, 0, 1]), ANSWERS[[3, 0, 1, 2]][:, [2, 0, 1, 3]], Path())
+    (line,) = drawn[0].axes[0].lines
+    x, y = line.get_xydata().T
+    assert_allclose(x, [0.25, 0.5, 0.75, 1])
+    assert_allclose(y, [0, 0, 1 / 3, 2 / 4])
+
+
+def test_deletion_shows_both_curves(drawn: list[Figure]) -> None:
+    gap = Interval(value=0.2, low=0.1, high=0.3)
+    told = Deletion(images=9, shares=[0, 0.5], marked=[0.9, 0.3], random=[0.9, 0.5], gap=gap)
+    plot_deletion(told, Path())
+    assert points_by_name(drawn[0].axes[0]) == {
+        "what the map marks": [[0, 0.9], [0.5, 0.3]],
+        "at random": [[0, 0.9], [0.5, 0.5]],
+    }
+
+
+def test_changes_show_accuracy_with_its_interval_beside_the_unchanged(drawn: list[Figure]) -> None:
+    unchanged = Interval(value=0.9, low=0.8, high=0.95)
+    blurred = Interval(value=0.7, low=0.6, high=0.9)
+    changed = {"blurred_1_px": Changed(accuracy=blurred, lost=blurred, macro_auroc=blurred)}
+    plot_changes(changed, unchanged, Path())
+    axes = drawn[0].axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["unchanged", "blurred 1 px"]
+    points, _, (bars,) = axes.containers[0].lines
+    assert_allclose(points.get_xydata(), [[0.9, 1], [0.7, 0]])
+    assert_allclose([s[:, 0] for s in bars.get_segments()], [[0.8, 0.95], [0.6, 0.9]])
 
 
 def test_curves_show_each_epoch(drawn: list[Figure]) -> None:

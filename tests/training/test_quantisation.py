@@ -10,8 +10,9 @@ from app.card import QuantisedFigures
 from app.inference import Outputs
 from tests.training.networks import make_config
 from training.export import ExportError
-from training.metrics import expected_calibration_error, macro_auroc
+from training.metrics import macro_auroc
 from training.quantisation import check_gate, choose, compare, methods_to_try
+from training.reliability import expected_calibration_error
 
 LABELS = np.array([0, 1, 2, 3])
 EXACT = np.array(

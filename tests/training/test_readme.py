@@ -1,4 +1,4 @@
-"""training.card: README.md says what card.json says."""
+"""training.readme: README.md says what card.json says."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ import pytest
 from app.bundle import read_bundle
 from app.card import LABEL_IDS, Card, Interval, Metrics
 from tests.bundles import make_card
-from training.card import render_readme
+from training.readme import render_readme
 
 SHIPPED = Path(__file__).parents[2] / "models" / "neumo-r18-0"
 PER_LABEL = ("sensitivity", "specificity", "precision", "auroc")
@@ -18,6 +18,8 @@ SPLITS = ("validation", "test", "test_fp32")
 TASKS = ("pneumonia_vs_normal", "viral_vs_bacterial")
 BY_SOURCE = {"hospital": ["normal", "viral_pneumonia"], "archive": ["covid19"]}
 METHODS = ("minmax", "percentile")
+CHANGES = ("blurred_1_px", "burned_in_marker")
+AUDITED = ("validation", "test")
 
 
 def make_metrics(first: int) -> dict[str, object]:
@@ -41,13 +43,44 @@ def make_metrics(first: int) -> dict[str, object]:
         "patients": first + 2000,
         **{name: interval() for name in ("accuracy", "balanced_accuracy", "macro_auroc")},
         **{name: {label: interval() for label in LABEL_IDS} for name in PER_LABEL},
-        **{name: figure() for name in ("nll", "brier", "ece", "ece_by_chance", "aurc")},
+        **{name: figure() for name in ("nll", "brier", "ece", "aurc")},
+        **{name: figure() for name in ("ece_by_chance", "ece_by_chance_95")},
+        "before_temperature": {name: figure() for name in ("nll", "brier", "ece")},
         **{name: interval() for name in ("answered", "accuracy_answered", "refused")},
         "accuracy_by_source": {source: figure() for source in BY_SOURCE},
         "sensitivity_by_source": {
             source: {label: interval() for label in labels} for source, labels in BY_SOURCE.items()
         },
         "tasks": {name: task() for name in TASKS},
+    }
+
+
+def make_audit(first: int) -> dict[str, object]:
+    """Return an audit of a split whose figures are all different, to three decimals."""
+    numbers = count(first)
+
+    def figure() -> float:
+        return next(numbers) / 10_000
+
+    def interval() -> dict[str, float]:
+        return {name: figure() for name in ("value", "low", "high")}
+
+    def changed() -> dict[str, object]:
+        return {name: interval() for name in ("accuracy", "lost", "macro_auroc")}
+
+    return {
+        "changed": {name: changed() for name in CHANGES},
+        "lungs_hidden": changed(),
+        "lungs_only": changed(),
+        "commonest": figure(),
+        "source_auroc": interval(),
+        "deletion": {
+            "images": first,
+            "shares": [0, 0.25],
+            "marked": [figure(), figure()],
+            "random": [figure(), figure()],
+            "gap": interval(),
+        },
     }
 
 
@@ -78,6 +111,7 @@ def card() -> Card:
                 split: make_metrics(100 + 200 * number) for number, split in enumerate(SPLITS)
             },
             quantisation=make_quantisation(),
+            audit={split: make_audit(6000 + 1000 * row) for row, split in enumerate(AUDITED)},
             operating_points={label: 0.811 + row / 1000 for row, label in enumerate(LABEL_IDS)},
             distance_threshold=4321.0,
             priors={label: 0.241 + row / 1000 for row, label in enumerate(LABEL_IDS)},
@@ -200,7 +234,12 @@ def test_each_task_has_a_row_of_its_figures_on_each_split(
 @pytest.mark.parametrize("split", SPLITS)
 def test_each_split_has_a_row_of_its_calibration(card: Card, readme: str, split: str) -> None:
     figures = card.metrics[split]
-    expected = (figures.nll, figures.brier, figures.ece, figures.ece_by_chance)
+    before = figures.before_temperature
+    assert before is not None
+    expected = (
+        *(before.nll, figures.nll, before.brier, figures.brier, before.ece, figures.ece),
+        *(figures.ece_by_chance, figures.ece_by_chance_95),
+    )
     assert row_of(readme, "ECE by chance", split) == [f"{value:.3f}" for value in expected]
 
 
@@ -254,6 +293,59 @@ def test_the_method_chosen_stands_above_those_tried(readme: str) -> None:
     assert "where float32's macro-AUROC is 0.9876." in section
 
 
+# ---------------------------------------------------------------- the audit
+
+
+@pytest.mark.parametrize("split", AUDITED)
+def test_what_is_right_without_lungs_and_with_nothing_else_is_told(
+    card: Card, readme: str, split: str
+) -> None:
+    audit = card.audit[split]
+    for name, changed in (("hidden", audit.lungs_hidden), ("only", audit.lungs_only)):
+        assert row_of(readme, "blind guess", split, f"lungs {name}") == [
+            written(changed.accuracy),
+            written(changed.macro_auroc),
+            f"{audit.commonest:.3f}",
+        ]
+
+
+@pytest.mark.parametrize("split", AUDITED)
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_change_has_a_row_of_what_it_costs(
+    card: Card, readme: str, name: str, split: str
+) -> None:
+    changed = card.audit[split].changed[name]
+    assert row_of(readme, "lost", split, name.replace("_", " ")) == [
+        written(changed.accuracy),
+        written(changed.lost),
+        written(changed.macro_auroc),
+    ]
+
+
+def test_what_a_probe_finds_of_the_source_is_told(card: Card, readme: str) -> None:
+    probes = [card.audit[split].source_auroc for split in AUDITED]
+    assert None not in probes
+    told = [
+        f"{split} {written(probe)}" for split, probe in zip(AUDITED, probes, strict=True) if probe
+    ]
+    assert f"with an AUROC of: {', '.join(told)}." in readme
+
+
+@pytest.mark.parametrize("split", AUDITED)
+def test_deletion_has_a_row_by_the_map_and_one_at_random(
+    card: Card, readme: str, split: str
+) -> None:
+    told = card.audit[split].deletion
+    for name, means, gap in (
+        ("marked", told.marked, written(told.gap)),
+        ("random", told.random, ""),
+    ):
+        assert row_of(readme, "gap", split, str(told.images), name) == [
+            *(f"{mean:.3f}" for mean in means),
+            gap,
+        ]
+
+
 # ---------------------------------------------------------------- data, making, texts
 
 
@@ -297,7 +389,15 @@ def test_a_card_without_limitations_says_that_none_are_stated(card: Card) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["Kermany et al.", "Calibration. ", "## Quantisation", "called right", "precision |"]
+    "text",
+    [
+        "Kermany et al.",
+        "Calibration, before",
+        "## Quantisation",
+        "called right",
+        "precision |",
+        "## Audit",
+    ],
 )
 def test_what_a_card_has_no_figures_of_is_left_out(
     readme: str, bare_readme: str, text: str
