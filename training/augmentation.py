@@ -46,23 +46,31 @@ def augment(
     augmentation : ``basic`` changes geometry, exposure and noise; ``full`` also sharpness,
         resampling kernel, JPEG quality, and erases or burns in text at the borders
     share : of the images that are changed; the others stay as they are, so that the network
-        and its batch statistics know unchanged images too
+        and its batch statistics know unchanged images too. ``full`` moves and scales all of
+        them: else how tall the lungs stand in the image would be taken for a sign
 
     Returns
     -------
     float32 [N, 1, H, W], from 0 to 255
     """
-    if share < 1:
-        rows = _chosen(len(images), share, generator)
-        mixed = images.float()
-        if rows:
-            mixed[rows] = augment(images[rows], generator, augmentation)
-        return mixed
-    if augmentation == "basic":
-        changed = _expose(_warp(images.float(), generator, 10, 0.1, 0.12), generator, 0.287, 0.2)
-        return _grain(changed, generator, 5).clamp_(0, 255)
-    changed = _warp(_mark(images, generator).float(), generator, 12, 0.15, 0.14)
-    changed = _blur(_expose(changed, generator, 0.45, 0.3), generator)
+    rows = list(range(len(images))) if share >= 1 else _chosen(len(images), share, generator)
+    result = images.float()
+    if augmentation == "full":
+        result[rows] = _mark(images[rows], generator).float()
+        result = _warp(result, generator, 12, (0.75, 1.15), 0.14)
+    if rows:
+        change = _change_fully if augmentation == "full" else _change_basically
+        result[rows] = change(result[rows], generator)
+    return result
+
+
+def _change_basically(images: Tensor, generator: torch.Generator) -> Tensor:
+    changed = _expose(_warp(images, generator, 10, (0.9, 1.1), 0.12), generator, 0.287, 0.2)
+    return _grain(changed, generator, 5).clamp_(0, 255)
+
+
+def _change_fully(images: Tensor, generator: torch.Generator) -> Tensor:
+    changed = _blur(_expose(images, generator, 0.45, 0.3), generator)
     changed = _grain(changed, generator, 8).clamp_(0, 255)
     return _erase(_recompress(changed, generator), generator)
 
@@ -82,13 +90,21 @@ def _integer(low: int, high: int, generator: torch.Generator) -> int:
 
 
 def _warp(
-    images: Tensor, generator: torch.Generator, degrees: float, stretch: float, shift: float
+    images: Tensor,
+    generator: torch.Generator,
+    degrees: float,
+    field: tuple[float, float],
+    shift: float,
 ) -> Tensor:
-    """Rotate, scale each axis by itself, and shift by up to `shift` half sides."""
+    """Rotate, scale each axis by itself, and shift by up to `shift` half sides.
+
+    `field` bounds how much of each side is seen: below 1 a part, enlarged; above 1 black is
+    added around.
+    """
     count = len(images)
     angle = _uniform(count, -degrees, degrees, generator) * (math.pi / 180)
-    scale_x = _uniform(count, 1 - stretch, 1 + stretch, generator)
-    scale_y = _uniform(count, 1 - stretch, 1 + stretch, generator)
+    scale_x = _uniform(count, *field, generator)
+    scale_y = _uniform(count, *field, generator)
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0] = angle.cos() * scale_x
     theta[:, 0, 1] = -angle.sin() * scale_y
