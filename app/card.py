@@ -11,7 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 from app.imaging import PREPROCESSING
 from app.language import Language, Text
 
-BUNDLE_FORMAT: Final = 1
+BUNDLE_FORMAT: Final = 2
+"""The newest: since 2, graphs have the output `orientation`."""
+
+READABLE_FORMATS: Final = (1, BUNDLE_FORMAT)
+_ORIENTED_FORMAT: Final = 2
 KNOWN_SIDE_PX: Final = 28
 LabelId = Literal["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"]
 LABEL_IDS: Final[tuple[LabelId, ...]] = (
@@ -20,6 +24,16 @@ LABEL_IDS: Final[tuple[LabelId, ...]] = (
     "bacterial_pneumonia",
     "viral_pneumonia",
 )
+
+Orientation = Literal["upright", "upside_down", "turned_left", "turned_right", "inverted"]
+ORIENTATIONS: Final[tuple[Orientation, ...]] = (
+    "upright",
+    "upside_down",
+    "turned_left",
+    "turned_right",
+    "inverted",
+)
+"""The order of the output `orientation`. Inverted: bone dark, and upright."""
 
 View = Literal["PA", "AP", "lateral"]
 """How the X-rays passed: back to front, front to back, from the side (DICOM (0018,5101))."""
@@ -133,7 +147,8 @@ class Deletion(_Strict):
 class Audit(_Strict):
     """Where the answers come from, and what changes them, on one split.
 
-    `changed` holds fixed, mild changes of the images (training.stress). `lungs_hidden` and
+    `changed` holds fixed, mild changes of the images (training.stress), `turned` the share of
+    the images that is refused once they are turned or inverted. `lungs_hidden` and
     `lungs_only` black out the lungs, or all but the lungs, by one template for all: what is right
     without lungs was never in them. `commonest` is the share of the commonest label, what
     a blind guess gives. `source_auroc` is how well a linear probe tells the sources of normal
@@ -142,6 +157,7 @@ class Audit(_Strict):
     """
 
     changed: dict[str, Changed]
+    turned: dict[Orientation, Interval] = {}
     lungs_hidden: Changed
     lungs_only: Changed
     commonest: float
@@ -239,7 +255,8 @@ class Population(_Strict):
 class Card(_Strict):
     """What a bundle says of itself (``card.json``).
 
-    A picture whose `distance` is over `distance_threshold` is refused. An answer is `ok` if
+    A picture whose `distance` is over `distance_threshold` is refused, and one that is upright
+    with less than the probability `upright_threshold`. An answer is `ok` if
     the label called is the only one whose probability reaches its operating point. `priors` are
     the shares of the labels among the images that the probabilities were calibrated on.
     """
@@ -256,6 +273,7 @@ class Card(_Strict):
     temperature: float = Field(gt=0)
     operating_points: dict[LabelId, Probability] | None
     distance_threshold: float | None
+    upright_threshold: Probability | None = None
     priors: dict[LabelId, Annotated[float, Field(gt=0, lt=1)]] | None = None
     population: Population | None = None
     training: Training
@@ -267,8 +285,10 @@ class Card(_Strict):
 
     @model_validator(mode="after")
     def _check_contract(self) -> Self:
-        if self.bundle_format != BUNDLE_FORMAT:
-            raise ValueError(f"bundle_format is not {BUNDLE_FORMAT}")
+        if self.bundle_format not in READABLE_FORMATS:
+            raise ValueError(f"bundle_format is not {' or '.join(map(str, READABLE_FORMATS))}")
+        if self.upright_threshold is not None and self.bundle_format < _ORIENTED_FORMAT:
+            raise ValueError("upright_threshold needs a graph that tells orientation")
         if self.preprocessing != PREPROCESSING:
             raise ValueError(f"preprocessing is not {PREPROCESSING}")
         if sorted(label.id for label in self.labels) != sorted(LABEL_IDS):

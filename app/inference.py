@@ -13,7 +13,10 @@ from app.card import KNOWN_SIDE_PX, Card
 from app.errors import GraphUnusable, KnownAnswerWrong
 from app.imaging import SIDE_PX
 
-_OUTPUTS: Final = ("probabilities", "logits", "cam", "distance")
+OUTPUTS: Final = ("probabilities", "logits", "cam", "distance")
+"""Of every graph; `orientation` comes with bundle format 2."""
+
+ORIENTATION: Final = "orientation"
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -29,12 +32,15 @@ class Outputs:
     logits : [N, 4], before temperature
     cam : [N, 4, 7, 7], class activation maps; their mean plus the head's bias is `logits`
     distance : [N], squared Mahalanobis distance of the pooled features to the nearest class
+    orientation : [N, 5], probabilities in the order of `app.card.ORIENTATIONS`; None if the graph
+        does not tell
     """
 
     probabilities: Floats
     logits: Floats
     cam: Floats
     distance: Floats
+    orientation: Floats | None = None
 
 
 class Model(Protocol):
@@ -73,12 +79,14 @@ class Network:
             self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - ONNX Runtime's share no base of their own
             raise GraphUnusable(reason=f"it does not load ({type(error).__name__})") from None
-        if not {output.name for output in self._session.get_outputs()}.issuperset(_OUTPUTS):
+        given = {output.name for output in self._session.get_outputs()}
+        if not given.issuperset(OUTPUTS):
             raise GraphUnusable(reason="it lacks an output")
+        self._outputs = [*OUTPUTS, *({ORIENTATION} & given)]
 
     def run(self, pixels: Pixels) -> Outputs:
         """Answer for uint8 images [N, 1, 224, 224]; callable from several threads at once."""
-        return Outputs(*self._session.run(_OUTPUTS, {"image": pixels}))
+        return Outputs(*self._session.run(self._outputs, {"image": pixels}))
 
 
 class OnnxModel(Network):

@@ -1,14 +1,17 @@
 """Whether a picture is a frontal chest X-ray at all, and what would make it one.
 
-By the distance of its features to those of the training images (`app.inference.Outputs`), not
-by anything of the file. Only what is refused is looked at again: inverted and turned.
+By the distance of its features to those of the training images and by how they say it is turned
+(`app.inference.Outputs`), not by anything of the file. Only what is too far is looked at again:
+inverted and turned.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
+from app.card import ORIENTATIONS, Orientation
 from app.errors import NotAChestXray
 from app.inference import Model, Outputs, Pixels
 
@@ -19,9 +22,18 @@ _MENDS: Final[tuple[tuple[str, Callable[[Pixels], Pixels]], ...]] = (
     ("sideways", lambda pixels: np.rot90(pixels, 3, (2, 3))),
 )
 
+_REASONS: Final[Mapping[Orientation, str]] = MappingProxyType(
+    {
+        "upside_down": "upside_down",
+        "turned_left": "sideways",
+        "turned_right": "sideways",
+        "inverted": "inverted",
+    }
+)
+
 
 def refuse_unlike(model: Model, pixels: Pixels, outputs: Outputs) -> None:
-    """Refuse a picture that is too far from what the model knows.
+    """Refuse a picture that is too far from what the model knows, turned or inverted.
 
     Parameters
     ----------
@@ -33,8 +45,17 @@ def refuse_unlike(model: Model, pixels: Pixels, outputs: Outputs) -> None:
         With a `reason`: inverted, upside_down, sideways, or unknown.
     """
     threshold = model.card.distance_threshold
-    if threshold is None or float(outputs.distance[0]) <= threshold:
+    if threshold is not None and float(outputs.distance[0]) > threshold:
+        raise NotAChestXray(reason=_find_mend(model, pixels, threshold))
+    least = model.card.upright_threshold
+    if least is None or outputs.orientation is None or float(outputs.orientation[0, 0]) >= least:
         return
+    most_likely = ORIENTATIONS[1 + int(outputs.orientation[0, 1:].argmax())]
+    raise NotAChestXray(reason=_REASONS[most_likely])
+
+
+def _find_mend(model: Model, pixels: Pixels, threshold: float) -> str:
+    """Return what brings the picture nearer than `threshold`, or unknown."""
     reason, distance = min(
         (
             (reason, float(model.run(np.ascontiguousarray(mend(pixels))).distance[0]))
@@ -42,4 +63,4 @@ def refuse_unlike(model: Model, pixels: Pixels, outputs: Outputs) -> None:
         ),
         key=lambda tried: tried[1],
     )
-    raise NotAChestXray(reason=reason if distance <= threshold else "unknown")
+    return reason if distance <= threshold else "unknown"

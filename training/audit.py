@@ -13,12 +13,12 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from app.card import LABEL_IDS, Audit, Changed, Deletion, Interval
+from app.card import LABEL_IDS, ORIENTATIONS, Audit, Changed, Deletion, Interval, Orientation
 from app.cpus import count_cpus
 from app.inference import Network, Outputs
 from training import stress
 from training.bootstrap import Weights, auroc, draw_patients, interval, share
-from training.evaluate import run_core, run_network
+from training.evaluate import Refusal, run_core, run_network
 from training.graph import expose_pooled
 from training.images import ImageSet
 
@@ -28,7 +28,9 @@ _MOST_DELETED_FROM: Final = 300
 _PARTS: Final = 5
 
 
-def audit_graph(graph: bytes, images: ImageSet, unchanged: Outputs, seed: int = 0) -> Audit:
+def audit_graph(
+    graph: bytes, images: ImageSet, unchanged: Outputs, refusal: Refusal, seed: int = 0
+) -> Audit:
     """Audit a graph that serving runs on one split.
 
     Parameters
@@ -49,10 +51,27 @@ def audit_graph(graph: bytes, images: ImageSet, unchanged: Outputs, seed: int = 
         changed={name: ask(stress.change(images.images, name), name) for name in stress.CHANGES},
         lungs_hidden=ask(stress.hide_lungs(images.images), "lungs_hidden"),
         lungs_only=ask(stress.hide_all_but_lungs(images.images), "lungs_only"),
+        turned={
+            orientation: _count_refused(network, images, orientation, refusal, weights)
+            for orientation in ORIENTATIONS[1:]
+        },
         commonest=float(np.bincount(images.labels).max() / len(images.labels)),
         source_auroc=_probe_source(images, pooled, seed),
         deletion=_delete(network, images, unchanged, seed),
     )
+
+
+def _count_refused(
+    network: Network,
+    images: ImageSet,
+    orientation: Orientation,
+    refusal: Refusal,
+    weights: Weights,
+) -> Interval:
+    answers = run_network(
+        network, stress.turn(images.images, orientation), orientation.replace("_", " ")
+    )
+    return interval(share(refusal.holds(answers), np.ones(len(images.labels), bool), weights))
 
 
 def _compare(

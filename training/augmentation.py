@@ -45,9 +45,9 @@ def augment(
     images : uint8 [N, 1, H, W]
     augmentation : ``basic`` changes geometry, exposure and noise; ``full`` also sharpness,
         resampling kernel, JPEG quality, and erases or burns in text at the borders
-    share : of the images that are changed; the others stay as they are, so that the network
-        and its batch statistics know unchanged images too. ``full`` moves and scales all of
-        them: else how tall the lungs stand in the image would be taken for a sign
+    share : of the images that are changed, 0 for none; the others keep their levels, so that
+        the network and its batch statistics know unchanged images too. But ``full`` moves and
+        scales all: else how tall the lungs stand in the image would be taken for a sign
 
     Returns
     -------
@@ -55,7 +55,7 @@ def augment(
     """
     rows = list(range(len(images))) if share >= 1 else _chosen(len(images), share, generator)
     result = images.float()
-    if augmentation == "full":
+    if augmentation == "full" and share > 0:
         result[rows] = _mark(images[rows], generator).float()
         result = _warp(result, generator, 12, (0.75, 1.15), 0.14)
     if rows:

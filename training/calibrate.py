@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.covariance import LedoitWolf
+from sklearn.linear_model import LogisticRegression
 
 from app.card import LabelId
 from training.config import LABELS
@@ -20,7 +21,11 @@ Labels = NDArray[np.int64]
 SENSITIVITY: Final = 0.95
 """That operating points are chosen for, on validation."""
 
-DISTANCE_ROOM: Final = 1.5
+DISTANCE_ROOM: Final = 1.2
+UPRIGHT_THRESHOLD: Final = 0.1
+"""Refused as turned or inverted is what is upright with less than this probability."""
+
+_ORIENTATION_C: Final = 0.01
 _LOG_BOUNDS: Final = (-3.0, 3.0)
 
 
@@ -64,6 +69,22 @@ def fit_distance(pooled: Floats, labels: Labels) -> tuple[Floats, Floats]:
     return whitening.astype(np.float32), (means @ whitening).astype(np.float32)
 
 
+def fit_orientation(whitened: Floats, orientations: Labels) -> tuple[Floats, Floats]:
+    """Fit a multinomial logistic regression that tells how an X-ray was turned.
+
+    Parameters
+    ----------
+    whitened : [N, 512] features of training images, turned and as they are
+    orientations : [N], indices into `app.card.ORIENTATIONS`
+
+    Returns
+    -------
+    weights [512, 5], bias [5]
+    """
+    told = LogisticRegression(C=_ORIENTATION_C, max_iter=1000).fit(whitened, orientations)
+    return told.coef_.T.astype(np.float32), told.intercept_.astype(np.float32)
+
+
 def fit_operating_points(
     probabilities: Floats, labels: Labels, sensitivity: float = SENSITIVITY
 ) -> dict[LabelId, float]:
@@ -88,7 +109,7 @@ def fit_operating_points(
 def fit_distance_threshold(distances: Floats) -> float:
     """Return the distance above which a picture is no frontal chest X-ray.
 
-    The 99 % quantile of the validation split's, and half as much again: X-rays of hospitals
+    The 99 % quantile of the validation split's, and a fifth as much again: X-rays of hospitals
     that are in no split lie further out than those of one that is.
     """
     return float(DISTANCE_ROOM * np.quantile(distances.astype(np.float64), 0.99))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +36,8 @@ def run_network(network: Network, images: NDArray[np.uint8], what: str) -> Outpu
     return Outputs(
         *(
             np.concatenate([getattr(part, name) for part in parts])
-            for name in ("probabilities", "logits", "cam", "distance")
+            for name in ("probabilities", "logits", "cam", "distance", "orientation")
+            if getattr(parts[0], name) is not None
         )
     )
 
@@ -59,11 +60,28 @@ def run_core(
     return cam, pooled
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is refused as no upright frontal chest X-ray; as `app.plausibility` does."""
+
+    distance_threshold: float | None
+    upright_threshold: float | None
+
+    def holds(self, outputs: Outputs) -> NDArray[np.bool_]:
+        """Return whether each of N pictures is refused, bool [N]."""
+        refused = np.zeros(len(outputs.distance), dtype=bool)
+        if self.distance_threshold is not None:
+            refused |= outputs.distance > self.distance_threshold
+        if self.upright_threshold is not None and outputs.orientation is not None:
+            refused |= outputs.orientation[:, 0] < self.upright_threshold
+        return refused
+
+
 def evaluate(
     outputs: Outputs,
     images: ImageSet,
     operating_points: Mapping[LabelId, float] | None = None,
-    distance_threshold: float | None = None,
+    refusal: Refusal | None = None,
 ) -> Metrics:
     """Compute the card's figures of one split from what a network answered for it."""
     return measure(
@@ -72,7 +90,7 @@ def evaluate(
         [sample.patient for sample in images.samples],
         [sample.source for sample in images.samples],
         operating_points=operating_points,
-        refused=None if distance_threshold is None else outputs.distance > distance_threshold,
+        refused=None if refusal is None else refusal.holds(outputs),
         uncalibrated=softmax(outputs.logits, axis=1),
     )
 
@@ -100,9 +118,9 @@ def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Met
     images = ImageSet(load_images(samples, split), samples)
     network = Network(bundle.graph, count_cpus())
     outputs = in_our_order(run_network(network, images.images, split), bundle)
-    metrics = evaluate(
-        outputs, images, bundle.card.operating_points, bundle.card.distance_threshold
-    )
+    card = bundle.card
+    refusal = Refusal(card.distance_threshold, card.upright_threshold)
+    metrics = evaluate(outputs, images, card.operating_points, refusal)
     report.mkdir(parents=True, exist_ok=True)
     whole = {
         "model": {"name": bundle.card.name, "sha256": bundle.card.sha256},

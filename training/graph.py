@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from app.card import ORIENTATIONS
 from training.model import INPUT_SCALE, INPUT_ZERO
 
 Floats = NDArray[np.float32]
@@ -33,12 +34,16 @@ class Tail:
     temperature : divides the logits
     whitening : [512, 512], makes pooled features isotropic within a class
     centres : [4, 512], whitened class means
+    orientation, orientation_bias : [512, 5], [5], logits of `app.card.ORIENTATIONS` from whitened
+        features
     """
 
     bias: Floats
     temperature: float
     whitening: Floats
     centres: Floats
+    orientation: Floats
+    orientation_bias: Floats
 
 
 def take_images(core: onnx.ModelProto) -> onnx.ModelProto:
@@ -77,7 +82,7 @@ def take_images(core: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
-    """Return a copy with the contract's outputs: probabilities, logits, cam, distance."""
+    """Return a copy with the contract's outputs (app.inference.Outputs)."""
     answering = onnx.ModelProto()
     answering.CopyFrom(model)
     graph = answering.graph
@@ -89,6 +94,8 @@ def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
         "temperature": np.array(tail.temperature, np.float32),
         "whitening": tail.whitening,
         "centres": tail.centres[np.newaxis],
+        "turns": tail.orientation,
+        "turns_bias": tail.orientation_bias,
     }
     for name, value in constants.items():
         _add_constant(graph, name, value)
@@ -104,6 +111,9 @@ def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
             node("Sub", ["whitened_row", "centres"], ["offsets"]),
             node("ReduceSumSquare", ["offsets", "axis_two"], ["distances"], keepdims=0),
             node("ReduceMin", ["distances", "axis_one"], ["distance"], keepdims=0),
+            node("MatMul", ["whitened", "turns"], ["turned"]),
+            node("Add", ["turned", "turns_bias"], ["turned_logits"]),
+            node("Softmax", ["turned_logits"], ["orientation"], axis=1),
         ]
     )
     del graph.output[:]
@@ -112,6 +122,7 @@ def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
         "logits": [4],
         "cam": [4, 7, 7],
         "distance": [],
+        "orientation": [len(ORIENTATIONS)],
     }
     for name, shape in shapes.items():
         info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])

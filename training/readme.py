@@ -173,7 +173,13 @@ def _refusal(card: Card) -> list[str]:
         "A picture is refused as no frontal chest X-ray if the squared Mahalanobis distance of its "
         f"features to the nearest class of training images is over {card.distance_threshold:.0f}."
     )
-    return [text]
+    if card.upright_threshold is None:
+        return [text]
+    turned = (
+        "So is one that is upright with a probability under "
+        f"{card.upright_threshold:g}, by a linear classifier on the same features."
+    )
+    return [f"{text} {turned}"]
 
 
 def _population(card: Card) -> list[str]:

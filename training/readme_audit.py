@@ -22,6 +22,7 @@ def describe_audit(card: Card) -> list[str]:
         ),
         table(["split", "images", "accuracy", "macro-AUROC", "blind guess"], _by_lungs(card)),
         *_probe(card),
+        *_turned(card),
         "Accuracy under mild changes of the images; `lost` counts image by image:",
         table(["split", "change", "accuracy", "lost", "macro-AUROC"], _by_change(card)),
         show_plot(CHANGES_PLOT),
@@ -57,6 +58,16 @@ def _probe(card: Card) -> list[str]:
     return [f"{text}{', '.join(told)}. 0.5 would mean that the network has not noticed."] * bool(
         told
     )
+
+
+def _turned(card: Card) -> list[str]:
+    rows = [
+        [split, name.replace("_", " "), figure(refused)]
+        for split, audit in card.audit.items()
+        for name, refused in audit.turned.items()
+    ]
+    text = "Share of the images refused once they are turned or inverted:"
+    return [text, table(["split", "turned", "refused then"], rows)] if rows else []
 
 
 def _by_change(card: Card) -> list[list[str]]:

@@ -15,6 +15,7 @@ from PIL import Image
 from app.card import (
     BUNDLE_FORMAT,
     KNOWN_SIDE_PX,
+    ORIENTATIONS,
     Card,
     DataSource,
     KnownAnswer,
@@ -27,9 +28,11 @@ from app.imaging import PREPROCESSING
 from app.inference import Network, Outputs, enlarge_known_pixels
 from training.audit import audit_graph
 from training.calibrate import (
+    UPRIGHT_THRESHOLD,
     fit_distance,
     fit_distance_threshold,
     fit_operating_points,
+    fit_orientation,
     fit_temperature,
     label_priors,
 )
@@ -38,13 +41,14 @@ from training.checkpoint import RunFolder, best_epoch
 from training.config import LABELS, Config
 from training.data import describe_sources
 from training.environment import commit, package_versions
-from training.evaluate import evaluate, run_core, run_network
+from training.evaluate import Refusal, evaluate, run_core, run_network
 from training.export import export_fp32, quantise
 from training.fit import load_best
 from training.graph import Tail, answer, take_images
 from training.images import ImageSet
 from training.metrics import macro_auroc
 from training.quantisation import check_gate, choose, compare, methods_to_try
+from training.stress import turn
 
 _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
     "licence",
@@ -54,6 +58,7 @@ _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
 }
 _KNOWN_TOLERANCE: Final = 0.05
 _CARICATURE: Final = 4
+_MOST_TURNED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     bias = model.resnet.fc.bias.detach().numpy()
     exact = take_images(core)
     temperature = _fit_temperature(exact, bias, splits.validation)
-    tail = Tail(bias, temperature, *_fit_distance(exact, splits.fit))
+    tail = Tail(bias, temperature, *_fit_features(exact, splits.fit))
     fp32 = answer(exact, tail)
     reference = Network(fp32.SerializeToString(), count_cpus())
     validated_fp32 = run_network(reference, splits.validation.images, "validation, fp32")
@@ -86,7 +91,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     network = Network(graph, count_cpus())
     validated = run_network(network, splits.validation.images, "validation")
     points = fit_operating_points(validated.probabilities, splits.validation.labels)
-    threshold = fit_distance_threshold(validated.distance)
+    refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
     tested = run_network(network, splits.test.images, "test")
     tested_fp32 = run_network(reference, splits.test.images, "test, fp32")
     card = Card(
@@ -101,20 +106,21 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         preprocessing=PREPROCESSING,
         temperature=choice.temperature,
         operating_points=points,
-        distance_threshold=threshold,
+        distance_threshold=refusal.distance_threshold,
+        upright_threshold=refusal.upright_threshold,
         priors=label_priors(splits.validation.labels),
         population=config.population,
         training=_training(config, splits, command),
         metrics={
-            "validation": evaluate(validated, splits.validation, points, threshold),
+            "validation": evaluate(validated, splits.validation, points, refusal),
             "validation_fp32": evaluate(validated_fp32, splits.validation),
-            "test": evaluate(tested, splits.test, points, threshold),
+            "test": evaluate(tested, splits.test, points, refusal),
             "test_fp32": evaluate(tested_fp32, splits.test),
         },
         quantisation=choice.quantisation,
         audit={
-            "validation": audit_graph(graph, splits.validation, validated, config.seed),
-            "test": audit_graph(graph, splits.test, tested, config.seed),
+            "validation": audit_graph(graph, splits.validation, validated, refusal, config.seed),
+            "test": audit_graph(graph, splits.test, tested, refusal, config.seed),
         },
         known_answers=_ask_known(network, splits.fit),
         known_answer_tolerance=_KNOWN_TOLERANCE,
@@ -156,8 +162,8 @@ def _quantise_best(
         made[method] = bare, cooled
     best = choose(tried)
     bare, cooled = made[best]
-    whitening, centres = _fit_distance(bare, splits.fit)
-    graph = answer(bare, replace(cooled, whitening=whitening, centres=centres))
+    features = _fit_features(bare, splits.fit)
+    graph = answer(bare, Tail(cooled.bias, cooled.temperature, *features))
     fp32_macro_auroc = macro_auroc(labels, exact.probabilities)
     record = Quantisation(method=best, fp32_macro_auroc=fp32_macro_auroc, tried=tried)
     return _Int8(graph, cooled.temperature, tried[best], record)
@@ -171,12 +177,19 @@ def _fit_temperature(
     return fit_temperature(cam.mean((2, 3)) + bias, validation.labels)
 
 
-def _fit_distance(
-    model: onnx.ModelProto, fitted: ImageSet
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return (whitening, centres) by the pooled features of a core that takes images."""
+def _fit_features(model: onnx.ModelProto, fitted: ImageSet) -> tuple[NDArray[np.float32], ...]:
+    """Return (whitening, centres, orientation, orientation_bias) by a core's pooled features.
+
+    Of a core that takes images; orientation by at most 1000 of them, evenly taken.
+    """
     _, pooled = run_core(model, fitted.images)
-    return fit_distance(pooled, fitted.labels)
+    whitening, centres = fit_distance(pooled, fitted.labels)
+    count = len(fitted.labels)
+    some = np.unique(np.linspace(0, count - 1, min(count, _MOST_TURNED)).astype(int))
+    turned = [turn(fitted.images[some], orientation) for orientation in ORIENTATIONS]
+    whitened = [run_core(model, images)[1] @ whitening for images in turned]
+    orientations = np.repeat(np.arange(len(ORIENTATIONS)), len(some))
+    return whitening, centres, *fit_orientation(np.concatenate(whitened), orientations)
 
 
 def _class_balanced(images: ImageSet, count: int, seed: int) -> NDArray[np.uint8]:

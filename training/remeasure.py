@@ -9,10 +9,15 @@ from app.card import Card
 from app.cpus import count_cpus
 from app.inference import Network
 from training.audit import audit_graph
-from training.calibrate import fit_distance_threshold, fit_operating_points, label_priors
+from training.calibrate import (
+    UPRIGHT_THRESHOLD,
+    fit_distance_threshold,
+    fit_operating_points,
+    label_priors,
+)
 from training.card import write_bundle
 from training.config import Config
-from training.evaluate import evaluate, in_our_order, run_network
+from training.evaluate import Refusal, evaluate, in_our_order, run_network
 from training.images import ImageSet
 
 
@@ -26,7 +31,8 @@ def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageS
     validated = in_our_order(run_network(network, validation.images, "validation"), bundle)
     tested = in_our_order(run_network(network, test.images, "test"), bundle)
     points = fit_operating_points(validated.probabilities, validation.labels)
-    threshold = fit_distance_threshold(validated.distance)
+    oriented = UPRIGHT_THRESHOLD if validated.orientation is not None else None
+    refusal = Refusal(fit_distance_threshold(validated.distance), oriented)
     card = bundle.card.model_copy(
         update={
             "intended_use": config.intended_use,
@@ -34,16 +40,19 @@ def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageS
             "licence": config.licence,
             "population": config.population,
             "operating_points": points,
-            "distance_threshold": threshold,
+            "distance_threshold": refusal.distance_threshold,
+            "upright_threshold": refusal.upright_threshold,
             "priors": label_priors(validation.labels),
             "metrics": bundle.card.metrics
             | {
-                "validation": evaluate(validated, validation, points, threshold),
-                "test": evaluate(tested, test, points, threshold),
+                "validation": evaluate(validated, validation, points, refusal),
+                "test": evaluate(tested, test, points, refusal),
             },
             "audit": {
-                "validation": audit_graph(bundle.graph, validation, validated, config.seed),
-                "test": audit_graph(bundle.graph, test, tested, config.seed),
+                "validation": audit_graph(
+                    bundle.graph, validation, validated, refusal, config.seed
+                ),
+                "test": audit_graph(bundle.graph, test, tested, refusal, config.seed),
             },
         }
     )

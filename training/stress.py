@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from app.card import Orientation
+
 Images = NDArray[np.uint8]
 _Change = Callable[[Image.Image, int], Image.Image]
 
@@ -41,6 +43,22 @@ def hide_lungs(images: Images) -> Images:
 def hide_all_but_lungs(images: Images) -> Images:
     """Black out everything but the lungs, by the same template."""
     return np.where(draw_lungs(images.shape[-1]), images, np.uint8(0))
+
+
+def turn(images: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:
+    """Return upright images, uint8 [N, 1, 224, 224], in another orientation."""
+    match orientation:
+        case "upside_down":
+            turned = np.rot90(images, 2, (2, 3))
+        case "turned_left":
+            turned = np.rot90(images, 1, (2, 3))
+        case "turned_right":
+            turned = np.rot90(images, 3, (2, 3))
+        case "inverted":
+            turned = 255 - images
+        case "upright":
+            turned = images
+    return np.ascontiguousarray(turned)
 
 
 @cache

@@ -85,7 +85,11 @@ def test_a_graph_changed_by_one_bit_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"bundle_format": 2}, "bundle_format is not 1"),
+        ({"bundle_format": 3}, "bundle_format is not 1 or 2"),
+        (
+            {"bundle_format": 1, "upright_threshold": 0.1},
+            "upright_threshold needs a graph that tells orientation",
+        ),
         ({"preprocessing": "grey8-224-lanczos-1"}, "preprocessing is not grey8-224-bilinear-1"),
         ({"labels": LABELS[:3]}, "labels are not the four"),
         ({"labels": [*LABELS, LABELS[0]]}, "labels are not the four"),

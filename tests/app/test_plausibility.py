@@ -1,6 +1,7 @@
 """app.plausibility: what is refused as no chest X-ray, and what would mend it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,44 @@ def test_an_inverted_picture_is_known_by_its_grey_levels() -> None:
     with pytest.raises(NotAChestXray) as refusal:
         refuse_unlike(model, bright, model.run(bright))
     assert refusal.value.facts == {"reason": "inverted"}
+
+
+class Compass(Template):
+    """A model that finds every picture near, and turned as it is told."""
+
+    def __init__(self, *orientation: float, least: float | None = 0.1) -> None:
+        super().__init__(1e9)
+        self.card = self.card.model_copy(update={"upright_threshold": least})
+        self.orientation = np.array([orientation], np.float32)
+
+    def run(self, pixels: Pixels) -> Outputs:
+        return replace(super().run(pixels), orientation=self.orientation)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "reason"),
+    [
+        ((0.05, 0.8, 0.05, 0.05, 0.05), "upside_down"),
+        ((0.05, 0.05, 0.8, 0.05, 0.05), "sideways"),
+        ((0.05, 0.05, 0.05, 0.8, 0.05), "sideways"),
+        ((0.05, 0.05, 0.05, 0.05, 0.8), "inverted"),
+    ],
+)
+def test_a_near_picture_that_is_turned_is_refused_for_it(
+    orientation: tuple[float, ...], reason: str
+) -> None:
+    model = Compass(*orientation)
+    with pytest.raises(NotAChestXray) as refusal:
+        refuse_unlike(model, CHEST, model.run(CHEST))
+    assert refusal.value.facts == {"reason": reason}
+    assert model.runs == 1
+
+
+@pytest.mark.parametrize("model", [Compass(0.1, 0.9, 0, 0, 0), Compass(0, 1, 0, 0, 0, least=None)])
+def test_what_may_be_upright_passes_and_a_card_without_that_threshold_asks_nothing(
+    model: Compass,
+) -> None:
+    refuse_unlike(model, CHEST, model.run(CHEST))
 
 
 def test_a_card_without_a_threshold_refuses_nothing() -> None:

@@ -11,6 +11,7 @@ from app.imaging import decode, resize
 from app.inference import OnnxModel
 from app.settings import Settings
 from tests.conftest import ROOT
+from training.evaluate import Refusal
 from training.images import load_images
 from training.manifest import read_samples
 from training.metrics import accuracy, macro_auroc
@@ -53,7 +54,8 @@ def test_the_card_says_what_the_graph_does_on_the_test_split(model: OnnxModel) -
     figures = model.card.metrics["test"]
     assert accuracy(labels, probabilities) == pytest.approx(figures.accuracy.value, abs=0.004)
     assert macro_auroc(labels, probabilities) == pytest.approx(figures.macro_auroc.value, abs=0.001)
-    refused = np.concatenate([each.distance for each in outputs]) > model.card.distance_threshold
+    refusal = Refusal(model.card.distance_threshold, model.card.upright_threshold)
+    refused = np.concatenate([refusal.holds(each) for each in outputs])
     assert figures.refused is not None
     assert refused.mean() == pytest.approx(figures.refused.value, abs=0.004)
     assert refused.mean() <= 0.02

@@ -12,6 +12,7 @@ from tests.training.networks import draw_images, run_graph
 from training import audit, bootstrap, stress
 from training.audit import audit_graph
 from training.bootstrap import draw_patients
+from training.evaluate import Refusal
 from training.graph import Tail, answer, expose_pooled, take_images
 from training.images import ImageSet
 from training.manifest import Sample
@@ -179,6 +180,8 @@ def graph(core: onnx.ModelProto) -> bytes:
         temperature=1.0,
         whitening=np.eye(512, dtype=np.float32),
         centres=generator.normal(size=(4, 512)).astype(np.float32),
+        orientation=generator.normal(size=(512, 5)).astype(np.float32),
+        orientation_bias=np.zeros(5, np.float32),
     )
     graph: bytes = answer(take_images(core), tail).SerializeToString()
     return graph
@@ -199,12 +202,16 @@ def test_a_graph_is_audited_as_a_whole(graph: bytes, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(audit, "_SHARES", (0.0, 0.2))
     images = make_images(draw_images(8), [0, 1, 2, 3] * 2, ["s"] * 8)
     answers = Network(graph).run(images.images)
-    told = audit_graph(graph, images, answers)
+    told = audit_graph(graph, images, answers, Refusal(1e9, 0.3))
     assert set(told.changed) == set(few)
     right = answers.probabilities.argmax(1) == images.labels
     for row in (*told.changed.values(), told.lungs_hidden, told.lungs_only):
         assert row.accuracy.value + row.lost.value == pytest.approx(right.mean())
     assert told.commonest == 0.25
+    for orientation, refused in told.turned.items():
+        told_turned = Network(graph).run(stress.turn(images.images, orientation)).orientation
+        assert told_turned is not None
+        assert refused.value == pytest.approx((told_turned[:, 0] < 0.3).mean())
     assert told.source_auroc is None
     called = answers.probabilities.max(1).mean()
     assert told.deletion.marked[0] == pytest.approx(float(called), rel=1e-5)

@@ -10,6 +10,7 @@ from training.calibrate import (
     fit_distance,
     fit_distance_threshold,
     fit_operating_points,
+    fit_orientation,
     fit_temperature,
     label_priors,
 )
@@ -121,10 +122,21 @@ def test_another_sensitivity_gives_another_point() -> None:
 
 def test_the_distance_threshold_leaves_room_above_validation() -> None:
     distances = np.arange(101, dtype=np.float32)
-    assert fit_distance_threshold(distances) == pytest.approx(1.5 * 99)
+    assert fit_distance_threshold(distances) == pytest.approx(1.2 * 99)
 
 
 def test_priors_are_the_shares_of_the_labels() -> None:
     assert label_priors(np.array([0, 0, 0, 0, 1, 2, 2, 3])) == {
         "normal": 0.5, "covid19": 0.125, "bacterial_pneumonia": 0.25, "viral_pneumonia": 0.125
     }  # fmt: skip
+
+
+def test_orientation_is_told_by_a_linear_rule_of_as_many_logits() -> None:
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(5, 512))
+    orientations = np.tile(np.arange(5), 60)
+    features = (centres[orientations] + generator.normal(size=(300, 512))).astype(np.float32)
+    weights, bias = fit_orientation(features[:200], orientations[:200])
+    assert (weights.shape, bias.shape) == ((512, 5), (5,))
+    called = (features[200:] @ weights + bias).argmax(1)
+    assert (called == orientations[200:]).mean() > 0.95

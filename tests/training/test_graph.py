@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from app.imaging import SIDE_PX
 from app.inference import Network, Outputs
@@ -43,7 +44,12 @@ def tail(covariance: Floats, means: Floats) -> Tail:
     whitening = np.linalg.cholesky(np.linalg.inv(covariance.astype(np.float64)))
     bias = np.array([0.3, -0.2, 0.1, 0], np.float32)
     return Tail(
-        bias, TEMPERATURE, whitening.astype(np.float32), (means @ whitening).astype(np.float32)
+        bias,
+        TEMPERATURE,
+        whitening.astype(np.float32),
+        (means @ whitening).astype(np.float32),
+        np.random.default_rng(5).normal(0, 0.1, (WIDTH, 5)).astype(np.float32),
+        np.array([0.5, -0.5, 0.2, 0, 0.1], np.float32),
     )
 
 
@@ -81,6 +87,15 @@ def test_distance_is_the_squared_mahalanobis_distance_to_the_nearest_mean(
     np.testing.assert_allclose(outputs.distance, distances.min(1), rtol=1e-3)
 
 
+def test_orientation_is_the_softmax_of_a_linear_rule_on_whitened_features(
+    outputs: Outputs, pooled: Floats, tail: Tail
+) -> None:
+    expected = softmax(pooled @ tail.whitening @ tail.orientation + tail.orientation_bias, axis=1)
+    assert outputs.orientation is not None
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(outputs.orientation, expected, atol=1e-3)
+
+
 def test_every_output_has_a_row_an_image(outputs: Outputs) -> None:
     assert outputs.probabilities.shape == outputs.logits.shape == (3, 4)
     assert (outputs.cam.shape, outputs.distance.shape) == ((3, 4, 7, 7), (3,))
@@ -102,7 +117,13 @@ def test_the_graph_takes_bytes_and_gives_the_contracts_outputs_and_no_more(
     assert (image.name, image.type.tensor_type.elem_type) == ("image", onnx.TensorProto.UINT8)
     assert [d.dim_value for d in dimensions[1:]] == [1, SIDE_PX, SIDE_PX]
     assert dimensions[0].dim_param  # any number of images
-    assert [o.name for o in graph.output] == ["probabilities", "logits", "cam", "distance"]
+    assert [o.name for o in graph.output] == [
+        "probabilities",
+        "logits",
+        "cam",
+        "distance",
+        "orientation",
+    ]
 
 
 def test_taking_images_equals_normalising_them_first(kind: onnx.ModelProto) -> None:

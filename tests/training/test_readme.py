@@ -449,6 +449,9 @@ def test_the_shipped_readme_shows_plots_that_lie_beside_it() -> None:
         ("roc", "roc.png"),
         ("precision-recall", "precision-recall.png"),
         ("reliability", "reliability.png"),
+        ("risk-coverage", "risk-coverage.png"),
+        ("changes", "changes.png"),
+        ("deletion", "deletion.png"),
     ]
     assert all((SHIPPED / name).read_bytes().startswith(b"\x89PNG") for _, name in shown)
 

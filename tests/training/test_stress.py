@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from training.stress import CHANGES, change, draw_lungs, hide_all_but_lungs, hide_lungs
+from app.card import Orientation
+from training.stress import CHANGES, change, draw_lungs, hide_all_but_lungs, hide_lungs, turn
 
 SIDE = 224
 
@@ -124,3 +125,27 @@ def test_hiding_the_lungs_blackens_them_and_leaves_the_rest() -> None:
 def test_hiding_all_but_the_lungs_is_the_opposite() -> None:
     images = draw()
     assert (hide_lungs(images) + hide_all_but_lungs(images) == images).all()
+
+
+# ---------------------------------------------------------------- orientation
+
+
+CORNER = np.zeros((1, 1, 4, 4), np.uint8)
+CORNER[..., 0, 0] = 200  # the upper left
+
+
+@pytest.mark.parametrize(
+    ("orientation", "row", "column"),
+    [("upright", 0, 0), ("upside_down", 3, 3), ("turned_left", 3, 0), ("turned_right", 0, 3)],
+)
+def test_a_turned_picture_has_its_corner_where_the_name_says(
+    orientation: Orientation, row: int, column: int
+) -> None:
+    turned = turn(CORNER, orientation)
+    assert turned[0, 0, row, column] == 200
+    assert turned.sum() == 200
+    assert turned.flags.c_contiguous
+
+
+def test_an_inverted_picture_is_upright_with_bright_and_dark_exchanged() -> None:
+    assert (turn(CORNER, "inverted") == 255 - CORNER).all()
