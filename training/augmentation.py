@@ -45,9 +45,8 @@ def augment(
     images : uint8 [N, 1, H, W]
     augmentation : ``basic`` changes geometry, exposure and noise; ``full`` also sharpness,
         resampling kernel, JPEG quality, and erases or burns in text at the borders
-    share : of the images that are changed, 0 for none; the others keep their levels, so that
-        the network and its batch statistics know unchanged images too. But ``full`` moves and
-        scales all: else how tall the lungs stand in the image would be taken for a sign
+    share : of the images that are changed; the others stay as they are, so that the network
+        and its batch statistics know unchanged images too
 
     Returns
     -------
@@ -55,22 +54,22 @@ def augment(
     """
     rows = list(range(len(images))) if share >= 1 else _chosen(len(images), share, generator)
     result = images.float()
-    if augmentation == "full" and share > 0:
-        result[rows] = _mark(images[rows], generator).float()
-        result = _warp(result, generator, 12, (0.75, 1.15), 0.14)
     if rows:
         change = _change_fully if augmentation == "full" else _change_basically
-        result[rows] = change(result[rows], generator)
+        result[rows] = change(images[rows], generator)
     return result
 
 
 def _change_basically(images: Tensor, generator: torch.Generator) -> Tensor:
-    changed = _expose(_warp(images, generator, 10, (0.9, 1.1), 0.12), generator, 0.287, 0.2)
+    warped = _warp(images.float(), generator, 10, (0.9, 1.1), 0.12)
+    changed = _expose(warped, generator, 0.287, 0.2)
     return _grain(changed, generator, 5).clamp_(0, 255)
 
 
 def _change_fully(images: Tensor, generator: torch.Generator) -> Tensor:
-    changed = _blur(_expose(images, generator, 0.45, 0.3), generator)
+    # How tall the lungs stand in the image must not be taken for a sign: hence the wide bounds.
+    warped = _warp(_mark(images, generator).float(), generator, 12, (0.75, 1.15), 0.14)
+    changed = _blur(_expose(warped, generator, 0.45, 0.3), generator)
     changed = _grain(changed, generator, 8).clamp_(0, 255)
     return _erase(_recompress(changed, generator), generator)
 

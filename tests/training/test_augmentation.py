@@ -257,19 +257,10 @@ def test_edges_become_softer_or_sharper() -> None:
 # ---------------------------------------------------------------- the share that is changed
 
 
-def test_full_moves_and_scales_every_image_but_changes_levels_of_a_share_only() -> None:
-    flat = torch.full((400, 1, 64, 64), 128, dtype=torch.uint8)
-    flat[..., :8] = 250  # a bright edge, which moves
-    changed = augment(flat, generator(), "full", share=0.25)
-    moved = (changed[..., :10] != flat[..., :10]).flatten(1).any(1)
-    assert moved.float().mean() > 0.98
-    relevelled = changed[:, 0, 32, 32] != 128
-    assert relevelled.float().mean() == pytest.approx(0.25, abs=0.06)
-
-
-def test_basic_leaves_the_rest_as_it_is() -> None:
+@both
+def test_a_share_of_the_images_is_changed_and_the_rest_is_not(mode: Augmentation) -> None:
     images = make_noise(400)
-    changed = augment(images, generator(), "basic", share=0.25) != images
+    changed = augment(images, generator(), mode, share=0.25) != images
     assert changed.flatten(1).any(1).float().mean() == pytest.approx(0.25, abs=0.06)
     touched = changed.flatten(1).float().mean(1)
     assert touched[touched > 0].min() > 0.5  # those that are changed are changed all over
