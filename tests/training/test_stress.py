@@ -78,6 +78,15 @@ def test_rotations_turn_by_the_degrees_named_and_alternate(degrees: int) -> None
         assert np.degrees(np.arctan(slope)) == pytest.approx(sign * degrees, abs=0.3)
 
 
+def test_nearer_leaves_a_twentieth_out_on_every_side_taller_only_above_and_below() -> None:
+    framed = np.zeros((2, 1, SIDE, SIDE), np.uint8)
+    framed[:, :, 10:-10, 10:-10] = 200
+    assert change(framed, "a_tenth_nearer").min() == 200
+    taller = change(framed, "a_tenth_taller")
+    assert (taller[..., 112] == 200).all()
+    assert (taller[..., :9] == 0).all()
+
+
 def test_halving_loses_what_is_finer_than_two_pixels() -> None:
     board = np.indices((SIDE, SIDE)).sum(0) % 2 * np.uint8(200)
     images = np.stack([board[np.newaxis]] * 2).astype(np.uint8)
