@@ -1,6 +1,7 @@
 """The service: everything one process holds, and the phases of its life."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -81,6 +82,7 @@ class Service:
         self._reader = Reader(model, self.settings.limits, self.settings.label_priors)
         self.metrics.set_model(model.card)
         self.phase = Phase.READY
+        gc.freeze()  # what was made to start lives on: no collection need walk through it
         members = {
             "model": model.card.name,
             "sha256": model.card.sha256,
