@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -130,7 +130,7 @@ class Running:
 
     def resident_mb(self) -> float:
         """Return the resident memory of its largest process."""
-        return max(_resident_kb(pid) for pid in self._pids()) / 1024
+        return max(resident_mb(pid) for pid in self._pids())
 
     def _pids(self) -> list[int]:
         group = os.getpgid(self.process.pid)
@@ -139,8 +139,9 @@ class Running:
 
 
 @contextmanager
-def started(contender: Contender, cpus: set[int]) -> Iterator[Running]:
-    """Start a contender on `cpus`, in a process group of its own; end that group on leaving."""
+def started(contender: Contender, cpus: set[int] | None) -> Iterator[Running]:
+    """Start a contender on `cpus` (None: all), in a group of its own; end that on leaving."""
+    allowed = cpus or os.sched_getaffinity(0)
     port = _free_port()
     command = [
         str(python_of(contender.environment)),
@@ -161,21 +162,18 @@ def started(contender: Contender, cpus: set[int]) -> Iterator[Running]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # noqa: PLW1509 - one thread here
+            preexec_fn=lambda: os.sched_setaffinity(0, allowed),
         )
     try:
         _wait_for(port, process, contender.name)
         yield Running(contender, process, port, time.perf_counter() - begun)
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            pass
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # workers that outlived their parent
-        except ProcessLookupError:
-            pass
         process.wait()
 
 
@@ -219,10 +217,11 @@ def _group_of(pid: int) -> int | None:
     return int(stat[2]) if stat else None
 
 
-def _resident_kb(pid: int) -> int:
+def resident_mb(pid: int) -> float:
+    """Return a process's resident memory in MB (2^20 bytes), 0 if it is gone."""
     try:
         status = (Path("/proc") / str(pid) / "status").read_text()
     except OSError:
         return 0
     lines = [line.split() for line in status.splitlines() if line.startswith("VmRSS")]
-    return int(lines[0][1]) if lines else 0
+    return int(lines[0][1]) / 1024 if lines else 0

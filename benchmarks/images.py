@@ -23,9 +23,8 @@ _GRAIN: Final = 2.5  # grey levels, a deviation
 _TWELVE_BITS: Final = 4095 / 255
 
 
-def draw(name: str) -> bytes:
-    """Return the file of one of `FORMATS`; 16 bit holds 12, as detectors write it."""
-    image_format, side, bits = FORMATS[name]
+def encode(image_format: str, side: int, bits: int) -> bytes:
+    """Return a file; 16 bit holds 12, as detectors write it."""
     with Image.open(EXAMPLE) as file:
         large = file.convert("L").resize((side, side), Image.Resampling.BICUBIC)
     grain = np.random.default_rng(0).normal(0, _GRAIN, (side, side))
@@ -41,8 +40,8 @@ def draw(name: str) -> bytes:
 def write_all(folder: Path) -> dict[str, Path]:
     """Write every image once; return their paths by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / (name.replace(", ", "-").replace(" ", "-") + ".img") for name in FORMATS}
+    paths = {name: folder / f"{name.replace(', ', '-').replace(' ', '-')}.img" for name in FORMATS}
     for name, path in paths.items():
         if not path.exists():
-            path.write_bytes(draw(name))
+            path.write_bytes(encode(*FORMATS[name]))
     return paths

@@ -37,7 +37,6 @@ from benchmarks.contenders import (
 )
 from benchmarks.images import FORMATS, write_all
 
-FLOOR: Final = "floor"
 _LIMIT_S: Final = 90
 _QUICK_RIVALS: Final = ("FastAPI + ONNX int8",)
 
@@ -63,7 +62,7 @@ class Cell:
 
 def plan(names: tuple[str, ...], *, quick: bool) -> list[Cell]:
     """Return what is measured, in order."""
-    ours = ("Neumo", FLOOR)
+    ours = ("Neumo", report.FLOOR)
     formats = ("JPEG 1024", "PNG 1024") if quick else tuple(FORMATS)
     rounds, seconds = (2, 1.5) if quick else (3, 2.5)
     cells = [Cell("one", image, 8, names, rounds, seconds) for image in formats]
@@ -91,7 +90,7 @@ def main() -> None:
     WORK.mkdir(exist_ok=True)
     prepare([NEUMO, *chosen])
     images = write_all(WORK / "images")
-    names = ("Neumo", FLOOR, *(each.name for each in chosen))
+    names = ("Neumo", report.FLOOR, *(each.name for each in chosen))
     kept = WORK / ("quick.json" if options.quick else "results.json")
     results = json.loads(kept.read_text()) if options.resume and kept.exists() else {}
     results.setdefault("cells", {})
@@ -158,20 +157,25 @@ def _run_once(
     rate: float,
 ) -> dict[str, float]:
     every = set(os.sched_getaffinity(0))
-    if name == FLOOR:
+    if name == report.FLOOR:
         cpus = {0} if cell.cores == "one" else every
         threads = 1 if cell.connections == 1 else len(cpus)
         return _run(
-            [str(python_of(None)), "-m", "benchmarks.floor", "--threads", str(threads)]
-            + ["--image", str(image), "--seconds", str(seconds)],
+            [
+                *(str(python_of(None)), "-m", "benchmarks.floor", "--threads", str(threads)),
+                *("--image", str(image), "--seconds", str(seconds)),
+            ],
             cpus,
         )
     server = servers[name]
     before = server.cpu_seconds()
     figures = _run(
-        [sys.executable, "-m", "benchmarks.load", "--port", str(server.port)]
-        + ["--image", str(image), "--connections", str(cell.connections)]
-        + ["--seconds", str(seconds), "--rate", str(rate), "--field", FIELDS.get(name, "file")],
+        [
+            *(sys.executable, "-m", "benchmarks.load", "--port", str(server.port)),
+            *("--image", str(image), "--connections", str(cell.connections)),
+            *("--seconds", str(seconds), "--rate", str(rate)),
+            *("--field", FIELDS.get(name, "file")),
+        ],
         {max(every)} if cell.cores == "one" else every,
     )
     if figures["count"]:
@@ -187,7 +191,7 @@ def _run(command: list[str], cpus: set[int]) -> dict[str, float]:
         text=True,
         timeout=_LIMIT_S,
         check=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # noqa: PLW1509 - one thread here
+        preexec_fn=lambda: os.sched_setaffinity(0, cpus),
     )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures

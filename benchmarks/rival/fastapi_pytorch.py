@@ -1,4 +1,4 @@
-"""FastAPI + eager PyTorch, as the usual tutorial does it: async def, one process; MODEL names the weights."""
+"""FastAPI + eager PyTorch, as the usual tutorial does it; MODEL names the weights."""
 
 import os
 
