@@ -9,9 +9,9 @@ from enum import Enum
 
 from app import imaging
 from app.admission import Admission
-from app.bundle import find_bundle, read_bundle
 from app.errors import BundleError, NotReady
 from app.inference import Model, OnnxModel
+from app.precision import load_model
 from app.reader import Reader
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -104,7 +104,6 @@ def load_bundle(settings: Settings) -> OnnxModel:
     ------
     BundleError
     """
-    model = OnnxModel(read_bundle(find_bundle(settings.model)), settings.inference_threads)
-    model.check_known_answers()
+    model = load_model(settings.model, settings.precision, settings.inference_threads)
     imaging.warm_up()
     return model

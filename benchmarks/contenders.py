@@ -162,7 +162,7 @@ def started(contender: Contender, cpus: set[int] | None) -> Iterator[Running]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, allowed),
+            preexec_fn=lambda: os.sched_setaffinity(0, allowed),  # noqa: PLW1509 - no locks held
         )
     try:
         _wait_for(port, process, contender.name)

@@ -8,6 +8,7 @@ from preprocess import answer, read
 
 from training.torchvision_compat import import_torchvision
 
+torch.set_num_threads(len(os.sched_getaffinity(0)))  # kinder: its default may count other CPUs
 model = import_torchvision().resnet18(num_classes=4)
 model.load_state_dict(torch.load(os.environ["MODEL"]))
 model.eval()
