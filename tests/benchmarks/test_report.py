@@ -1,6 +1,7 @@
 """benchmarks.report: from rounds to ratios and tables, and the docs that hold them."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_an_open_loop_comes_at_its_rate_in_no_rhythm() -> None:
     times = arrivals(200, 10)
     assert times is not None
     assert len(times) == pytest.approx(2000, rel=0.1)
-    steps = {round(later - sooner, 4) for sooner, later in zip(times, times[1:], strict=False)}
+    steps = {round(later - sooner, 4) for sooner, later in pairwise(times)}
     assert len(steps) > 100
     assert arrivals(0, 10) is None
 
