@@ -6,6 +6,7 @@ pixels that changes how they are shown. What it refuses is Pillow's to read, or 
 """
 
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER: Final = struct.Struct(">IIBBBBB")  # PNG section 11.2.2
 _HEADER_AT: Final = 16  # after the signature, its length and its name
-_FIRST_PIXELS_AT: Final = _HEADER_AT + _HEADER.size
+_HEADER_END: Final = _HEADER_AT + _HEADER.size
 _MODES: Final = {0: ("mono", 1), 2: ("rgb", 3)}
 _DEEP_BITS: Final = 16
 
@@ -59,8 +60,8 @@ def read_plain_header(data: bytes, chunks: Sequence[bytes]) -> Header | None:
         return None
     if b"tEXt" in chunks and any(text in data for text in _TEXTS_THAT_TURN):
         return None
-    if len(data) < _FIRST_PIXELS_AT:
-        return None
+    if not _is_intact(data):
+        return None  # a size that no checksum vouches for
     width, height, bits, colour, *methods = _HEADER.unpack_from(data, _HEADER_AT)
     if colour not in _MODES or bits not in (8, _DEEP_BITS) or any(methods):
         return None
@@ -68,6 +69,14 @@ def read_plain_header(data: bytes, chunks: Sequence[bytes]) -> Header | None:
     if channels > 1 and bits == _DEEP_BITS:
         return None
     return Header(width, height, bits, mode, channels)
+
+
+def _is_intact(data: bytes) -> bool:
+    """Whether IHDR has its length and checksum (PNG section 5.3)."""
+    length = int.from_bytes(data[_HEADER_AT - 8 : _HEADER_AT - 4], "big")
+    checksum = int.from_bytes(data[_HEADER_END : _HEADER_END + 4], "big")
+    whole = data[_HEADER_AT - 4 : _HEADER_END]  # the name belongs to it
+    return length == _HEADER.size and zlib.crc32(whole) == checksum
 
 
 def decode_plain(data: bytes, header: Header) -> NDArray[np.uint8] | NDArray[np.uint16] | None:

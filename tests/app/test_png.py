@@ -150,6 +150,12 @@ def test_what_may_be_shown_otherwise_is_left_to_pillow(data: bytes) -> None:
     assert header_of(data) is None
 
 
+def test_a_size_that_no_checksum_vouches_for_is_not_believed() -> None:
+    data = bytearray(build_png(noise(64, 64)))
+    data[16] ^= 1  # the width's first byte
+    assert header_of(bytes(data)) is None
+
+
 def test_a_plain_text_does_not_matter() -> None:
     assert header_of(with_text("Software", "of an exporter")) == png.Header(64, 64, 8, "mono", 1)
 
