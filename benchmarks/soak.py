@@ -33,6 +33,7 @@ class Soak:
     """What was sent and how it was answered, by all connections."""
 
     wanted: int
+    warm_up: int
     mix: list[tuple[bytes, bytes, float]]  # request, start of its answer, weight
     sent: int = 0
     wrong: int = 0
@@ -44,7 +45,9 @@ class Soak:
         connection = Connection(port)
         weights = [weight for _, _, weight in self.mix]
         while self._take():
-            ((request, expected, _),) = generator.choices(self.mix, weights)
+            # All alike at first: the heap grows to what the largest, at once, ever need.
+            now = None if self.sent <= self.warm_up else weights
+            ((request, expected, _),) = generator.choices(self.mix, now)
             try:
                 status, _ = connection.ask(request)
             except OSError:
@@ -79,7 +82,7 @@ def main() -> int:
     """Soak, print, judge."""
     options = _parse()
     WORK.mkdir(exist_ok=True)
-    soak = Soak(options.requests, mixture())
+    soak = Soak(options.requests, options.warm_up, mixture())
     with started(NEUMO, None) if options.port is None else nullcontext() as server:
         port = server.port if server else options.port
         pid = server.process.pid if server else options.pid

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 def test_memory_does_not_grow_over_mixed_requests_and_every_answer_is_right() -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks.soak", "--requests", "700", "--warm-up", "400"],
+        [sys.executable, "-m", "benchmarks.soak", "--requests", "700", "--warm-up", "250"],
         cwd=ROOT,
         capture_output=True,
         text=True,
