@@ -21,12 +21,12 @@ lint: .venv-dev/installed
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
-# Serving: a lock with hashes, no torch.
+# Serving: a lock with hashes, no torch; pip goes too, 17 MB that nothing there needs again.
 .venv/installed: requirements/serve.txt pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/serve.txt
 	.venv/bin/pip install $(PIP_FLAGS) --no-deps --editable .
-	.venv/bin/pip uninstall $(PIP_FLAGS) --yes setuptools
+	.venv/bin/pip uninstall $(PIP_FLAGS) --yes setuptools pip
 	touch $@
 
 # Training and testing: the same lock and more, torch by a call of its own.

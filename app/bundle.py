@@ -1,6 +1,7 @@
 """The model bundle: the one contract between `training`, which writes it, and `app`.
 
-A bundle is a folder ``models/<name>/`` with ``model.onnx``, ``card.json`` and ``README.md``.
+A bundle is a folder ``models/<name>/`` with ``model.onnx``, ``card.json`` and ``README.md``, and
+perhaps ``model.fp32.onnx``.
 `read_bundle` reads the graph once, hashes those bytes and hands on those bytes, so what was
 checked is what is loaded.
 """
@@ -18,6 +19,7 @@ from app.errors import BundleHashMismatch, BundleMalformed, BundleMissing
 
 # In ONNX's protobuf a tensor stored outside the file carries the key "location"
 # (StringStringEntryProto.key, field 1, 8 bytes long, then field 2). onnx.proto, external_data.
+FP32_FILE: Final = "model.fp32.onnx"
 _EXTERNAL_DATA_MARK: Final = b"\n\x08location\x12"
 
 
@@ -31,7 +33,7 @@ class Bundle:
 
 
 def read_bundle(path: Path) -> Bundle:
-    """Read and check the bundle in the folder `path`.
+    """Read and check the bundle in the folder `path`; its graph is the int8 one.
 
     Raises
     ------
@@ -45,11 +47,32 @@ def read_bundle(path: Path) -> Bundle:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "card.json"
         raise BundleMalformed(bundle=path.name, reason=f"{where}: {first['msg']}") from None
-    if hashlib.sha256(graph).hexdigest() != card.sha256:
-        raise BundleHashMismatch(bundle=path.name)
-    if _EXTERNAL_DATA_MARK in graph:
-        raise BundleMalformed(bundle=path.name, reason="model.onnx keeps data outside the file")
+    _check_graph(graph, card, path)
     return Bundle(card, card_json, graph)
+
+
+def read_fp32(path: Path, int8: Bundle) -> Bundle | None:
+    """Read and check the float32 graph beside; None if the card or the folder has none.
+
+    The card handed on tells of that graph: its hash, its known answers.
+
+    Raises
+    ------
+    BundleMalformed, BundleHashMismatch
+    """
+    card = int8.card.of_fp32()
+    if card is None or not (path / FP32_FILE).is_file():
+        return None
+    graph = _read(path, FP32_FILE)
+    _check_graph(graph, card, path, FP32_FILE)
+    return Bundle(card, int8.card_json, graph)
+
+
+def _check_graph(graph: bytes, card: Card, path: Path, file: str = "model.onnx") -> None:
+    if hashlib.sha256(graph).hexdigest() != card.sha256:
+        raise BundleHashMismatch(bundle=path.name, file=file)
+    if _EXTERNAL_DATA_MARK in graph:
+        raise BundleMalformed(bundle=path.name, reason=f"{file} keeps data outside the file")
 
 
 def find_bundle(model: str) -> Path:

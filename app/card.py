@@ -38,6 +38,9 @@ ORIENTATIONS: Final[tuple[Orientation, ...]] = (
 View = Literal["PA", "AP", "lateral"]
 """How the X-rays passed: back to front, front to back, from the side (DICOM (0018,5101))."""
 
+Precision = Literal["auto", "int8", "fp32"]
+"""Which of a bundle's graphs is served; `app.precision` knows what auto is."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -183,6 +186,16 @@ class KnownAnswer(_Strict):
         return pixels
 
 
+class Exact(_Strict):
+    """The float32 graph beside (``model.fp32.onnx``), for CPUs where int8 does not pay.
+
+    `known_probabilities` is what it answers to the known answers' pixels, in their order.
+    """
+
+    sha256: str
+    known_probabilities: list[Annotated[list[Probability], Field(min_length=4, max_length=4)]]
+
+
 class DataSource(_Strict):
     """One origin of training images."""
 
@@ -282,6 +295,7 @@ class Card(_Strict):
     audit: dict[str, Audit] = {}
     known_answers: list[KnownAnswer]
     known_answer_tolerance: float = Field(gt=0, le=0.5)
+    fp32: Exact | None = None
 
     @model_validator(mode="after")
     def _check_contract(self) -> Self:
@@ -295,7 +309,17 @@ class Card(_Strict):
             raise ValueError("labels are not the four of this contract")
         if not self.known_answers:
             raise ValueError("no known answers")
+        if self.fp32 and len(self.fp32.known_probabilities) != len(self.known_answers):
+            raise ValueError("fp32 has other known answers")
         return self
+
+    def of_fp32(self) -> Self | None:
+        """Return the card as it is of the float32 graph; None if it knows none."""
+        if self.fp32 is None:
+            return None
+        pairs = zip(self.known_answers, self.fp32.known_probabilities, strict=True)
+        known = [answer.model_copy(update={"probabilities": told}) for answer, told in pairs]
+        return self.model_copy(update={"sha256": self.fp32.sha256, "known_answers": known})
 
     def index(self, label: LabelId) -> int:
         """Return the label's column in the graph's outputs."""

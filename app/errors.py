@@ -351,13 +351,13 @@ class BundleMalformed(BundleError):
 
 
 class BundleHashMismatch(BundleError):
-    """model.onnx is not the file the card was written for."""
+    """A graph is not the file the card was written for."""
 
     code = "bundle_hash_mismatch"
     advice = Text(
-        "model.onnx of the bundle '{bundle}' has another sha256 than its card. Copy the whole "
+        "{file} of the bundle '{bundle}' has another sha256 than its card. Copy the whole "
         "bundle again; never mix files of two bundles.",
-        "model.onnx del modelo '{bundle}' tiene un sha256 distinto al de su ficha. Copie de nuevo "
+        "{file} del modelo '{bundle}' tiene un sha256 distinto al de su ficha. Copie de nuevo "
         "el modelo completo; nunca mezcle archivos de dos modelos.",
     )
 

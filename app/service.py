@@ -1,6 +1,7 @@
 """The service: everything one process holds, and the phases of its life."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -8,9 +9,9 @@ from enum import Enum
 
 from app import imaging
 from app.admission import Admission
-from app.bundle import find_bundle, read_bundle
 from app.errors import BundleError, NotReady
 from app.inference import Model, OnnxModel
+from app.precision import load_model
 from app.reader import Reader
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -81,6 +82,7 @@ class Service:
         self._reader = Reader(model, self.settings.limits, self.settings.label_priors)
         self.metrics.set_model(model.card)
         self.phase = Phase.READY
+        gc.freeze()  # what was made to start lives on: no collection need walk through it
         members = {
             "model": model.card.name,
             "sha256": model.card.sha256,
@@ -102,7 +104,6 @@ def load_bundle(settings: Settings) -> OnnxModel:
     ------
     BundleError
     """
-    model = OnnxModel(read_bundle(find_bundle(settings.model)), settings.inference_threads)
-    model.check_known_answers()
+    model = load_model(settings.model, settings.precision, settings.inference_threads)
     imaging.warm_up()
     return model

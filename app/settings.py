@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.card import LabelId
+from app.card import LabelId, Precision
 from app.cpus import count_cpus
 from app.imaging import Limits
 from app.priors import parse_priors
@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     )
     inference_threads: int = Field(
         1, ge=1, le=256, description="Threads of one run of the network (intra-op)."
+    )
+    precision: Precision = Field(
+        "auto",
+        description="int8, fp32 (needs the bundle's model.fp32.onnx), or auto: int8, but on a CPU "
+        "without VNNI or dotprod the faster of the two, timed at the start.",
     )
     priors: str = Field(
         "",

@@ -12,12 +12,14 @@ import onnx
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.bundle import FP32_FILE
 from app.card import (
     BUNDLE_FORMAT,
     KNOWN_SIDE_PX,
     ORIENTATIONS,
     Card,
     DataSource,
+    Exact,
     KnownAnswer,
     Quantisation,
     QuantisedFigures,
@@ -82,8 +84,8 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     exact = take_images(core)
     temperature = _fit_temperature(exact, bias, splits.validation)
     tail = Tail(bias, temperature, *_fit_features(exact, splits.fit))
-    fp32 = answer(exact, tail)
-    reference = Network(fp32.SerializeToString(), count_cpus())
+    exact_graph = answer(exact, tail).SerializeToString()
+    reference = Network(exact_graph, count_cpus())
     validated_fp32 = run_network(reference, splits.validation.images, "validation, fp32")
     choice = _quantise_best(config, core, tail, splits, validated_fp32)
     check_gate(choice.quantisation.fp32_macro_auroc, choice.figures)
@@ -94,6 +96,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
     tested = run_network(network, splits.test.images, "test")
     tested_fp32 = run_network(reference, splits.test.images, "test, fp32")
+    known = _ask_known(network, splits.fit)
     card = Card(
         bundle_format=BUNDLE_FORMAT,
         name=config.name,
@@ -122,10 +125,11 @@ def release(config: Config, splits: Splits, command: str) -> Card:
             "validation": audit_graph(graph, splits.validation, validated, refusal, config.seed),
             "test": audit_graph(graph, splits.test, tested, refusal, config.seed),
         },
-        known_answers=_ask_known(network, splits.fit),
+        known_answers=known,
         known_answer_tolerance=_KNOWN_TOLERANCE,
+        fp32=_describe_fp32(exact_graph, reference, known),
     )
-    graphs = {"model.onnx": graph, "model.fp32.onnx": fp32.SerializeToString()}
+    graphs = {"model.onnx": graph, FP32_FILE: exact_graph}
     write_bundle(config.bundle_folder, card, graphs, splits.test.labels, tested.probabilities)
     return card
 
@@ -221,6 +225,15 @@ def _ask_known(network: Network, images: ImageSet) -> list[KnownAnswer]:
         told = network.run(enlarge_known_pixels(pixels)).probabilities[0]
         answers.append(KnownAnswer(pixels=pixels, probabilities=[float(value) for value in told]))
     return answers
+
+
+def _describe_fp32(graph: bytes, network: Network, known: list[KnownAnswer]) -> Exact:
+    """Say of the float32 graph what serving checks before it trusts it."""
+    told = [network.run(enlarge_known_pixels(each.pixels)).probabilities[0] for each in known]
+    return Exact(
+        sha256=hashlib.sha256(graph).hexdigest(),
+        known_probabilities=[[float(value) for value in values] for values in told],
+    )
 
 
 def _training(config: Config, splits: Splits, command: str) -> Training:

@@ -1,8 +1,12 @@
-"""Measuring a bundle anew: its card as this version writes it, its graph as it is.
+"""Measuring a bundle anew: its card as this version writes it, the network as it is.
 
 For a bundle from before a figure, a rule or a limitation was known, or one whose operating
 points a hospital wants from its own patients.
 """
+
+import hashlib
+
+import onnx
 
 from app.bundle import Bundle
 from app.card import Card
@@ -18,16 +22,19 @@ from training.calibrate import (
 from training.card import write_bundle
 from training.config import Config
 from training.evaluate import Refusal, evaluate, in_our_order, run_network
+from training.graph import read_blocks
 from training.images import ImageSet
 
 
 def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageSet) -> Card:
     """Choose anew on `validation`, measure both splits, write ``config.bundle_folder``.
 
-    Texts, population and split are the recipe's. The graph and its temperature stay, and so do
-    the figures of its float32 original.
+    Texts, population and split are the recipe's. The graph's weights and temperature stay, and
+    so do the figures of its float32 original; an int8 graph from before `read_blocks` is
+    arranged by it, which changes no answer.
     """
-    network = Network(bundle.graph, count_cpus())
+    graph = _arrange(bundle.graph)
+    network = Network(graph, count_cpus())
     validated = in_our_order(run_network(network, validation.images, "validation"), bundle)
     tested = in_our_order(run_network(network, test.images, "test"), bundle)
     points = fit_operating_points(validated.probabilities, validation.labels)
@@ -35,6 +42,7 @@ def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageS
     refusal = Refusal(fit_distance_threshold(validated.distance), oriented)
     card = bundle.card.model_copy(
         update={
+            "sha256": hashlib.sha256(graph).hexdigest(),
             "intended_use": config.intended_use,
             "limitations": config.limitations,
             "licence": config.licence,
@@ -49,14 +57,20 @@ def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageS
                 "test": evaluate(tested, test, points, refusal),
             },
             "audit": {
-                "validation": audit_graph(
-                    bundle.graph, validation, validated, refusal, config.seed
-                ),
-                "test": audit_graph(bundle.graph, test, tested, refusal, config.seed),
+                "validation": audit_graph(graph, validation, validated, refusal, config.seed),
+                "test": audit_graph(graph, test, tested, refusal, config.seed),
             },
         }
     )
     folder = config.bundle_folder
     graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
+    graphs["model.onnx"] = graph
     write_bundle(folder, card, graphs, test.labels, tested.probabilities)
     return card
+
+
+def _arrange(graph: bytes) -> bytes:
+    """Return the very bytes where there is nothing to arrange: their hash stays."""
+    model = onnx.load_from_string(graph)
+    arranged = read_blocks(model)
+    return graph if arranged == model else arranged.SerializeToString()

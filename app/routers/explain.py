@@ -7,7 +7,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.card import LabelId
-from app.dependencies import OrderDep, RecordDep, ServiceDep
+from app.dependencies import OrderDep, service_of
+from app.envelope import record_of
 from app.errors import InvalidParameter
 from app.explain import DEFAULT_ALPHA
 from app.language import answer_headers
@@ -37,9 +38,7 @@ router = APIRouter(tags=["predict"])
 )
 async def explain(
     request: Request,
-    service: ServiceDep,
     order: OrderDep,
-    record: RecordDep,
     label: Annotated[LabelId | None, Query(description="Missing: the label called")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Strength of the colours")] = (
         DEFAULT_ALPHA
@@ -49,6 +48,7 @@ async def explain(
     ] = "png",
 ) -> Response:
     """Answer with the class activation map of a label, from the same forward pass as /predict."""
+    service, record = service_of(request), record_of(request.scope)
     reader = service.reader
     async with service.admission.admit(record.body_bytes):
         data, _ = await read_upload(request)

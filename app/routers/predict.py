@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.dependencies import OrderDep, RecordDep, ServiceDep
+from app.dependencies import OrderDep, service_of
+from app.envelope import record_of
 from app.errors import InternalError, InvalidParameter, RequestError
 from app.language import answer_headers
 from app.reader import Order, Reader
@@ -32,15 +33,14 @@ router = APIRouter(tags=["predict"])
 )
 async def predict(
     request: Request,
-    service: ServiceDep,
     order: OrderDep,
-    record: RecordDep,
     heatmap: Annotated[bool, Query(description="Add the class activation map")] = False,
 ) -> Response:
     """Answer with the Reading of one JPEG or PNG: form field `file`, or the raw body.
 
     The content decides the format, not a name or a header.
     """
+    service, record = service_of(request), record_of(request.scope)
     reader = service.reader
     async with service.admission.admit(record.body_bytes):
         data, subject = await read_upload(request)
@@ -59,10 +59,9 @@ async def predict(
     responses=describe_problems(*ANY_UPLOAD),
     openapi_extra=MANY_FILES,
 )
-async def predict_batch(
-    request: Request, service: ServiceDep, order: OrderDep, record: RecordDep
-) -> Response:
+async def predict_batch(request: Request, order: OrderDep) -> Response:
     """Answer with a Reading or a Problem for each form field `file`, in order."""
+    service, record = service_of(request), record_of(request.scope)
     reader = service.reader
     async with service.admission.admit(record.body_bytes):
         files = await read_uploads(request, service.settings.max_batch_files)

@@ -79,7 +79,7 @@ def test_a_graph_changed_by_one_bit_is_refused(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(bytes([GRAPH[0] ^ 1]) + GRAPH[1:])
     error = refusal(folder)
     assert isinstance(error, BundleHashMismatch)
-    assert error.facts == {"bundle": "neumo-test-1"}
+    assert error.facts == {"bundle": "neumo-test-1", "file": "model.onnx"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageFile
 
+from app import png
 from app.errors import (
     EmptyUpload,
     ImageTooManyPixels,
@@ -102,9 +103,10 @@ def test_50_million_pixels_pass_the_size_check() -> None:
 
 @pytest.fixture
 def no_pixels_decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Check that Pillow is never asked for pixels."""
-    calls: list[ImageFile.ImageFile] = []
+    """Check that no decoder is ever asked for pixels."""
+    calls: list[object] = []
     monkeypatch.setattr(ImageFile.ImageFile, "load", calls.append)
+    monkeypatch.setattr(png, "decode_plain", lambda *given: calls.append(given))
     yield
     assert not calls
 
