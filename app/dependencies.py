@@ -4,8 +4,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
 
+from app.admission import Claim
 from app.card import View
 from app.envelope import Record, record_of
+from app.gate import claim_of
 from app.reader import Order
 from app.reading import Subject
 from app.service import Service
@@ -22,6 +24,11 @@ def get_record(request: Request) -> Record:
     return record_of(request.scope)
 
 
+def get_claim(request: Request) -> Claim:
+    """Return the place that this request was given at the gate."""
+    return claim_of(request.scope)
+
+
 def get_order(
     record: Annotated[Record, Depends(get_record)],
     age_years: Annotated[
@@ -35,4 +42,5 @@ def get_order(
 
 ServiceDep = Annotated[Service, Depends(get_service)]
 RecordDep = Annotated[Record, Depends(get_record)]
+ClaimDep = Annotated[Claim, Depends(get_claim)]
 OrderDep = Annotated[Order, Depends(get_order)]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.card import LabelId
-from app.dependencies import OrderDep, RecordDep, ServiceDep
+from app.dependencies import ClaimDep, OrderDep, ServiceDep
 from app.errors import InvalidParameter
 from app.explain import DEFAULT_ALPHA
 from app.language import answer_headers
@@ -39,7 +39,7 @@ async def explain(
     request: Request,
     service: ServiceDep,
     order: OrderDep,
-    record: RecordDep,
+    claim: ClaimDep,
     label: Annotated[LabelId | None, Query(description="Missing: the label called")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Strength of the colours")] = (
         DEFAULT_ALPHA
@@ -50,13 +50,14 @@ async def explain(
 ) -> Response:
     """Answer with the class activation map of a label, from the same forward pass as /predict."""
     reader = service.reader
-    async with service.admission.admit(record.body_bytes):
-        data, _ = await read_upload(request)
-        headers = answer_headers(order.language)
-        if format == "json":
-            explanation = await service.admission.run(partial(reader.explain, data, order, label))
-            return Response(
-                explanation.model_dump_json(), media_type="application/json", headers=headers
-            )
-        png = await service.admission.run(partial(reader.draw, data, order, label, alpha))
+    data, _ = await read_upload(request)
+    headers = answer_headers(order.language)
+    if format == "json":
+        explain_it = partial(reader.explain, data, order, label)
+        explanation = await service.admission.run(explain_it, claim)
+        return Response(
+            explanation.model_dump_json(), media_type="application/json", headers=headers
+        )
+    draw_it = partial(reader.draw, data, order, label, alpha)
+    png = await service.admission.run(draw_it, claim)
     return Response(png, media_type="image/png", headers=headers)
