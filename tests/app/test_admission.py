@@ -3,20 +3,17 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from starlette.requests import ClientDisconnect
 
-from app.admission import FIRST_GUESS_S, Admission, Claim
+from app.admission import FIRST_GUESS_S, Admission, Claim, Work
 from app.errors import DeadlineExceeded, Overloaded
 from app.reader import Check
 from app.telemetry import Metrics
 from tests.contract.test_health import value_of
-
-Scenario = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def stay() -> None:
@@ -49,12 +46,11 @@ class Bench:
         return "read"
 
     async def request(
-        self, work: Any = None, disconnected: Callable[[], Awaitable[None]] = stay
+        self, work: Work[str] | None = None, disconnected: Callable[[], Awaitable[None]] = stay
     ) -> str:
         with self.admission.admit(1, disconnected) as claim:
             self.admission.hold(claim, 1)
-            result: str = await self.admission.run(work or self.two_stages, claim)
-            return result
+            return await self.admission.run(work or self.two_stages, claim)
 
     def dropped(self, reason: str, before: str) -> float:
         series = f'neumo_dropped_total{{before="{before}",reason="{reason}"}}'
