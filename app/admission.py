@@ -122,6 +122,10 @@ class Admission:
         """Whether nothing is held, waited for or done: so it has to be once all have left."""
         return not (self._claims or self._held_bytes or self._pending or self._begun_s)
 
+    def refusal(self) -> Overloaded | None:
+        """Say whether a request that came now would wait too long; None if it would not."""
+        return self._late(self._deadline_s / 2)
+
     @contextmanager
     def admit(
         self, declared_bytes: int, disconnected: Callable[[], Awaitable[None]]
@@ -133,7 +137,9 @@ class Admission:
         Overloaded
             If it would wait too long, or the bodies held leave no room for `declared_bytes`.
         """
-        self._refuse_late(self._deadline_s / 2)
+        late = self.refusal()
+        if late is not None:
+            raise late
         self._refuse_large(declared_bytes, held_by_others=self._held_bytes)
         claim = Claim(disconnected)
         self._claims += 1
@@ -175,7 +181,9 @@ class Admission:
         """
         if claim.gone:
             raise ClientDisconnect
-        self._refuse_late(self._deadline_s)
+        late = self._late(self._deadline_s)
+        if late is not None:
+            raise late
         deadline_s = time.monotonic() + self._deadline_s
         future = self._submit(work, claim, deadline_s)
         waiting = asyncio.wrap_future(future)
@@ -241,10 +249,9 @@ class Admission:
             self._pending += change
             self._metrics.set_queue(max(0, self._pending - self._threads))
 
-    def _refuse_late(self, allowed_s: float) -> None:
+    def _late(self, allowed_s: float) -> Overloaded | None:
         wait_s = self.expected_wait_s
-        if wait_s > allowed_s:
-            raise Overloaded(retry_after_s=math.ceil(wait_s))
+        return Overloaded(retry_after_s=math.ceil(wait_s)) if wait_s > allowed_s else None
 
     def _refuse_large(self, needed_bytes: int, held_by_others: int) -> None:
         if held_by_others > 0 and held_by_others + needed_bytes > self._max_held_bytes:

@@ -14,6 +14,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import HeadTooLarge, Malformed, RequestError, RequestTimeout
 
+RawHeaders = list[tuple[bytes, bytes]]
+
 _REST_S: Final = 5.0
 _FIRST_HEAD_S: Final = 1.0
 
@@ -27,14 +29,16 @@ class ConnectionRules:
     head_timeout_s : from the connection, or a head's first byte, to the head's end
     max_head_bytes : of the request line and the headers
     write_timeout_s : for a client to take some of an answer
-    refuse : renders the answer to what never becomes a request: its headers and its body
+    turn_away : says why a request of this method and path would be refused now, if it would
+    refuse : renders the answer to what the application never sees: its headers and its body
     draining : answers close their connection
     """
 
     head_timeout_s: float
     max_head_bytes: int
     write_timeout_s: float
-    refuse: Callable[[RequestError], tuple[dict[str, str], bytes]]
+    turn_away: Callable[[bytes, bytes], RequestError | None]
+    refuse: Callable[[RequestError, RawHeaders], tuple[dict[str, str], bytes]]
     draining: bool = False
 
 
@@ -49,6 +53,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._in_body = False
         self._refused = False
+        self._turned_away = False
         self._head_bytes = 0
         self._requests = 0
 
@@ -90,13 +95,20 @@ class Connection(HttpToolsProtocol):
             self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
             return
         self._requests += 1
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.expect_100_continue:
+            path = self.url.partition(b"?")[0]
+            error = self._rules.turn_away(self.parser.get_method(), path)
+            if error is not None:
+                self._turn_away(error)
+                return
         super().on_headers_complete()
         if self._rules.draining:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Hand the body on; what comes after an answer is thrown away."""
-        if not self._refused:
+        if not (self._refused or self._turned_away):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -104,13 +116,21 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         if self._refused:
             return
-        super().on_message_complete()
-        if self.cycle.response_complete:
-            self._clear_timer()
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        if self._turned_away:
+            self._turned_away = False
+            if self._rules.draining or not self.parser.should_keep_alive():
+                self._refused = True
+                self.transport.close()
+                return
+        else:
+            super().on_message_complete()
+            if not self.cycle.response_complete:
+                return
+        self._clear_timer()
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def on_response_complete(self) -> None:
         """Give what is still to come of an answered request a few seconds."""
@@ -135,6 +155,8 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close, but not a connection whose first request may be on its way."""
+        if self._turned_away:
+            return  # the rest of its body has a timer
         if self._requests == 0 and not self.transport.is_closing():
             self._set_timer(min(_FIRST_HEAD_S, self._rules.head_timeout_s), self._give_head_up)
         else:
@@ -158,12 +180,27 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()  # an answer is under way: a second one would mix with it
             return
-        headers, body = self._rules.refuse(error)
+        self._answer(error, headers=[], close=True)
+        self.transport.close()
+
+    def _turn_away(self, error: RequestError) -> None:
+        """Answer before the body came, which then is thrown away, and go on.
+
+        Cheaper than through the application, or under overload the refusals would take the time
+        that Readings need.
+        """
+        self._turned_away = True
+        close = self._rules.draining or not self.parser.should_keep_alive()
+        self._answer(error, self.headers, close=close)
+        self._set_timer(_REST_S, self.transport.abort)
+
+    def _answer(self, error: RequestError, headers: RawHeaders, *, close: bool) -> None:
+        fields, body = self._rules.refuse(error, headers)
         head = [STATUS_LINE[error.status]]
         head += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        head += [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
-        self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", body]))
-        self.transport.close()
+        head += [f"{name}: {value}\r\n".encode() for name, value in fields.items()]
+        head.append(b"connection: close\r\n\r\n" if close else b"\r\n")
+        self.transport.write(b"".join([*head, body]))
 
     def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
         self._clear_timer()

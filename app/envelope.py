@@ -51,6 +51,15 @@ def record_of(scope: Scope) -> Record:
     return record
 
 
+def open_record(headers: Headers) -> Record:
+    """Return the record of a request that begins."""
+    return Record(
+        request_id=_request_id(headers.get("x-request-id", "")),
+        language=negotiate(headers.get("accept-language")),
+        started_s=time.perf_counter(),
+    )
+
+
 class Envelope:
     """Wraps each HTTP request: gives it an id, logs and counts it, answers what failed.
 
@@ -69,12 +78,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        record = Record(
-            request_id=_request_id(headers.get("x-request-id", "")),
-            language=negotiate(headers.get("accept-language")),
-            started_s=time.perf_counter(),
-        )
+        record = open_record(Headers(scope=scope))
         scope["neumo.record"] = record
         answering = False
 

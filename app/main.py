@@ -55,6 +55,7 @@ def create_app(
         lifespan=partial(_lifespan, service, load_before_serving),
     )
     app.state.service = service
+    app.state.work_paths = _paths(predict.router, explain.router)
     routers = [module.router for module in (predict, explain, health, model, metrics)]
     for router in routers:
         app.include_router(router)
@@ -71,7 +72,7 @@ def create_app(
         ),
         admission=service.admission,
         check_ready=lambda: service.reader,
-        work_paths=_paths(predict.router, explain.router),
+        work_paths=app.state.work_paths,
     )
     paths = _paths(*routers)
     app.add_middleware(Envelope, metrics=service.metrics, paths=paths)  # last added, outermost

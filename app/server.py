@@ -17,10 +17,11 @@ from typing import Final, cast
 
 import uvicorn
 from fastapi import FastAPI
-from ulid import ULID
+from starlette.datastructures import Headers
 from uvicorn.config import STARTUP_FAILURE
 
-from app.connection import Connection, ConnectionRules
+from app.connection import Connection, ConnectionRules, RawHeaders
+from app.envelope import open_record
 from app.errors import RequestError
 from app.logs import configure_logging
 from app.main import create_app
@@ -44,8 +45,10 @@ class Server(uvicorn.Server):
             head_timeout_s=settings.head_timeout_s,
             max_head_bytes=settings.max_head_bytes,
             write_timeout_s=settings.body_timeout_s,
+            turn_away=self._turn_away,
             refuse=self._refuse,
         )
+        self._work_paths = {path.encode() for path in app.state.work_paths}
         self._exit_at_s: float | None = None
         self._parent = os.getppid()
         super().__init__(
@@ -62,6 +65,14 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=settings.shutdown_grace_s,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Load the model, then listen."""
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another service listens since the port was bound
+            _log.critical("can't listen", extra={"members": {"reason": error.strerror}})
+            os._exit(STARTUP_FAILURE)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Drain on SIGTERM, stop on SIGINT."""
@@ -112,16 +123,25 @@ class Server(uvicorn.Server):
     def _connections(self) -> list[Connection]:
         return cast("list[Connection]", list(self.server_state.connections))
 
-    def _refuse(self, error: RequestError) -> tuple[dict[str, str], bytes]:
-        request_id = str(ULID())
-        answer = problem_response(error, request_id, "en")
+    def _turn_away(self, method: bytes, path: bytes) -> RequestError | None:
+        if method != b"POST" or path not in self._work_paths:
+            return None
+        return self._service.admission.refusal()
+
+    def _refuse(self, error: RequestError, headers: RawHeaders) -> tuple[dict[str, str], bytes]:
+        record = open_record(Headers(raw=headers))
+        answer = problem_response(error, record.request_id, record.language)
         self._service.metrics.count_refusal(error.code)
-        members: dict[str, object] = {"request_id": request_id, "code": error.code}
-        _log.info("refused", extra={"members": members | {"status": error.status}})
-        return {**answer.headers, "x-request-id": request_id}, bytes(answer.body)
+        members: dict[str, object] = {
+            "request_id": record.request_id,
+            "status": error.status,
+            "code": error.code,
+        }
+        _log.info("refused", extra={"members": members})
+        return {**answer.headers, "x-request-id": record.request_id}, bytes(answer.body)
 
 
-def build_server(settings: Settings, load_model: LoadModel, *, load_before_serving: bool) -> Server:
+def build_server(settings: Settings, load_model: LoadModel) -> Server:
     """Build what serves in one process.
 
     A model that can't be served ends the process at once with `STARTUP_FAILURE`, which also
@@ -132,6 +152,6 @@ def build_server(settings: Settings, load_model: LoadModel, *, load_before_servi
         settings,
         load_model,
         on_failure=lambda: os._exit(STARTUP_FAILURE),
-        load_before_serving=load_before_serving,
+        load_before_serving=True,
     )
     return Server(app, settings)

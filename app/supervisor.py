@@ -34,7 +34,7 @@ _log = logging.getLogger("neumo.supervisor")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _TURN_S: Final = 0.1
 _MARGIN_S: Final = 3.0
-_BACKLOG: Final = 2048
+_LEAST_LIFE_S: Final = 1.0
 
 
 class Worker(Process):
@@ -43,6 +43,7 @@ class Worker(Process):
     def __init__(self, sockets: list[socket.socket], build: Callable[[], Server]) -> None:
         self._build = build
         self._asked_s: float | None = None
+        self.started_s = time.monotonic()
         self.parent_conn, self.child_conn = multiprocessing.Pipe()
         fork = multiprocessing.get_context("fork")
         child = fork.Process(target=self.target, args=(sockets,))
@@ -61,7 +62,11 @@ class Worker(Process):
         for number in _SIGNALS:
             signal.signal(number, lambda *_: os._exit(0))  # nothing is in flight yet
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        self._server = self._build()
+        try:
+            self._server = self._build()
+        except Exception:  # whatever it is, another one would fail the same way
+            _log.exception("a worker can't start")
+            os._exit(STARTUP_FAILURE)
         threading.Thread(target=self.always_pong, daemon=True).start()
         self._server.run(sockets)
 
@@ -102,7 +107,7 @@ class Supervisor:
         """Return the exit code: 0 after an orderly stop."""
         gc.collect()
         gc.freeze()  # or the collector would copy the memory that is shared
-        self._workers = [self._start(first=True) for _ in range(self._settings.workers)]
+        self._workers = [self._start() for _ in range(self._settings.workers)]
         while self._signal is None and not self._failed:
             time.sleep(_TURN_S)
             self._workers = [
@@ -114,15 +119,8 @@ class Supervisor:
     def _note(self, number: int, _: object) -> None:
         self._signal = signal.Signals(number)
 
-    def _start(self, *, first: bool) -> Worker:
-        settings = self._settings
-        # A lone process says from the start that it isn't ready yet. Once others serve, or calls
-        # wait, a worker takes none before it can answer them.
-        wait = settings.workers > 1 or not first
-        worker = Worker(
-            [self._listener],
-            lambda: build_server(settings, self._load_model, load_before_serving=wait),
-        )
+    def _start(self) -> Worker:
+        worker = Worker([self._listener], lambda: build_server(self._settings, self._load_model))
         worker.start()
         return worker
 
@@ -132,6 +130,8 @@ class Supervisor:
     def _replace(self, worker: Worker) -> Worker:
         if self._signal is not None or self._failed:
             return worker
+        if time.monotonic() - worker.started_s < _LEAST_LIFE_S:
+            return worker  # or one that dies at once would be replaced without end
         hangs = worker.process.is_alive()
         worker.kill()
         worker.process.join()
@@ -141,7 +141,7 @@ class Supervisor:
         members = {"pid": worker.pid, "exit_code": worker.exitcode, "hung": hangs}
         _log.error("a worker is replaced", extra={"members": members})
         forget_process(worker.pid)
-        return self._start(first=False)
+        return self._start()
 
     def _stop(self) -> int:
         """Stop the workers, by force those that don't listen."""
@@ -197,18 +197,20 @@ def serve(settings: Settings, load_model: LoadModel = load_bundle) -> int:
 
 
 def _bind(settings: Settings) -> socket.socket | None:
+    """Take the port. Workers listen on it, once they can answer: until then calls are refused."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener = socket.create_server(
-            (settings.host, settings.port), family=family, backlog=_BACKLOG
-        )
+        listener.bind((settings.host, settings.port))
     except OSError as error:
         members = {"host": settings.host, "port": settings.port, "reason": error.strerror}
         _log.critical("can't listen", extra={"members": members})
+        listener.close()
         return None
     listener.setblocking(False)
     address = {"host": settings.host, "port": listener.getsockname()[1]}
-    _log.info("listening", extra={"members": address})
+    _log.info("bound", extra={"members": address})
     return listener
 
 

@@ -38,6 +38,8 @@ class Measured:
     peak_s: float
     over_s: float
     replaced: int
+    peak_cpu_s: float
+    over_cpu_s: float
 
     @property
     def peak_rate(self) -> float:
@@ -87,10 +89,13 @@ def _options() -> argparse.Namespace:
 async def _measure(service: Service, image: bytes, options: argparse.Namespace) -> Measured:
     generator = Generator(service.port, post(image))
     await generator.closed_loop(8, 1.0)  # warm
+    begun_s = service.cpu_s
     peak = await generator.closed_loop(8, options.peak_s)
+    peak_cpu_s = service.cpu_s - begun_s
     rate = sum(answer.status == OK for answer in peak) / options.peak_s
     probes = Generator(service.port, get("/health/live"))
     workers = service.workers
+    begun_s = service.cpu_s
     over, live = await asyncio.gather(
         generator.open_loop(rate * options.times, options.over_s),
         probes.open_loop(20, options.over_s),
@@ -98,7 +103,10 @@ async def _measure(service: Service, image: bytes, options: argparse.Namespace) 
     generator.close()
     probes.close()
     replaced = len(set(workers) - set(service.workers))
-    return Measured(peak, over, live, options.peak_s, options.over_s, replaced)
+    over_cpu_s = service.cpu_s - begun_s
+    return Measured(
+        peak, over, live, options.peak_s, options.over_s, replaced, peak_cpu_s, over_cpu_s
+    )
 
 
 def _summary(measured: Measured, times: float) -> dict[str, object]:
@@ -111,6 +119,8 @@ def _summary(measured: Measured, times: float) -> dict[str, object]:
         "times": times,
         "goodput_per_s": round(measured.goodput, 1),
         "goodput_of_peak": round(measured.goodput / measured.peak_rate, 3),
+        "peak_cpu_ms_each": round(measured.peak_cpu_s * 1000 / len(measured.peak), 2),
+        "over_cpu_ms_each": round(measured.over_cpu_s * 1000 / max(1, len(read)), 2),
         "readings_p50_ms": _quantile_ms(read, 50),
         "readings_p99_ms": _quantile_ms(read, 99),
         "refusals_p50_ms": _quantile_ms(refused, 50),

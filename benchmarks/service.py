@@ -30,6 +30,13 @@ class Service:
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         ]
 
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds that its workers have used."""
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2] for pid in self.workers]
+        ticks = sum(sum(map(int, stat.split()[11:13])) for stat in stats)
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def wait_until_ready(self, limit_s: float = 120.0) -> None:
         """Return once /health/ready says 200."""
         end_s = time.monotonic() + limit_s
