@@ -64,7 +64,7 @@ class Worker(Process):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         try:
             self._server = self._build()
-        except Exception:  # whatever it is, another one would fail the same way
+        except Exception:  # noqa: BLE001 - another worker would fail the same way
             _log.exception("a worker can't start")
             os._exit(STARTUP_FAILURE)
         threading.Thread(target=self.always_pong, daemon=True).start()
