@@ -22,6 +22,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     shutil.which("nginx", path="/usr/sbin:/usr/bin") is None,
     reason="nginx (Debian: nginx-light) is not installed",
 )
+@pytest.mark.timeout(600)
 def test_a_rolling_restart_behind_nginx_fails_no_request() -> None:
     done = run("benchmarks/rolling_restart.py", "--requests", "1000")
     assert done.returncode == 0, done.stdout + done.stderr
