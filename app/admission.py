@@ -1,153 +1,264 @@
-"""Who gets in: bodies under their limit, and no more requests at once than can be held.
+"""Which work is done: what can be done in time, for somebody who still waits for it.
 
-`BodyLimit` is a pure ASGI middleware, because FastAPI would read a body before any dependency
-could refuse it. `Admission` counts the requests in flight and runs their work on a fixed pool
-of threads.
+`Admission` runs the work of requests on a fixed pool of threads. It measures how long a piece of
+work takes, so it knows how long the next would wait, and refuses at once what would come too late.
+What was let in is dropped, before each of its stages, once its client has gone or its deadline has
+passed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+import math
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final, Literal, Protocol, TypeVar
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import ClientDisconnect
 
-from app.envelope import record_of
-from app.errors import BodyTooLarge, Overloaded
-from app.problems import problem_response
+from app.errors import DeadlineExceeded, Overloaded
+from app.reader import Check
+from app.telemetry import Metrics
 
 Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
-_LINGER_S: Final = 5.0
-_LINGER_BYTES: Final = 64 * 2**20
-_MOST_DIGITS: Final = 18
+FIRST_GUESS_S: Final = 0.05
+"""What a piece of work is thought to take before the first was measured."""
 
+_WEIGHT: Final = 0.1
+"""Of the newest measurement in the moving average: about the last 20 count."""
 
-class BodyLimit:
-    """Refuses bodies over `default_bytes`, or over what `by_path` says for their path.
-
-    A declared length is refused before a byte is read, an undeclared one (chunked) as soon as
-    it is over. Either way what the client still sends is read and thrown away for a while, or
-    the client would meet a reset connection instead of its answer.
-    """
-
-    def __init__(self, app: ASGIApp, default_bytes: int, by_path: Mapping[str, int]) -> None:
-        self._app = app
-        self._default_bytes = default_bytes
-        self._by_path = by_path
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI scope."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        record = record_of(scope)
-        limit = self._by_path.get(scope["path"], self._default_bytes)
-        declared = _declared_bytes(scope)
-        record.body_bytes = limit if declared is None else declared
-        body = _Body(receive, send, limit, refused=record.body_bytes > limit)
-        if not body.refused:
-            await self._app(scope, body.receive, body.send)
-            return
-        record.code = BodyTooLarge.code
-        error = BodyTooLarge(max_body_bytes=limit)
-        answer = problem_response(error, record.request_id, record.language)
-        await answer(scope, receive, body.send)
+_TIMER_S: Final = 0.005
+"""How much too early a timer of the event loop may go off."""
 
 
-def _declared_bytes(scope: Scope) -> int | None:
-    """Return the body's length as its head declares it; None if it comes in chunks."""
-    headers = Headers(scope=scope)
-    if "content-length" not in headers:
-        return None if "transfer-encoding" in headers else 0
-    digits = headers["content-length"].lstrip("0")[:_MOST_DIGITS]  # int() refuses thousands
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
+class Work(Protocol[Result_co]):
+    """A piece of work; it calls `check` before each of its costly stages."""
+
+    def __call__(self, *, check: Check) -> Result_co:
+        """Do the work on a thread."""
 
 
-class _Body:
-    """One request's body: counts what arrives, and lingers after a refusal."""
-
-    def __init__(self, receive: Receive, send: Send, limit_bytes: int, *, refused: bool) -> None:
-        self.refused = refused
-        self._limit_bytes = limit_bytes
-        self._receive = receive
-        self._send = send
-        self._received_bytes = 0
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._received_bytes += len(message.get("body", b""))
-        if self._received_bytes > self._limit_bytes:
-            self.refused = True
-            raise BodyTooLarge(max_body_bytes=self._limit_bytes)
-        return message
-
-    async def send(self, message: Message) -> None:
-        if not self.refused or message["type"] != "http.response.body":
-            await self._send(message)
-            return
-        await self._send({**message, "more_body": True})
-        await self._linger()
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _linger(self) -> None:
-        discarded = 0
-        try:
-            async with asyncio.timeout(_LINGER_S):
-                more = True
-                while more and discarded < _LINGER_BYTES:
-                    message = await self._receive()
-                    discarded += len(message.get("body", b""))
-                    more = message["type"] == "http.request" and message.get("more_body", False)
-        except TimeoutError:
-            return
-
-
-class Admission:
-    """A bounded number of requests in flight, their work done by a fixed number of threads.
+class Claim:
+    """One request that was let in: the bytes it holds, and whether its client still waits.
 
     Parameters
     ----------
-    max_in_flight, max_held_bytes : the places, and the bytes of bodies held in memory
-    threads : that do the work
+    disconnected : returns when the client has gone; awaited only once the body is read
     """
 
-    def __init__(self, max_in_flight: int, max_held_bytes: int, threads: int) -> None:
-        self._max_in_flight = max_in_flight
+    def __init__(self, disconnected: Callable[[], Awaitable[None]]) -> None:
+        self.gone = False
+        self.held_bytes = 0
+        self._disconnected = disconnected
+        self._watch: asyncio.Task[None] | None = None
+        self._waiting: set[asyncio.Future[Any]] = set()
+
+    @contextmanager
+    def watching(self, waiting: asyncio.Future[Any]) -> Iterator[None]:
+        """Cancel `waiting` if the client goes."""
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._wait_for_the_end())
+        self._waiting.add(waiting)
+        try:
+            yield
+        finally:
+            self._waiting.discard(waiting)
+
+    def close(self) -> None:
+        """Watch no longer."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _wait_for_the_end(self) -> None:
+        await self._disconnected()
+        self.gone = True
+        for waiting in self._waiting:
+            waiting.cancel()
+
+
+class Admission:
+    """A queue as long as its deadline allows, worked off by a fixed number of threads.
+
+    Parameters
+    ----------
+    threads : that do the work
+    deadline_s : seconds from a request's last byte to its answer. Half of it may be spent in the
+        queue, or a small error of the estimate would let in what then is dropped.
+    max_held_bytes : of bodies held in memory
+    """
+
+    def __init__(
+        self, threads: int, deadline_s: float, max_held_bytes: int, metrics: Metrics
+    ) -> None:
+        self._threads = threads
+        self._deadline_s = deadline_s
         self._max_held_bytes = max_held_bytes
-        self._in_flight = 0
-        self._held_bytes = 0
+        self._metrics = metrics
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="reader")
+        self._lock = threading.Lock()  # over all below that threads change too
+        self._service_s = FIRST_GUESS_S
+        self._pending = 0
+        self._begun_s: dict[int, float] = {}
+        self._claims = 0
+        self._held_bytes = 0
 
-    @asynccontextmanager
-    async def admit(self, body_bytes: int) -> AsyncIterator[None]:
-        """Hold a place for one request, from before its body is read until its answer is made.
+    @property
+    def expected_wait_s(self) -> float:
+        """How long a piece of work that came now would wait for a thread."""
+        return self._pending * self._service_s / self._threads
 
-        `body_bytes` is what the body takes at the most. A request is never too large to be
-        alone: its own limit bounds it.
+    @property
+    def longest_s(self) -> float:
+        """How long the piece of work has run that has run the longest; 0 if none runs."""
+        with self._lock:
+            begun_s = min(self._begun_s.values(), default=None)
+        return 0.0 if begun_s is None else time.monotonic() - begun_s
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is held, waited for or done: so it has to be once all have left."""
+        return not (self._claims or self._held_bytes or self._pending or self._begun_s)
+
+    def refusal(self) -> Overloaded | None:
+        """Say whether a request that came now would wait too long; None if it would not."""
+        return self._late(self._deadline_s / 2)
+
+    @contextmanager
+    def admit(
+        self, declared_bytes: int, disconnected: Callable[[], Awaitable[None]]
+    ) -> Iterator[Claim]:
+        """Let one request in, before its body is read, until it is answered.
 
         Raises
         ------
         Overloaded
-            If every place is taken, or the bodies in flight leave no room for this one.
+            If it would wait too long, or the bodies held leave no room for `declared_bytes`.
         """
-        crowded = self._held_bytes + body_bytes > self._max_held_bytes
-        if self._in_flight >= self._max_in_flight or (crowded and self._in_flight > 0):
-            raise Overloaded
-        self._in_flight += 1
-        self._held_bytes += body_bytes
+        late = self.refusal()
+        if late is not None:
+            raise late
+        self._refuse_large(declared_bytes, held_by_others=self._held_bytes)
+        claim = Claim(disconnected)
+        self._claims += 1
+        self._metrics.set_in_flight(self._claims)
+        try:
+            yield claim
+        finally:
+            claim.close()
+            self._claims -= 1
+            self._held_bytes -= claim.held_bytes
+            self._metrics.set_in_flight(self._claims)
+
+    def hold(self, claim: Claim, more_bytes: int) -> None:
+        """Account for bytes that came. What was only declared takes no room: it may never come.
+
+        Raises
+        ------
+        Overloaded
+            If there is no room for them beside other requests'. One is never too large to be
+            alone: its own limit bounds it.
+        """
+        self._refuse_large(
+            claim.held_bytes + more_bytes, held_by_others=self._held_bytes - claim.held_bytes
+        )
+        claim.held_bytes += more_bytes
+        self._held_bytes += more_bytes
+
+    async def run(self, work: Work[Result], claim: Claim) -> Result:
+        """Do `work` on a thread of the pool, within the deadline from now on.
+
+        Raises
+        ------
+        Overloaded
+            If it can't be done in time.
+        DeadlineExceeded
+            If it was not. It is given up: at its next stage if it has begun.
+        ClientDisconnect
+            If the client has gone.
+        """
+        if claim.gone:
+            raise ClientDisconnect
+        late = self._late(self._deadline_s)
+        if late is not None:
+            raise late
+        deadline_s = time.monotonic() + self._deadline_s
+        future = self._submit(work, claim, deadline_s)
+        waiting = asyncio.wrap_future(future)
+        try:
+            with claim.watching(waiting):
+                async with asyncio.timeout(self._deadline_s):
+                    return await waiting
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        except asyncio.CancelledError:
+            if claim.gone:
+                raise ClientDisconnect from None
+            raise
+
+    def close(self) -> None:
+        """Stop the threads once their work is done; what waits is given up."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _submit(self, work: Work[Result], claim: Claim, deadline_s: float) -> Future[Result]:
+        begun = False
+
+        def check() -> None:
+            reason = _unwanted(claim, deadline_s)
+            if reason is not None:
+                self._metrics.count_dropped(reason, "inference" if begun else "decode")
+                raise ClientDisconnect if reason == "client_gone" else DeadlineExceeded
+
+        def do() -> Result:
+            nonlocal begun
+            check()
+            begun = True
+            with self._measured():
+                return work(check=check)
+
+        def leave(future: Future[Result]) -> None:
+            if future.cancelled():  # before a thread took it
+                self._metrics.count_dropped(_unwanted(claim, deadline_s) or "stopped", "decode")
+            self._count(-1)
+
+        self._count(1)
+        try:
+            future = self._executor.submit(do)
+        except RuntimeError:  # shut down meanwhile
+            self._count(-1)
+            raise
+        future.add_done_callback(leave)
+        return future
+
+    @contextmanager
+    def _measured(self) -> Iterator[None]:
+        thread, begun_s = threading.get_ident(), time.monotonic()
+        with self._lock:
+            self._begun_s[thread] = begun_s
         try:
             yield
         finally:
-            self._in_flight -= 1
-            self._held_bytes -= body_bytes
+            with self._lock:
+                del self._begun_s[thread]
+                self._service_s += _WEIGHT * (time.monotonic() - begun_s - self._service_s)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Do `work` on a thread of the pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._pending += change
+            self._metrics.set_queue(max(0, self._pending - self._threads))
 
-    def close(self) -> None:
-        """Stop the threads once their work is done."""
-        self._executor.shutdown(wait=True)
+    def _late(self, allowed_s: float) -> Overloaded | None:
+        wait_s = self.expected_wait_s
+        return Overloaded(retry_after_s=math.ceil(wait_s)) if wait_s > allowed_s else None
+
+    def _refuse_large(self, needed_bytes: int, held_by_others: int) -> None:
+        if held_by_others > 0 and held_by_others + needed_bytes > self._max_held_bytes:
+            raise Overloaded
+
+
+def _unwanted(claim: Claim, deadline_s: float) -> Literal["client_gone", "deadline"] | None:
+    if claim.gone:
+        return "client_gone"
+    return "deadline" if time.monotonic() >= deadline_s - _TIMER_S else None

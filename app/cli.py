@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from app.server import serve
+    # NumPy does no linear algebra here: its threads would only make forking less safe.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from app.supervisor import serve
 
     settings = _settings(options)
     return 2 if settings is None else serve(settings)

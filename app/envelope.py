@@ -33,8 +33,8 @@ _CLIENT_CLOSED: Final = 499  # nginx's number for a client that left before its 
 class Record:
     """One request, as the log and the metrics will tell it.
 
-    `started_s` is `time.perf_counter` at its head, `body_bytes` what its body takes at the most,
-    `stages_ms` the milliseconds of each stage, summed over the files of a batch.
+    `started_s` is `time.perf_counter` at its head, `stages_ms` the milliseconds of each stage,
+    summed over the files of a batch.
     """
 
     request_id: str
@@ -42,7 +42,6 @@ class Record:
     started_s: float
     status: int = _CLIENT_CLOSED
     code: str | None = None
-    body_bytes: int = 0
     stages_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -50,6 +49,15 @@ def record_of(scope: Scope) -> Record:
     """Return the record that `Envelope` put into a request's scope."""
     record: Record = scope["neumo.record"]
     return record
+
+
+def open_record(headers: Headers) -> Record:
+    """Return the record of a request that begins."""
+    return Record(
+        request_id=_request_id(headers.get("x-request-id", "")),
+        language=negotiate(headers.get("accept-language")),
+        started_s=time.perf_counter(),
+    )
 
 
 class Envelope:
@@ -70,12 +78,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        record = Record(
-            request_id=_request_id(headers.get("x-request-id", "")),
-            language=negotiate(headers.get("accept-language")),
-            started_s=time.perf_counter(),
-        )
+        record = open_record(Headers(scope=scope))
         scope["neumo.record"] = record
         answering = False
 

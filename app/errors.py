@@ -3,11 +3,12 @@
 `NeumoError`
     `RequestError`: a call that can't be answered; each has an HTTP status.
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
-        404 `NotFound`  405 `MethodNotAllowed`  413 `BodyTooLarge`
+        404 `NotFound`  405 `MethodNotAllowed`  408 `RequestTimeout`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `NotAChestXray`
-        500 `InternalError`  503 `NotReady` `Overloaded`
+        431 `HeadTooLarge`
+        500 `InternalError`  503 `NotReady` `Overloaded`  504 `DeadlineExceeded`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong`
@@ -153,6 +154,22 @@ class MethodNotAllowed(RequestError):
     )
 
 
+class RequestTimeout(RequestError):
+    """The head or the body comes too slowly."""
+
+    status = 408
+    code = "request_timeout"
+    title = Text("Request timeout", "Petición demasiado lenta")
+    advice = Text(
+        "The request did not arrive in time. Check the connection and send it again, all at once.",
+        "La petición no llegó a tiempo. Compruebe la conexión y envíela de nuevo de una vez.",
+    )
+
+    def headers(self) -> dict[str, str]:
+        """Close the connection: the rest of the request is not waited for."""
+        return super().headers() | {"Connection": "close"}
+
+
 class BodyTooLarge(RequestError):
     """The body is over its limit, by its declared or its real length."""
 
@@ -277,6 +294,20 @@ class NotAChestXray(RequestError):
         return mend.render(language) if mend else super().detail(language)
 
 
+class HeadTooLarge(RequestError):
+    """The request line and the headers are over their limit."""
+
+    status = 431
+    code = "head_too_large"
+    title = Text("Request head too large", "Cabeceras demasiado grandes")
+    advice = Text(
+        "The request line and the headers are over {max_head_bytes} bytes. Send fewer or shorter "
+        "headers.",
+        "La línea de petición y las cabeceras superan {max_head_bytes} bytes. Envíe menos "
+        "cabeceras o más cortas.",
+    )
+
+
 class InternalError(RequestError):
     """Neumo's own fault; the log holds where, under the request id."""
 
@@ -310,12 +341,33 @@ class Overloaded(RequestError):
 
     status = 503
     code = "overloaded"
-    retry_after_s = 1
     title = Text("Overloaded", "Servicio saturado")
     advice = Text(
         "Too many requests are waiting. Try again after the seconds in Retry-After.",
         "Hay demasiadas peticiones en espera. Inténtelo de nuevo pasados los segundos indicados "
         "en Retry-After.",
+    )
+
+    def __init__(self, retry_after_s: int = 1) -> None:
+        super().__init__()
+        self._after_s = retry_after_s
+
+    def headers(self) -> dict[str, str]:
+        """Say when what waits now will be done."""
+        return {"Retry-After": str(self._after_s)}
+
+
+class DeadlineExceeded(RequestError):
+    """The answer would come later than the deadline; the work was given up."""
+
+    status = 504
+    code = "deadline_exceeded"
+    title = Text("Deadline exceeded", "Plazo agotado")
+    advice = Text(
+        "The image could not be read in time, and is not read any more. Try again, or send a "
+        "smaller one.",
+        "No se pudo leer la imagen a tiempo y ya no se leerá. Inténtelo de nuevo o envíe una "
+        "más pequeña.",
     )
 
 

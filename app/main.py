@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app import __version__
-from app.admission import BodyLimit
 from app.envelope import Envelope, record_of
 from app.errors import InvalidParameter, Malformed, RequestError
+from app.gate import BodyRules, Gate
 from app.problems import error_for_status, problem_response
 from app.routers import explain, health, metrics, model, predict
 from app.service import LoadModel, Service, load_bundle
@@ -32,14 +32,17 @@ def create_app(
     settings: Settings | None = None,
     load_model: LoadModel = load_bundle,
     on_failure: Callable[[], None] = lambda: None,
+    *,
+    load_before_serving: bool = False,
 ) -> FastAPI:
     """Build the application.
 
     Parameters
     ----------
     settings : read from the environment where missing
-    load_model : makes the model, on a thread, after the server listens
+    load_model : makes the model, on a thread
     on_failure : called if the model can't be served; the process should end then
+    load_before_serving : or else it answers at once, and says that it isn't ready
     """
     settings = settings or Settings()
     service = Service(settings, load_model, on_failure)
@@ -49,9 +52,10 @@ def create_app(
         version=__version__,
         redoc_url=None,
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
-        lifespan=partial(_lifespan, service),
+        lifespan=partial(_lifespan, service, load_before_serving),
     )
     app.state.service = service
+    app.state.work_paths = _paths(predict.router, explain.router)
     routers = [module.router for module in (predict, explain, health, model, metrics)]
     for router in routers:
         app.include_router(router)
@@ -59,22 +63,36 @@ def create_app(
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_middleware(
-        BodyLimit,
-        default_bytes=settings.max_body_bytes,
-        by_path={"/predict/batch": settings.max_batch_body_bytes},
+        Gate,
+        rules=BodyRules(
+            max_bytes=settings.max_body_bytes,
+            max_bytes_by_path={"/predict/batch": settings.max_batch_body_bytes},
+            timeout_s=settings.body_timeout_s,
+            min_bytes_per_s=settings.min_body_bytes_per_s,
+        ),
+        admission=service.admission,
+        check_ready=lambda: service.reader,
+        work_paths=app.state.work_paths,
     )
-    paths = frozenset(
-        route.path for router in routers for route in router.routes if isinstance(route, Route)
-    )
+    paths = _paths(*routers)
     app.add_middleware(Envelope, metrics=service.metrics, paths=paths)  # last added, outermost
     return app
 
 
+def _paths(*routers: APIRouter) -> frozenset[str]:
+    routes = [route for router in routers for route in router.routes]
+    return frozenset(route.path for route in routes if isinstance(route, Route))
+
+
 @asynccontextmanager
-async def _lifespan(service: Service, _: FastAPI) -> AsyncIterator[None]:
-    loading = asyncio.create_task(service.start())  # behind an open socket that says "not ready"
-    if service.settings.workers > 1:
-        await loading  # or a worker that can't answer yet would take calls from one that can
+async def _lifespan(
+    service: Service,
+    load_before_serving: bool,
+    _: FastAPI,
+) -> AsyncIterator[None]:
+    loading = asyncio.create_task(service.start())
+    if load_before_serving:
+        await loading
     yield
     loading.cancel()
     await asyncio.to_thread(service.stop)

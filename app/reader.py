@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -25,6 +26,13 @@ from app.schemas import (
     Reading,
     Timing,
 )
+
+Check = Callable[[], None]
+"""Raises if what is being made is no longer wanted."""
+
+
+def _go_on() -> None:
+    """Want it whatever happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +77,19 @@ class Reader:
         card = model.card
         self._reference = ModelReference(name=card.name, version=card.version, sha256=card.sha256)
 
-    def read(self, data: bytes, order: Order, *, heatmap: bool = False) -> Reading:
+    def read(
+        self, data: bytes, order: Order, *, heatmap: bool = False, check: Check = _go_on
+    ) -> Reading:
         """Read one JPEG or PNG file; with `heatmap`, draw the map of the label called too.
+
+        `check` is called before inference and may raise, if the Reading isn't wanted any more.
 
         Raises
         ------
         RequestError
             Of the kinds `app.imaging.decode` raises, or `NotAChestXray`.
         """
-        seen = self._look(data)
+        seen = self._look(data, check)
         judgement = self._judge(seen, order)
         drawn = self._heatmap(seen, judgement, order.language) if heatmap else None
         return Reading(
@@ -105,7 +117,9 @@ class Reader:
             heatmap=drawn,
         )
 
-    def explain(self, data: bytes, order: Order, label: LabelId | None) -> Explanation:
+    def explain(
+        self, data: bytes, order: Order, label: LabelId | None, *, check: Check = _go_on
+    ) -> Explanation:
         """Return the class activation map of `label`, or of the label called, as numbers.
 
         Raises
@@ -113,7 +127,7 @@ class Reader:
         RequestError
             Of the kinds `app.imaging.decode` raises, or `NotAChestXray`.
         """
-        seen = self._look(data)
+        seen = self._look(data, check)
         judgement = self._judge(seen, order)
         label = label or judgement.label
         return Explanation(
@@ -127,7 +141,15 @@ class Reader:
             model=self._reference,
         )
 
-    def draw(self, data: bytes, order: Order, label: LabelId | None, alpha: float) -> bytes:
+    def draw(
+        self,
+        data: bytes,
+        order: Order,
+        label: LabelId | None,
+        alpha: float,
+        *,
+        check: Check = _go_on,
+    ) -> bytes:
         """Return the class activation map of `label`, or of the label called, as a PNG.
 
         Raises
@@ -135,14 +157,15 @@ class Reader:
         RequestError
             Of the kinds `app.imaging.decode` raises, or `NotAChestXray`.
         """
-        seen = self._look(data)
+        seen = self._look(data, check)
         judgement = self._judge(seen, order)
         return self._draw(seen, judgement, label or judgement.label, order.language, alpha)
 
-    def _look(self, data: bytes) -> _Seen:
+    def _look(self, data: bytes, check: Check) -> _Seen:
         begun = time.perf_counter()
         image = decode(data, self._limits)
         pixels = resize(image)[None]
+        check()
         decoded = time.perf_counter()
         outputs = self.model.run(pixels)
         inferred = time.perf_counter()

@@ -26,6 +26,7 @@ class Phase(Enum):
 
     STARTING = "starting"
     READY = "ready"
+    DRAINING = "draining"
     STOPPING = "stopping"
     FAILED = "failed"
 
@@ -45,7 +46,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.admission = Admission(
-            settings.max_in_flight, settings.max_held_bytes, settings.reader_threads
+            settings.reader_threads, settings.deadline_s, settings.max_held_bytes, self.metrics
         )
         self.phase = Phase.STARTING
         self._load_model = load_model
@@ -61,7 +62,7 @@ class Service:
         NotReady
             Before the model is loaded and while the service stops.
         """
-        if self._reader is None or self.phase is not Phase.READY:
+        if self._reader is None or self.phase not in (Phase.READY, Phase.DRAINING):
             raise NotReady
         return self._reader
 
@@ -90,6 +91,11 @@ class Service:
             "load_ms": round((time.perf_counter() - begun) * 1000),
         }
         _log.info("ready", extra={"members": members})
+
+    def drain(self) -> None:
+        """Tell load balancers to send nothing more; still answer what comes."""
+        if self.phase is Phase.READY:
+            self.phase = Phase.DRAINING
 
     def stop(self) -> None:
         """Refuse what comes now, finish what is being read."""

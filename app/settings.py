@@ -48,11 +48,13 @@ class Settings(BaseSettings):
         "normal=0.8,covid19=0.02,bacterial_pneumonia=0.1,viral_pneumonia=0.08: probabilities are "
         "re-weighted from the card's priors to these. Empty: as calibrated.",
     )
-    max_in_flight: int = Field(
-        32,
-        ge=1,
-        le=10_000,
-        description="Requests for a Reading that a worker holds at once; over it 503 overloaded.",
+    deadline_s: float = Field(
+        5.0,
+        gt=0,
+        le=3600,
+        description="Seconds from an image's last byte to its Reading; later it is given up, 504 "
+        "deadline_exceeded. What would wait longer than half of it is refused at once, 503 "
+        "overloaded.",
     )
     max_held_bytes: int = Field(
         256 * 2**20,
@@ -80,8 +82,45 @@ class Settings(BaseSettings):
         description="Most pixels of an image; above it 422, before any is decoded.",
     )
     keep_alive_s: int = Field(5, ge=1, le=600, description="Seconds an idle connection stays open.")
+    head_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="Seconds in which the request line and the headers have to arrive; later 408.",
+    )
+    max_head_bytes: int = Field(
+        32 * 2**10,
+        ge=1024,
+        le=2**20,
+        description="Most bytes of the request line and the headers; over it 431.",
+    )
+    body_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="Seconds in which a body has to arrive, and one more for each "
+        "min_body_bytes_per_s of it that came; later 408. Also how long a client may take none "
+        "of its answer.",
+    )
+    min_body_bytes_per_s: int = Field(
+        32 * 2**10, ge=1, le=2**30, description="Slowest rate at which a long body may arrive."
+    )
+    drain_delay_s: float = Field(
+        5.0,
+        ge=0,
+        le=600,
+        description="Seconds that a service told to stop by SIGTERM says that it isn't ready, but "
+        "still answers all else, for load balancers to notice.",
+    )
     shutdown_grace_s: int = Field(
-        10, ge=0, le=600, description="Seconds that requests in flight get to finish on SIGTERM."
+        10, ge=0, le=600, description="Seconds that requests in flight then get to finish."
+    )
+    worker_timeout_s: int = Field(
+        10,
+        ge=1,
+        le=600,
+        description="Seconds that a worker may give no sign, or one image keep a thread, before "
+        "the worker is replaced. Longer than the largest image takes.",
     )
     log_level: str = Field(
         "info",

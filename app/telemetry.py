@@ -1,7 +1,7 @@
 """Prometheus metrics of the service. No label ever takes a value from a caller."""
 
 import os
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -11,8 +11,9 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
     generate_latest,
+    values,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from app.card import Card
 from app.schemas import Reading
@@ -22,6 +23,19 @@ MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+def share_among_processes(folder: str) -> None:
+    """Keep figures in `folder`, for all processes forked from now on to add up."""
+    os.environ[MULTIPROCESS_FOLDER] = folder
+    # It was chosen when the library was imported.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
+
+
+def forget_process(pid: int | None) -> None:
+    """Leave what a process that died had in flight out of the sums."""
+    if MULTIPROCESS_FOLDER in os.environ:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -69,6 +83,26 @@ class Metrics:
             multiprocess_mode="max",
         )
 
+        self._in_flight = Gauge(
+            "neumo_in_flight",
+            "Requests for a Reading that were let in and are not answered.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._queue = Gauge(
+            "neumo_queue_depth",
+            "Images that wait for a thread.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._dropped = Counter(
+            "neumo_dropped",
+            "Images given up before a stage (decode, inference), because their client had gone, "
+            "their deadline had passed or the service stopped.",
+            ["reason", "before"],
+            registry=registry,
+        )
+
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request under its route's template."""
         self._requests.labels(route, method, str(status)).inc()
@@ -83,6 +117,22 @@ class Metrics:
     def count_refusal(self, code: str) -> None:
         """Count one problem that was answered, alone or within a batch."""
         self._refusals.labels(code).inc()
+
+    def count_dropped(
+        self,
+        reason: Literal["client_gone", "deadline", "stopped"],
+        before: Literal["decode", "inference"],
+    ) -> None:
+        """Count one image that was given up before a stage."""
+        self._dropped.labels(reason, before).inc()
+
+    def set_in_flight(self, requests: int) -> None:
+        """Say how many requests were let in and are not answered."""
+        self._in_flight.set(requests)
+
+    def set_queue(self, images: int) -> None:
+        """Say how many images wait for a thread."""
+        self._queue.set(images)
 
     def set_model(self, card: Card) -> None:
         """Say which model is served."""

@@ -171,7 +171,7 @@ def _run_once(
     before = server.cpu_seconds()
     figures = _run(
         [
-            *(sys.executable, "-m", "benchmarks.load", "--port", str(server.port)),
+            *(sys.executable, "-m", "benchmarks.generator", "--port", str(server.port)),
             *("--image", str(image), "--connections", str(cell.connections)),
             *("--seconds", str(seconds), "--rate", str(rate)),
             *("--field", FIELDS.get(name, "file")),

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.contenders import NEUMO, WORK, resident_mb, started
+from benchmarks.generator import Connection, write_request
 from benchmarks.images import FORMATS, encode
-from benchmarks.load import Connection, write_request
 
 _REPORT_S: Final = 10.0
 _SIDES: Final = (256, 512, 768)

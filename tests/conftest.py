@@ -1,5 +1,6 @@
 """What several tests share: images, the application in this process, a served process."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def server() -> Iterator[Server]:
 
 def wait_until_ready(client: TestClient) -> None:
     """Ask until the model is loaded; it takes a fraction of a second."""
-    for _ in range(200):
+    for _ in range(1000):
         if client.get("/health/ready").status_code == 200:
             return
+        time.sleep(0.01)
     raise AssertionError("never ready")

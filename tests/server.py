@@ -46,6 +46,14 @@ class Server:
         finally:
             connection.close()
 
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers, in no order."""
+        pid = self.process.pid
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+
     def lines(self) -> list[dict[str, Any]]:
         """Return what was logged, every line parsed as JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
@@ -90,7 +98,10 @@ def started(
         command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                command, stderr=stderr, cwd=cwd, env=os.environ | dict(environment or {})
+                command,
+                stderr=stderr,
+                cwd=cwd,
+                env=os.environ | {"NEUMO_DRAIN_DELAY_S": "0"} | dict(environment or {}),
             )
         try:
             yield Server(process, port, log)

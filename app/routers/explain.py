@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from app.card import LabelId
 from app.dependencies import OrderDep, service_of
-from app.envelope import record_of
 from app.errors import InvalidParameter
 from app.explain import DEFAULT_ALPHA
+from app.gate import claim_of
 from app.language import answer_headers
 from app.routers.images import ANY_UPLOAD, ONE_FILE, ONE_IMAGE
 from app.routers.responses import describe_problems
@@ -48,15 +48,16 @@ async def explain(
     ] = "png",
 ) -> Response:
     """Answer with the class activation map of a label, from the same forward pass as /predict."""
-    service, record = service_of(request), record_of(request.scope)
+    service, claim = service_of(request), claim_of(request.scope)
     reader = service.reader
-    async with service.admission.admit(record.body_bytes):
-        data, _ = await read_upload(request)
-        headers = answer_headers(order.language)
-        if format == "json":
-            explanation = await service.admission.run(partial(reader.explain, data, order, label))
-            return Response(
-                explanation.model_dump_json(), media_type="application/json", headers=headers
-            )
-        png = await service.admission.run(partial(reader.draw, data, order, label, alpha))
+    data, _ = await read_upload(request)
+    headers = answer_headers(order.language)
+    if format == "json":
+        explain_it = partial(reader.explain, data, order, label)
+        explanation = await service.admission.run(explain_it, claim)
+        return Response(
+            explanation.model_dump_json(), media_type="application/json", headers=headers
+        )
+    draw_it = partial(reader.draw, data, order, label, alpha)
+    png = await service.admission.run(draw_it, claim)
     return Response(png, media_type="image/png", headers=headers)

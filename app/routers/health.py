@@ -21,7 +21,11 @@ async def live() -> Health:
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", summary="A Reading can be had now", responses=describe_problems(NotReady))
 async def ready(service: ServiceDep) -> Health:
-    """Answer 200 from the model's known answers on until shutdown. If not: send no traffic."""
+    """Answer 200 from the model's known answers on until SIGTERM. If not: send no traffic.
+
+    Overload does not make a service unready: with every replica overloaded, none would be left.
+    What is too much is refused request by request.
+    """
     if service.phase is not Phase.READY:
         raise NotReady
     return Health(status="ok")
@@ -31,6 +35,6 @@ async def ready(service: ServiceDep) -> Health:
 @router.get("/startup", summary="The model is loaded", responses=describe_problems(NotReady))
 async def startup(service: ServiceDep) -> Health:
     """Answer 200 once the model was loaded and gave its known answers."""
-    if service.phase not in (Phase.READY, Phase.STOPPING):
+    if service.phase not in (Phase.READY, Phase.DRAINING, Phase.STOPPING):
         raise NotReady
     return Health(status="ok")

@@ -6,11 +6,14 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from app.admission import Claim
 from app.dependencies import OrderDep, service_of
 from app.envelope import record_of
 from app.errors import InternalError, InvalidParameter, RequestError
+from app.gate import claim_of
 from app.language import answer_headers
 from app.reader import Order, Reader
 from app.routers.images import ANY_UPLOAD, MANY_FILES, ONE_FILE, ONE_IMAGE
@@ -40,13 +43,12 @@ async def predict(
 
     The content decides the format, not a name or a header.
     """
-    service, record = service_of(request), record_of(request.scope)
+    service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     reader = service.reader
-    async with service.admission.admit(record.body_bytes):
-        data, subject = await read_upload(request)
-        reading = await service.admission.run(
-            partial(reader.read, data, order.of(subject), heatmap=heatmap)
-        )
+    data, subject = await read_upload(request)
+    reading = await service.admission.run(
+        partial(reader.read, data, order.of(subject), heatmap=heatmap), claim
+    )
     service.metrics.count_reading(reading)
     record.stages_ms = _stages([reading])
     return _json(reading, order)
@@ -61,25 +63,31 @@ async def predict(
 )
 async def predict_batch(request: Request, order: OrderDep) -> Response:
     """Answer with a Reading or a Problem for each form field `file`, in order."""
-    service, record = service_of(request), record_of(request.scope)
+    service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     reader = service.reader
-    async with service.admission.admit(record.body_bytes):
-        files = await read_uploads(request, service.settings.max_batch_files)
-        results = await asyncio.gather(
-            *(_read_or_explain(service, reader, file, order) for file in files)
-        )
+    files = await read_uploads(request, service.settings.max_batch_files)
+    # No more of a batch than can be read at once waits at once: others come in between.
+    turns = asyncio.Semaphore(service.settings.reader_threads)
+
+    async def read_in_turn(file: bytes) -> Reading | Problem:
+        async with turns:
+            return await _read_or_explain(service, reader, file, order, claim)
+
+    results = await asyncio.gather(*(read_in_turn(file) for file in files))
     record.stages_ms = _stages([result for result in results if isinstance(result, Reading)])
     answer = BatchAnswer(
-        request_id=order.request_id, schema_version=SCHEMA_VERSION, results=list(results)
+        request_id=order.request_id, schema_version=SCHEMA_VERSION, results=results
     )
     return _json(answer, order)
 
 
 async def _read_or_explain(
-    service: Service, reader: Reader, data: bytes, order: Order
+    service: Service, reader: Reader, data: bytes, order: Order, claim: Claim
 ) -> Reading | Problem:
     try:
-        reading = await service.admission.run(partial(reader.read, data, order))
+        reading = await service.admission.run(partial(reader.read, data, order), claim)
+    except ClientDisconnect:
+        raise
     except RequestError as error:
         refusal = error
     except Exception:  # noqa: BLE001 - one file's failure must not cost the others their Readings

@@ -200,6 +200,9 @@ def test_a_bundle_error_stops_the_start_with_a_code_that_is_not_zero(
         ("image_too_many_pixels", 422),
         ("overloaded", 503),
         ("not_ready", 503),
+        ("request_timeout", 408),
+        ("head_too_large", 431),
+        ("deadline_exceeded", 504),
     ],
 )
 def test_the_codes_of_the_contract_keep_their_status(code: str, status: int) -> None:

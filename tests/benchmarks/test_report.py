@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from benchmarks import report
-from benchmarks.load import arrivals, write_request
+from benchmarks.generator import arrivals, write_request
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"

@@ -39,6 +39,17 @@ def test_while_the_model_loads_it_is_live_but_not_ready() -> None:
         assert client.get("/health/startup").status_code == 200
 
 
+def test_while_it_drains_it_says_it_is_not_ready_but_answers(jpeg: bytes) -> None:
+    app = create_app(Settings())
+    with TestClient(app) as client:
+        wait_until_ready(client)
+        app.state.service.drain()
+        assert client.get("/health/ready").status_code == 503
+        for check in ("live", "startup"):
+            assert client.get(f"/health/{check}").status_code == 200
+        assert client.post("/predict", content=jpeg).status_code == 200
+
+
 def test_while_it_stops_it_is_not_ready() -> None:
     app = create_app(Settings())
     with TestClient(app) as client:

@@ -1,5 +1,6 @@
 """Every failure: problem+json with a stable code, a status, and nothing of what was sent."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from app.errors import NotReady
-from app.inference import Model
+from app.inference import Model, Outputs, Pixels
 from app.main import create_app
 from app.service import load_bundle
 from app.settings import Settings
@@ -257,15 +258,57 @@ def test_before_the_model_is_loaded_a_reading_can_not_be_had(jpeg: bytes) -> Non
         check_problem(client.get("/model"), 503, "not_ready")
 
 
-def test_over_the_requests_it_can_hold_it_refuses(jpeg: bytes) -> None:
-    app = create_app(Settings(max_in_flight=1))
+def test_what_can_not_be_read_in_time_is_refused_and_all_else_is_answered(jpeg: bytes) -> None:
+    app = create_app(Settings())
     with TestClient(app) as client:
         wait_until_ready(client)
-        app.state.service.admission._in_flight = 1
-        response = post(client, jpeg)
-        check_problem(response, 503, "overloaded")
-        assert response.headers["retry-after"] == "1"
-        app.state.service.admission._in_flight = 0
+        admission = app.state.service.admission
+        admission._pending, admission._service_s = 500, 0.1
+        for path in ("/predict", "/predict/batch", "/explain"):
+            response = client.post(path, files={"file": jpeg})
+            check_problem(response, 503, "overloaded")
+            assert int(response.headers["retry-after"]) >= 10
+        for path in ("/health/live", "/health/ready", "/metrics", "/model", "/docs"):
+            assert client.get(path).status_code == 200
+        admission._pending = 0
         assert post(client, jpeg).status_code == 200
-        assert app.state.service.admission._in_flight == 0
-        assert app.state.service.admission._held_bytes == 0
+        assert admission.idle
+
+
+class Slow:
+    """A model that takes its time over each image."""
+
+    def __init__(self, model: Model, seconds: float) -> None:
+        self.card = model.card
+        self.card_json = model.card_json
+        self._model = model
+        self._seconds = seconds
+
+    def run(self, pixels: Pixels) -> Outputs:
+        time.sleep(self._seconds)
+        return self._model.run(pixels)
+
+
+def test_what_was_not_read_in_time_is_answered_504(jpeg: bytes) -> None:
+    app = create_app(
+        Settings(deadline_s=0.5, threads=1), load_model=lambda _: Slow(load_bundle(Settings()), 1)
+    )
+    with TestClient(app) as client:
+        wait_until_ready(client)
+        check_problem(post(client, jpeg), 504, "deadline_exceeded")
+        for _ in range(200):
+            if app.state.service.admission.idle:
+                break
+            time.sleep(0.01)
+        assert app.state.service.admission.idle
+
+
+def test_a_file_of_a_batch_that_was_not_read_in_time_has_its_504_in_its_place(jpeg: bytes) -> None:
+    app = create_app(
+        Settings(deadline_s=0.5, threads=1), load_model=lambda _: Slow(load_bundle(Settings()), 1)
+    )
+    with TestClient(app) as client:
+        wait_until_ready(client)
+        files = [("file", ("a.jpg", jpeg)), ("file", ("b.jpg", b""))]
+        results = client.post("/predict/batch", files=files).json()["results"]
+        assert results[0]["code"] == "deadline_exceeded"

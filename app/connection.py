@@ -1,0 +1,217 @@
+"""One connection: uvicorn's, with the bounds on slow and endless clients that uvicorn lacks.
+
+uvicorn's timer for idle connections stops at the first byte, and its parser takes heads and
+chunked trailers of any length: a client that drips would hold a connection for ever. Bodies are
+timed by `app.gate`; here are heads, what still comes after an answer, and clients that don't read.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.errors import HeadTooLarge, Malformed, RequestError, RequestTimeout
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_REST_S: Final = 5.0
+_FIRST_HEAD_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class ConnectionRules:
+    """What every connection of a process keeps to.
+
+    Parameters
+    ----------
+    head_timeout_s : from the connection, or a head's first byte, to the head's end
+    max_head_bytes : of the request line and the headers
+    write_timeout_s : for a client to take some of an answer
+    turn_away : says why a request of this method and path would be refused now, if it would
+    refuse : renders the answer to what the application never sees: its headers and its body
+    draining : answers close their connection
+    """
+
+    head_timeout_s: float
+    max_head_bytes: int
+    write_timeout_s: float
+    turn_away: Callable[[bytes, bytes], RequestError | None]
+    refuse: Callable[[RequestError, RawHeaders], tuple[dict[str, str], bytes]]
+    draining: bool = False
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, bounded."""
+
+    def __init__(self, rules: ConnectionRules, **of_uvicorn: Any) -> None:  # noqa: ANN401
+        super().__init__(**of_uvicorn)
+        self._rules = rules
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._in_head = False
+        self._in_body = False
+        self._refused = False
+        self._turned_away = False
+        self._head_bytes = 0
+        self._requests = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give a new connection as long for its first head as any other."""
+        super().connection_made(transport)
+        self._set_timer(self._rules.head_timeout_s, self._give_head_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._clear_timer()
+        self._clear_write_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, unless the head is endless."""
+        if self._refused:
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._rules.max_head_bytes + len(data):
+                self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Count and time the head that begins."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        if self._timer is None:
+            self._set_timer(self._rules.head_timeout_s, self._give_head_up)
+
+    def on_headers_complete(self) -> None:
+        """Start the request, if its head is no longer than allowed."""
+        self._in_head, self._in_body = False, True
+        self._clear_timer()
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._rules.max_head_bytes:
+            self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
+            return
+        self._requests += 1
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.expect_100_continue:
+            path = self.url.partition(b"?")[0]
+            error = self._rules.turn_away(self.parser.get_method(), path)
+            if error is not None:
+                self._turn_away(error)
+                return
+        super().on_headers_complete()
+        if self._rules.draining:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Hand the body on; what comes after an answer is thrown away."""
+        if not (self._refused or self._turned_away):
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the body. uvicorn forgets connections whose answer came before it."""
+        self._in_body = False
+        if self._refused:
+            return
+        if self._turned_away:
+            self._turned_away = False
+            if self._rules.draining or not self.parser.should_keep_alive():
+                self._refused = True
+                self.transport.close()
+                return
+        else:
+            super().on_message_complete()
+            if not self.cycle.response_complete:
+                return
+        self._clear_timer()
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def on_response_complete(self) -> None:
+        """Give what is still to come of an answered request a few seconds."""
+        super().on_response_complete()
+        if self._in_body and not self.transport.is_closing():
+            self._set_timer(_REST_S, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        """Wait only so long for a client that doesn't read."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._rules.write_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client reads."""
+        self._clear_write_timer()
+        super().resume_writing()
+
+    def drain(self) -> None:
+        """Close the connection after the answer that is being made."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Close, but not a connection whose first request may be on its way."""
+        if self._turned_away:
+            return  # the rest of its body has a timer
+        if self._requests == 0 and not self.transport.is_closing():
+            self._set_timer(min(_FIRST_HEAD_S, self._rules.head_timeout_s), self._give_head_up)
+        else:
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's, in English
+        """Answer what is no HTTP as every other failure is answered."""
+        self._refuse(Malformed())
+
+    def _give_head_up(self) -> None:
+        if self._in_head:
+            self._refuse(RequestTimeout())
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer without the application, and close."""
+        if self._refused or self.transport.is_closing():
+            return
+        self._refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # an answer is under way: a second one would mix with it
+            return
+        self._answer(error, headers=[], close=True)
+        self.transport.close()
+
+    def _turn_away(self, error: RequestError) -> None:
+        """Answer before the body came, which then is thrown away, and go on.
+
+        Cheaper than through the application, or under overload the refusals would take the time
+        that Readings need.
+        """
+        self._turned_away = True
+        close = self._rules.draining or not self.parser.should_keep_alive()
+        self._answer(error, self.headers, close=close)
+        self._set_timer(_REST_S, self.transport.abort)
+
+    def _answer(self, error: RequestError, headers: RawHeaders, *, close: bool) -> None:
+        fields, body = self._rules.refuse(error, headers)
+        head = [STATUS_LINE[error.status]]
+        head += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        head += [f"{name}: {value}\r\n".encode() for name, value in fields.items()]
+        head.append(b"connection: close\r\n\r\n" if close else b"\r\n")
+        self.transport.write(b"".join([*head, body]))
+
+    def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
+        self._clear_timer()
+        self._timer = self.loop.call_later(seconds, action)
+
+    def _clear_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _clear_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None

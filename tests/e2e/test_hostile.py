@@ -1,0 +1,234 @@
+"""Hostile clients: slow, endless, over-long; and honest ones meanwhile."""
+
+import json
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.contract.test_health import value_of
+from tests.server import Server, predict, running
+
+PREDICT = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Server]:
+    """A service whose times are a fifth of the default ones."""
+    with running("--head-timeout-s", "2", "--body-timeout-s", "2", "--keep-alive-s", "1") as server:
+        yield server
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Return what comes until the server closes; a reset is a close."""
+    read = b""
+    try:
+        while more := client.recv(65536):
+            read += more
+    except ConnectionError:
+        pass
+    return read
+
+
+def check_problem(answer: bytes, status: int, code: str) -> None:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode()), answer
+    assert b"application/problem+json" in head
+    assert b"connection: close" in head.lower()
+    assert json.loads(body)["code"] == code
+
+
+def drip(client: socket.socket, bytes_: bytes, every_s: float = 0.2, limit_s: float = 20) -> float:
+    """Send the same bytes again and again until the server closes; return the seconds it took."""
+    begun = time.monotonic()
+    client.settimeout(every_s)
+    while time.monotonic() - begun < limit_s:
+        try:
+            client.sendall(bytes_)
+            if client.recv(1, socket.MSG_PEEK):
+                break
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            break
+    client.settimeout(20)
+    return time.monotonic() - begun
+
+
+def test_a_head_that_drips_is_answered_408(strict: Server) -> None:
+    with connect(strict) as client:
+        client.sendall(PREDICT)
+        assert 1.5 < drip(client, b"X: 1\r\n") < 8
+        check_problem(read_all(client), 408, "request_timeout")
+
+
+def test_a_body_that_drips_is_answered_408(strict: Server) -> None:
+    with connect(strict) as client:
+        client.sendall(PREDICT + b"Content-Length: 1000000\r\n\r\n")
+        assert 1.5 < drip(client, b"x") < 8
+        check_problem(read_all(client), 408, "request_timeout")
+    text = strict.call("GET", "/metrics")[2].decode()
+    assert value_of(text, 'neumo_refusals_total{code="request_timeout"}') >= 1
+    assert value_of(text, "neumo_in_flight") == 0
+
+
+def test_a_body_that_comes_steadily_may_take_longer(jpeg: bytes) -> None:
+    """At more than the least rate: here three seconds where one is the limit."""
+    arguments = ("--body-timeout-s", "1", "--min-body-bytes-per-s", "5000")
+    with running(*arguments) as patient, connect(patient) as client:
+        client.sendall(PREDICT + f"Content-Length: {len(jpeg)}\r\n\r\n".encode())
+        begun = time.monotonic()
+        piece = len(jpeg) // 15 + 1
+        for start in range(0, len(jpeg), piece):
+            client.sendall(jpeg[start : start + piece])
+            time.sleep(0.2)
+        assert time.monotonic() - begun > 2.5
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_a_connection_without_a_request_is_closed(strict: Server) -> None:
+    with connect(strict) as client:
+        begun = time.monotonic()
+        assert read_all(client) == b""
+        assert 1.5 < time.monotonic() - begun < 8
+
+
+def test_an_idle_connection_is_closed_after_keep_alive_s(strict: Server) -> None:
+    with connect(strict) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        begun = time.monotonic()
+        assert read_all(client).startswith(b"HTTP/1.1 200")
+        assert 0.7 < time.monotonic() - begun < 6
+
+
+@pytest.mark.parametrize("step", [1_000_000, 1000], ids=["at-once", "in-pieces"])
+@pytest.mark.parametrize("part", ["line", "header", "headers"])
+def test_an_over_long_head_is_answered_431(strict: Server, part: str, step: int) -> None:
+    head = {
+        "line": b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        "header": b"GET /health/live HTTP/1.1\r\nX: " + b"a" * 40_000 + b"\r\n\r\n",
+        "headers": b"GET /health/live HTTP/1.1\r\n" + b"X-Y: abcdef\r\n" * 4000 + b"\r\n",
+    }[part]
+    with connect(strict) as client:
+        for start in range(0, len(head), step):
+            client.sendall(head[start : start + step])
+        check_problem(read_all(client), 431, "head_too_large")
+
+
+def test_an_endless_head_is_cut_off(strict: Server) -> None:
+    with connect(strict) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nX: ")
+        sent = 0
+        try:
+            while sent < 50_000_000:
+                client.sendall(b"a" * 10_000)
+                sent += 10_000
+        except ConnectionError:
+            pass
+        assert sent < 20_000_000  # what the sockets' buffers may hold
+
+
+def test_an_endless_chunked_body_is_cut_off(strict: Server) -> None:
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    with connect(strict) as client:
+        client.sendall(PREDICT + b"Transfer-Encoding: chunked\r\n\r\n")
+        sent = 0
+        try:
+            while sent < 400_000_000:
+                client.sendall(chunk)
+                sent += len(chunk)
+        except ConnectionError:
+            pass
+        assert 32 * 2**20 <= sent < 200_000_000
+
+
+@pytest.mark.parametrize("garbage", ["extension", "trailers"])
+def test_what_is_endless_beside_the_body_is_cut_off(strict: Server, garbage: str) -> None:
+    opening = {"extension": b"1;x=", "trailers": b"0\r\n"}[garbage]
+    more = {"extension": b"a" * 1000, "trailers": b"X: " + b"a" * 1000 + b"\r\n"}[garbage]
+    with connect(strict) as client:
+        client.sendall(PREDICT + b"Transfer-Encoding: chunked\r\n\r\n" + opening)
+        assert 1 < drip(client, more, every_s=0.05) < 12
+
+
+def test_what_drips_after_its_answer_is_cut_off(strict: Server) -> None:
+    with connect(strict) as client:
+        client.sendall(b"POST /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 405")
+        begun = time.monotonic()
+        client.settimeout(0.2)
+        while time.monotonic() - begun < 20:
+            try:
+                client.sendall(b"x")
+                if client.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        assert 4 < time.monotonic() - begun < 12
+
+
+def test_a_refused_body_does_not_cost_the_connection(server: Server) -> None:
+    """What comes of a body after its refusal is thrown away; the next request is answered."""
+    with connect(server) as client:
+        body = b"x" * 300_000
+        client.sendall(
+            f"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        )
+        time.sleep(0.1)
+        client.sendall(body + b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = read_all(client)
+        assert answers.startswith(b"HTTP/1.1 404")
+        assert b"HTTP/1.1 200 OK" in answers
+
+
+def test_bytes_that_are_no_http_get_a_problem_too(server: Server) -> None:
+    with connect(server) as client:
+        client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
+        check_problem(read_all(client), 400, "malformed")
+
+
+def test_200_slow_clients_are_closed_in_time_and_cost_honest_ones_nothing(jpeg: bytes) -> None:
+    """At the default settings: within 15 s, half of them in their heads, half in their bodies."""
+    with running() as server, ExitStack() as stack:
+
+        def honest(calls: int) -> list[float]:
+            seconds = []
+            for _ in range(calls):
+                begun = time.monotonic()
+                assert predict(server, jpeg)[0] == 200
+                seconds.append(time.monotonic() - begun)
+            return seconds
+
+        honest(20)
+        before = honest(60)
+        begun = time.monotonic()
+        slow = [stack.enter_context(connect(server)) for _ in range(200)]
+        for number, client in enumerate(slow):
+            client.sendall(PREDICT + (b"Content-Length: 30000000\r\n\r\n" if number % 2 else b""))
+            client.setblocking(False)
+        open_ = set(slow)
+        during: list[float] = []
+        while open_ and time.monotonic() - begun < 30:
+            for client in list(open_):
+                try:
+                    client.send(b"x")
+                    if client.recv(65536) == b"":
+                        open_.discard(client)
+                except BlockingIOError:
+                    pass
+                except ConnectionError:
+                    open_.discard(client)
+            during += honest(5)
+        assert not open_
+        assert time.monotonic() - begun < 15
+        worst = [statistics.quantiles(times, n=100)[98] for times in (before, during)]
+        assert worst[1] < 2 * worst[0] + 0.1, worst
