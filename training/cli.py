@@ -83,11 +83,7 @@ def _export(options: argparse.Namespace) -> None:
     folder.check_settings()  # what is wrong shows now, not after minutes of reading
     folder.read_history()
     division = _divide(config)
-    splits = Splits(
-        _load(division.fit, "fit"),
-        _load(division.validation, "validation"),
-        _load(division.test, "test"),
-    )
+    splits = _load_splits(division)
     folder.check_images(digest_images(splits.fit, splits.validation), folder.resume())
     _release(config, splits, options)
 
@@ -102,8 +98,7 @@ def _remeasure(options: argparse.Namespace) -> None:
     config = _config(options)
     bundle = read_bundle(config.bundle_folder)
     division = _divide(config)
-    validation, test = _load(division.validation, "validation"), _load(division.test, "test")
-    _summarise(config, remeasure(config, bundle, validation, test))
+    _summarise(config, remeasure(config, bundle, _load_splits(division)))
 
 
 def _check_data(options: argparse.Namespace) -> None:
@@ -139,6 +134,14 @@ def _fit_division(config: Config, division: Division, *, resume: bool) -> tuple[
     fitted, validation = _load(division.fit, "fit"), _load(division.validation, "validation")
     fit(config, fitted, validation, resume=resume)
     return fitted, validation
+
+
+def _load_splits(division: Division) -> Splits:
+    return Splits(
+        _load(division.fit, "fit"),
+        _load(division.validation, "validation"),
+        _load(division.test, "test"),
+    )
 
 
 def _load(samples: Sequence[Sample], what: str) -> ImageSet:
@@ -191,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         ("run", _run, "train, export, quantise, measure and write the bundle"),
         ("fit", _fit, "only train: write the best checkpoint to the run folder"),
         ("export", _export, "only the rest: make the bundle of a run that was fitted"),
-        ("remeasure", _remeasure, "measure a bundle anew and write its card; the graph stays"),
+        ("remeasure", _remeasure, "fit refusal and measure a bundle anew; the network stays"),
     ):
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.set_defaults(run=run)

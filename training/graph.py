@@ -23,6 +23,17 @@ Floats = NDArray[np.float32]
 CORE_INPUT: Final = "normalised"
 _BLOCK_PX: Final = 2  # the first convolution's stride
 _STEM_KERNEL: Final = (1, 7, 7)  # channels, rows, columns: ResNet's, with 3 pixels of padding
+_TAIL_CONSTANTS: Final = (
+    *("axes_pixels", "axis_one", "axis_two", "head_bias", "temperature"),
+    *("whitening", "centres", "turns", "turns_bias"),
+)
+_TAIL_OUTPUTS: Final = frozenset(
+    (
+        *("cam_mean", "logits", "cooled", "probabilities"),
+        *("whitened", "whitened_row", "offsets", "distances", "distance"),
+        *("turned", "turned_logits", "orientation"),
+    )
+)
 _IMAGE_SHAPE: Final[list[str | int | None]] = ["N", 1, 224, 224]
 
 
@@ -180,6 +191,22 @@ def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
     _strip_notes(graph)
     onnx.checker.check_model(answering)
     return answering
+
+
+def cut_tail(graph: bytes) -> tuple[onnx.ModelProto, Floats, float]:
+    """Undo `answer`: return the graph that takes images to cam and pooled, bias, temperature."""
+    model = onnx.load_from_string(graph)
+    bare = model.graph
+    kept = {each.name: numpy_helper.to_array(each) for each in bare.initializer}
+    for node in [node for node in bare.node if _TAIL_OUTPUTS.issuperset(node.output)]:
+        bare.node.remove(node)
+    _drop_constants(bare, _TAIL_CONSTANTS)
+    del bare.output[:]
+    for name, shape in (("cam", [4, 7, 7]), ("pooled", [512])):
+        info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
+        bare.output.append(info)
+    onnx.checker.check_model(model)
+    return model, kept["head_bias"], kept["temperature"].item()
 
 
 def expose_pooled(graph: bytes) -> onnx.ModelProto:

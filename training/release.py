@@ -16,7 +16,6 @@ from app.bundle import FP32_FILE
 from app.card import (
     BUNDLE_FORMAT,
     KNOWN_SIDE_PX,
-    ORIENTATIONS,
     Card,
     DataSource,
     Exact,
@@ -31,10 +30,8 @@ from app.inference import Network, Outputs, enlarge_known_pixels
 from training.audit import audit_graph
 from training.calibrate import (
     UPRIGHT_THRESHOLD,
-    fit_distance,
     fit_distance_threshold,
     fit_operating_points,
-    fit_orientation,
     fit_temperature,
     label_priors,
 )
@@ -45,12 +42,12 @@ from training.data import describe_sources
 from training.environment import commit, package_versions
 from training.evaluate import Refusal, evaluate, run_core, run_network
 from training.export import export_fp32, quantise
+from training.features import fit_features
 from training.fit import load_best
 from training.graph import Tail, answer, take_images
 from training.images import ImageSet
 from training.metrics import macro_auroc
 from training.quantisation import check_gate, choose, compare, methods_to_try
-from training.stress import turn
 
 _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
     "licence",
@@ -60,7 +57,6 @@ _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
 }
 _KNOWN_TOLERANCE: Final = 0.05
 _CARICATURE: Final = 4
-_MOST_TURNED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     bias = model.resnet.fc.bias.detach().numpy()
     exact = take_images(core)
     temperature = _fit_temperature(exact, bias, splits.validation)
-    tail = Tail(bias, temperature, *_fit_features(exact, splits.fit))
+    tail = Tail(bias, temperature, *fit_features(exact, splits.fit))
     exact_graph = answer(exact, tail).SerializeToString()
     reference = Network(exact_graph, count_cpus())
     validated_fp32 = run_network(reference, splits.validation.images, "validation, fp32")
@@ -166,7 +162,7 @@ def _quantise_best(
         made[method] = bare, cooled
     best = choose(tried)
     bare, cooled = made[best]
-    features = _fit_features(bare, splits.fit)
+    features = fit_features(bare, splits.fit)
     graph = answer(bare, Tail(cooled.bias, cooled.temperature, *features))
     fp32_macro_auroc = macro_auroc(labels, exact.probabilities)
     record = Quantisation(method=best, fp32_macro_auroc=fp32_macro_auroc, tried=tried)
@@ -179,21 +175,6 @@ def _fit_temperature(
     """Calibrate a core that takes images by its own outputs."""
     cam, _ = run_core(model, validation.images)
     return fit_temperature(cam.mean((2, 3)) + bias, validation.labels)
-
-
-def _fit_features(model: onnx.ModelProto, fitted: ImageSet) -> tuple[NDArray[np.float32], ...]:
-    """Return (whitening, centres, orientation, orientation_bias) by a core's pooled features.
-
-    Of a core that takes images; orientation by at most 1000 of them, evenly taken.
-    """
-    _, pooled = run_core(model, fitted.images)
-    whitening, centres = fit_distance(pooled, fitted.labels)
-    count = len(fitted.labels)
-    some = np.unique(np.linspace(0, count - 1, min(count, _MOST_TURNED)).astype(int))
-    turned = [turn(fitted.images[some], orientation) for orientation in ORIENTATIONS]
-    whitened = [run_core(model, images)[1] @ whitening for images in turned]
-    orientations = np.repeat(np.arange(len(ORIENTATIONS)), len(some))
-    return whitening, centres, *fit_orientation(np.concatenate(whitened), orientations)
 
 
 def _class_balanced(images: ImageSet, count: int, seed: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Measuring a bundle anew: its card as this version writes it, the network as it is.
+"""Measuring a bundle anew: card and graph as this version writes them, the network as it is.
 
 For a bundle from before a figure, a rule or a limitation was known, or one whose operating
 points a hospital wants from its own patients.
@@ -6,10 +6,8 @@ points a hospital wants from its own patients.
 
 import hashlib
 
-import onnx
-
 from app.bundle import Bundle
-from app.card import Card
+from app.card import BUNDLE_FORMAT, Card
 from app.cpus import count_cpus
 from app.inference import Network
 from training.audit import audit_graph
@@ -22,26 +20,30 @@ from training.calibrate import (
 from training.card import write_bundle
 from training.config import Config
 from training.evaluate import Refusal, evaluate, in_our_order, run_network
-from training.graph import read_blocks
-from training.images import ImageSet
+from training.features import fit_features
+from training.graph import Tail, answer, cut_tail, read_blocks
+from training.release import Splits
 
 
-def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageSet) -> Card:
-    """Choose anew on `validation`, measure both splits, write ``config.bundle_folder``.
+def remeasure(config: Config, bundle: Bundle, splits: Splits) -> Card:
+    """Fit distance and orientation, choose, and measure anew; write ``config.bundle_folder``.
 
-    Texts, population and split are the recipe's. The graph's weights and temperature stay, and
-    so do the figures of its float32 original; an int8 graph from before `read_blocks` is
-    arranged by it, which changes no answer.
+    Texts, population and split are the recipe's. The network and its temperature stay, and so do
+    the figures of its float32 original, and that graph.
     """
-    graph = _arrange(bundle.graph)
+    bare, bias, temperature = cut_tail(bundle.graph)
+    bare = read_blocks(bare)
+    tail = Tail(bias, temperature, *fit_features(bare, splits.fit))
+    graph = answer(bare, tail).SerializeToString()
+    validation, test = splits.validation, splits.test
     network = Network(graph, count_cpus())
     validated = in_our_order(run_network(network, validation.images, "validation"), bundle)
     tested = in_our_order(run_network(network, test.images, "test"), bundle)
     points = fit_operating_points(validated.probabilities, validation.labels)
-    oriented = UPRIGHT_THRESHOLD if validated.orientation is not None else None
-    refusal = Refusal(fit_distance_threshold(validated.distance), oriented)
+    refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
     card = bundle.card.model_copy(
         update={
+            "bundle_format": BUNDLE_FORMAT,
             "sha256": hashlib.sha256(graph).hexdigest(),
             "intended_use": config.intended_use,
             "limitations": config.limitations,
@@ -67,10 +69,3 @@ def remeasure(config: Config, bundle: Bundle, validation: ImageSet, test: ImageS
     graphs["model.onnx"] = graph
     write_bundle(folder, card, graphs, test.labels, tested.probabilities)
     return card
-
-
-def _arrange(graph: bytes) -> bytes:
-    """Return the very bytes where there is nothing to arrange: their hash stays."""
-    model = onnx.load_from_string(graph)
-    arranged = read_blocks(model)
-    return graph if arranged == model else arranged.SerializeToString()

@@ -10,7 +10,7 @@ from app.imaging import SIDE_PX
 from app.inference import Network, Outputs
 from tests.training.networks import draw_images, read_constants, run_graph
 from training.export import normalise
-from training.graph import Tail, answer, read_blocks, take_images
+from training.graph import Tail, answer, cut_tail, read_blocks, take_images
 
 Floats = NDArray[np.float32]
 WIDTH = 512
@@ -198,3 +198,25 @@ def test_the_first_convolution_reads_four_channels(int8_core: onnx.ModelProto) -
     shapes = {value.shape for value in read_constants(take_images(int8_core)).values()}
     assert (64, 4, 4, 4) in shapes
     assert (64, 1, 7, 7) not in shapes
+
+
+def test_cutting_the_tail_gives_back_what_it_was_put_behind(
+    kind: onnx.ModelProto, tail: Tail, images: NDArray[np.uint8]
+) -> None:
+    bare = take_images(kind)
+    graph = answer(bare, tail)
+    cut, bias, temperature = cut_tail(graph.SerializeToString())
+    np.testing.assert_array_equal(bias, tail.bias)
+    assert temperature == pytest.approx(TEMPERATURE)
+    assert [each.name for each in cut.graph.output] == ["cam", "pooled"]
+    for before, after in zip(
+        run_graph(bare, ["cam", "pooled"], image=images),
+        run_graph(cut, ["cam", "pooled"], image=images),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(before, after)
+    again = answer(cut, tail)
+    assert {node.output[0] for node in again.graph.node} == {
+        node.output[0] for node in graph.graph.node
+    }
+    assert len(again.graph.initializer) == len(graph.graph.initializer)
