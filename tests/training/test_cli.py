@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from app.bundle import Bundle, read_bundle
 from app.card import Card, Metrics
 from app.inference import OnnxModel
 from tests.training.drawings import make_rows, write_data_set, write_manifest
-from training import cli, data_check
+from training import audit, cli, data_check, features, stress
 from training.cli import main
 from training.data_check import take_inventory
 from training.images import load_images
@@ -50,6 +50,16 @@ class Workplace:
             *("--out", str(folder / "models")),
             *("--runs", str(folder / "runs")),
         ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_audit() -> Iterator[None]:
+    """Leave out most of the audit, which takes longest: tests of its own are about it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stress, "CHANGES", {"blurred_1_px": stress.CHANGES["blurred_1_px"]})
+        patch.setattr(audit, "_SHARES", (0.0, 0.33))
+        patch.setattr(features, "_MOST_TURNED", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +111,9 @@ def test_the_bundle_is_whole_and_nothing_else_is_left(finished: Workplace) -> No
         "roc.png",
         "precision-recall.png",
         "reliability.png",
+        "risk-coverage.png",
+        "changes.png",
+        "deletion.png",
     }
     assert list(finished.bundle.parent.iterdir()) == [finished.bundle]
 
