@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
-Augmentation = Literal["basic", "full"]
+Augmentation = Literal["basic", "closer", "full"]
 
 _KERNELS: Final = (
     Image.Resampling.NEAREST,
@@ -30,6 +30,8 @@ _KERNELS: Final = (
 )
 _WORDS: Final = ("R", "L", "PA", "AP", "PORTABLE", "ERECT", "SUPINE", "10:42", "CXR", "DX")
 _BLUR_TAPS: Final = 7
+_CLOSER: Final = (0.75, 1.15)
+"""How tall the lungs stand in the image must not be taken for a sign: hence bounds so wide."""
 
 
 def augment(
@@ -43,8 +45,9 @@ def augment(
     Parameters
     ----------
     images : uint8 [N, 1, H, W]
-    augmentation : ``basic`` changes geometry, exposure and noise; ``full`` also sharpness,
-        resampling kernel, JPEG quality, and erases or burns in text at the borders
+    augmentation : ``basic`` changes geometry, exposure and noise; ``closer`` enlarges up to a
+        third, else like basic; ``full`` also changes sharpness, resampling kernel, JPEG quality,
+        and erases or burns in text at the borders
     share : of the images that are changed; the others stay as they are, so that the network
         and its batch statistics know unchanged images too
 
@@ -55,20 +58,25 @@ def augment(
     rows = list(range(len(images))) if share >= 1 else _chosen(len(images), share, generator)
     result = images.float()
     if rows:
-        change = _change_fully if augmentation == "full" else _change_basically
-        result[rows] = change(images[rows], generator)
+        change = {"basic": _change_basically, "closer": _change_closer, "full": _change_fully}
+        result[rows] = change[augmentation](images[rows], generator)
     return result
 
 
-def _change_basically(images: Tensor, generator: torch.Generator) -> Tensor:
-    warped = _warp(images.float(), generator, 10, (0.9, 1.1), 0.12)
+def _change_basically(
+    images: Tensor, generator: torch.Generator, field: tuple[float, float] = (0.9, 1.1)
+) -> Tensor:
+    warped = _warp(images.float(), generator, 10, field, 0.12)
     changed = _expose(warped, generator, 0.287, 0.2)
     return _grain(changed, generator, 5).clamp_(0, 255)
 
 
+def _change_closer(images: Tensor, generator: torch.Generator) -> Tensor:
+    return _change_basically(images, generator, _CLOSER)
+
+
 def _change_fully(images: Tensor, generator: torch.Generator) -> Tensor:
-    # How tall the lungs stand in the image must not be taken for a sign: hence the wide bounds.
-    warped = _warp(_mark(images, generator).float(), generator, 12, (0.75, 1.15), 0.14)
+    warped = _warp(_mark(images, generator).float(), generator, 12, _CLOSER, 0.14)
     changed = _blur(_expose(warped, generator, 0.45, 0.3), generator)
     changed = _grain(changed, generator, 8).clamp_(0, 255)
     return _erase(_recompress(changed, generator), generator)

@@ -53,7 +53,8 @@ class Config(BaseModel):
     )
     augmentation: Augmentation = Field(
         default="full",
-        description="basic: geometry, exposure, noise; full: also blur, kernel, JPEG, edges, text",
+        description="basic: geometry, exposure, noise; closer: enlarging more; full: also blur, "
+        "kernel, JPEG, edges, text",
     )
     augmented_share: float = Field(
         default=0.6, ge=0, le=1, description="Share of the images an epoch changes so"
