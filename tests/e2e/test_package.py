@@ -43,16 +43,19 @@ def test_it_holds_the_two_packages_and_the_served_bundle_and_nothing_else(wheel:
     assert sorted(others) == [
         "app/fonts/DejaVuSans-latin.ttf",
         "app/fonts/LICENSE",
-        "app/models/neumo-r18-0/README.md",
-        "app/models/neumo-r18-0/card.json",
-        "app/models/neumo-r18-0/confusion.png",
-        "app/models/neumo-r18-0/model.onnx",
-        "app/models/neumo-r18-0/precision-recall.png",
-        "app/models/neumo-r18-0/reliability.png",
-        "app/models/neumo-r18-0/roc.png",
+        "app/models/neumo-r18-1/README.md",
+        "app/models/neumo-r18-1/card.json",
+        "app/models/neumo-r18-1/changes.png",
+        "app/models/neumo-r18-1/confusion.png",
+        "app/models/neumo-r18-1/deletion.png",
+        "app/models/neumo-r18-1/model.onnx",
+        "app/models/neumo-r18-1/precision-recall.png",
+        "app/models/neumo-r18-1/reliability.png",
+        "app/models/neumo-r18-1/risk-coverage.png",
+        "app/models/neumo-r18-1/roc.png",
         "app/py.typed",
         "training/py.typed",
-        "training/recipes/neumo-r18-0.toml",
+        "training/recipes/neumo-r18-1.toml",
     ]
 
 

@@ -12,7 +12,7 @@ from app.card import LABEL_IDS, Card, Interval, Metrics
 from tests.bundles import make_card
 from training.readme import render_readme
 
-SHIPPED = Path(__file__).parents[2] / "models" / "neumo-r18-0"
+SHIPPED = Path(__file__).parents[2] / "models" / "neumo-r18-1"
 PER_LABEL = ("sensitivity", "specificity", "precision", "auroc")
 SPLITS = ("validation", "test", "test_fp32")
 TASKS = ("pneumonia_vs_normal", "viral_vs_bacterial")
