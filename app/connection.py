@@ -18,6 +18,10 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 _REST_S: Final = 5.0
 _FIRST_HEAD_S: Final = 1.0
+# After a refusal a client may still be sending. To close at once would reset the connection, and
+# the client might lose the answer (RFC 9112, section 9.6): so this much is read first.
+_LINGER_S: Final = 1.0
+_LINGER_BYTES: Final = 2**18
 
 
 @dataclass(slots=True)
@@ -55,6 +59,7 @@ class Connection(HttpToolsProtocol):
         self._refused = False
         self._turned_away = False
         self._head_bytes = 0
+        self._lingered_bytes = 0
         self._requests = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -71,6 +76,9 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, unless the head is endless."""
         if self._refused:
+            self._lingered_bytes += len(data)
+            if self._lingered_bytes > _LINGER_BYTES:
+                self.transport.abort()
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -173,7 +181,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer without the application, and close."""
+        """Answer without the application, and close once the client has had time to read it."""
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
@@ -181,7 +189,8 @@ class Connection(HttpToolsProtocol):
             self.transport.close()  # an answer is under way: a second one would mix with it
             return
         self._answer(error, headers=[], close=True)
-        self.transport.close()
+        self.transport.write_eof()
+        self._set_timer(_LINGER_S, self.transport.abort)
 
     def _turn_away(self, error: RequestError) -> None:
         """Answer before the body came, which then is thrown away, and go on.
