@@ -116,8 +116,11 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Hand the body on; what comes after an answer is thrown away."""
-        if not (self._refused or self._turned_away):
-            super().on_body(body)
+        if self._refused or self._turned_away:
+            return
+        if not self.cycle.body:
+            self.cycle.body = b""  # type: ignore[assignment] # so a first piece isn't copied
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the body. uvicorn forgets connections whose answer came before it."""

@@ -1,20 +1,19 @@
 """What routers are handed for a request, out of what `create_app` built.
 
 Each is `async`: FastAPI would call any other on a thread of its own, and three hops a request
-cost more than all the rest of serving it. Routes that answer for images take what needs no
-declaring straight from the request (`service_of`): a dependency costs 30 us.
+cost more than all the rest of serving it. Routes that read images take them straight from the
+request (`service_of`, `order_of`): see `app.direct`.
 """
 
 from typing import Annotated, cast
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
-from app.card import View
 from app.envelope import record_of
 from app.reader import Order
-from app.reading import Subject
+from app.reading import NOBODY
 from app.service import Service
-from app.uploads import MAX_AGE_YEARS
+from app.uploads import read_subject
 
 
 def service_of(request: Request) -> Service:
@@ -27,16 +26,21 @@ async def get_service(request: Request) -> Service:
     return service_of(request)
 
 
-async def get_order(
-    request: Request,
-    age_years: Annotated[
-        float | None, Query(ge=0, le=MAX_AGE_YEARS, description="The form's field wins")
-    ] = None,
-    view: Annotated[View | None, Query(description="The form's field wins")] = None,
-) -> Order:
-    """Return who asks for a Reading, and of whom."""
+def order_of(request: Request) -> Order:
+    """Return who asks for a Reading, and of whom.
+
+    Raises
+    ------
+    InvalidParameter
+    """
     record = record_of(request.scope)
-    return Order(record.request_id, record.language, record.started_s, Subject(age_years, view))
+    subject = read_subject(request.query_params) if request.query_params else NOBODY
+    return Order(record.request_id, record.language, record.started_s, subject)
+
+
+async def get_order(request: Request) -> Order:
+    """Return who asks for a Reading, and of whom."""
+    return order_of(request)
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]

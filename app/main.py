@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app import __version__
+from app.direct import Direct
 from app.envelope import Envelope, record_of
 from app.errors import InvalidParameter, Malformed, RequestError
 from app.gate import BodyRules, Gate
@@ -62,6 +63,15 @@ def create_app(
     app.add_exception_handler(RequestError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_middleware(
+        Direct,
+        endpoints={
+            route.path: route.endpoint
+            for route in predict.router.routes
+            if isinstance(route, Route)
+        },
+        answer_error=_answer_error,
+    )
     app.add_middleware(
         Gate,
         rules=BodyRules(

@@ -23,6 +23,7 @@ from typing import Final, cast
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Process
 
+from app.allocator import tune_allocator
 from app.logs import configure_logging
 from app.server import Server, build_server
 from app.service import LoadModel, load_bundle
@@ -174,6 +175,7 @@ class Supervisor:
 def serve(settings: Settings, load_model: LoadModel = load_bundle) -> int:
     """Serve until SIGTERM or SIGINT; return the process's exit code."""
     configure_logging(settings.log_level)
+    tune_allocator()
     listener = _bind(settings)
     if listener is None:
         return STARTUP_FAILURE

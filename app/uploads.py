@@ -4,36 +4,17 @@ import math
 from collections.abc import Mapping
 from typing import Final, get_args
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from app.card import View
-from app.errors import EmptyUpload, InvalidParameter, Malformed, MissingFile, TooManyFiles
+from app.errors import EmptyUpload, InvalidParameter, MissingFile
+from app.forms import Form
 from app.reading import NOBODY, Subject
 
 FIELD: Final = "file"
 """The form field that holds an image."""
 
 MAX_AGE_YEARS: Final = 130
-_MAX_FIELDS: Final = 16
-_MAX_FIELD_BYTES: Final = 4096
-_NEVER_SPOOL: Final = 2**62  # the body limit bounds memory; an X-ray must not touch the disk
-
-
-class _MemoryParser(MultiPartParser):
-    """Starlette's parser, its files never spooled to disk; it knows whether the form was whole."""
-
-    spool_max_size = _NEVER_SPOOL
-    complete = False
-
-    def on_end(self) -> None:
-        self.complete = True
-
-    def close(self) -> None:
-        """Let go of every file, one that was cut off too."""
-        for file in self._files_to_close_on_error:
-            file.close()
 
 
 async def read_upload(request: Request) -> tuple[bytes, Subject]:
@@ -80,6 +61,21 @@ def read_subject(fields: Mapping[str, str]) -> Subject:
     return Subject(age_years, view)
 
 
+def read_flag(given: Mapping[str, str], name: str) -> bool:
+    """Read a parameter that is true or false; false if it isn't given.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    text = given.get(name, "").lower()
+    if text in ("", "false", "0", "no", "off"):
+        return False
+    if text not in ("true", "1", "yes", "on"):
+        raise InvalidParameter(parameter=name)
+    return True
+
+
 async def read_uploads(request: Request, max_files: int) -> list[bytes]:
     """Return the files of a form's fields `FIELD` or ``files``, in order, at most `max_files`.
 
@@ -103,32 +99,11 @@ async def _read_form(
     request: Request, fields: tuple[str, ...], max_files: int
 ) -> tuple[list[bytes], dict[str, str]]:
     """Return the files of some fields, and the fields that are text."""
-    parser = _MemoryParser(
-        request.headers,
-        request.stream(),
-        max_files=max_files,
-        max_fields=_MAX_FIELDS,
-        max_part_size=_MAX_FIELD_BYTES,
-    )
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        if error.message.startswith("Too many files"):
-            raise TooManyFiles(max_files=max_files) from None
-        raise Malformed from None
-    except UnicodeError:  # the caller names a charset, and some of Python's can't decode at all
-        raise Malformed from None
-    try:
-        if not parser.complete:  # its last part would be missing without a word
-            raise Malformed
-        uploads = [
-            upload
-            for field, upload in form.multi_items()
-            if field in fields and isinstance(upload, UploadFile)
-        ]
-        if not uploads:
-            raise MissingFile(field=FIELD)
-        texts = {name: value for name, value in form.items() if isinstance(value, str)}
-        return [await upload.read() for upload in uploads], texts
-    finally:
-        parser.close()
+    form = Form(request.headers["content-type"], max_files)
+    async for piece in request.stream():
+        form.write(piece)
+    form.finish()
+    files = [content for field, content in form.files if field in fields]
+    if not files:
+        raise MissingFile(field=FIELD)
+    return files, form.texts

@@ -12,7 +12,7 @@ from app.errors import InvalidParameter
 from app.explain import DEFAULT_ALPHA
 from app.gate import claim_of
 from app.language import answer_headers
-from app.routers.images import ANY_UPLOAD, ONE_FILE, ONE_IMAGE
+from app.routers.images import ANY_UPLOAD, ONE_FILE, ONE_IMAGE, SUBJECT_QUERY, with_query
 from app.routers.responses import describe_problems
 from app.schemas import Explanation
 from app.uploads import read_upload
@@ -34,7 +34,7 @@ router = APIRouter(tags=["predict"])
             },
         }
     },
-    openapi_extra=ONE_FILE,
+    openapi_extra=with_query(ONE_FILE, SUBJECT_QUERY),
 )
 async def explain(
     request: Request,

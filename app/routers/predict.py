@@ -1,26 +1,36 @@
-"""``POST /predict`` and ``POST /predict/batch``: images in, Readings out."""
+"""``POST /predict`` and ``POST /predict/batch``: images in, Readings out.
+
+Each endpoint takes the request alone, so that `app.direct` can call it.
+"""
 
 import asyncio
 import logging
 from functools import partial
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app.admission import Claim
-from app.dependencies import OrderDep, service_of
+from app.dependencies import order_of, service_of
 from app.envelope import record_of
 from app.errors import InternalError, InvalidParameter, RequestError
 from app.gate import claim_of
 from app.language import answer_headers
 from app.reader import Order, Reader
-from app.routers.images import ANY_UPLOAD, MANY_FILES, ONE_FILE, ONE_IMAGE
+from app.routers.images import (
+    ANY_UPLOAD,
+    HEATMAP_QUERY,
+    MANY_FILES,
+    ONE_FILE,
+    ONE_IMAGE,
+    SUBJECT_QUERY,
+    with_query,
+)
 from app.routers.responses import describe_problems
 from app.schemas import SCHEMA_VERSION, BatchAnswer, Problem, Reading
 from app.service import Service
-from app.uploads import read_upload, read_uploads
+from app.uploads import read_flag, read_upload, read_uploads
 
 _log = logging.getLogger("neumo.predict")
 
@@ -32,19 +42,16 @@ router = APIRouter(tags=["predict"])
     summary="Read one chest X-ray",
     response_model=Reading,
     responses=describe_problems(InvalidParameter, *ANY_UPLOAD, *ONE_IMAGE),
-    openapi_extra=ONE_FILE,
+    openapi_extra=with_query(ONE_FILE, SUBJECT_QUERY, HEATMAP_QUERY),
 )
-async def predict(
-    request: Request,
-    order: OrderDep,
-    heatmap: Annotated[bool, Query(description="Add the class activation map")] = False,
-) -> Response:
+async def predict(request: Request) -> Response:
     """Answer with the Reading of one JPEG or PNG: form field `file`, or the raw body.
 
     The content decides the format, not a name or a header.
     """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     reader = service.reader
+    order, heatmap = order_of(request), read_flag(request.query_params, "heatmap")
     data, subject = await read_upload(request)
     reading = await service.admission.run(
         partial(reader.read, data, order.of(subject), heatmap=heatmap), claim
@@ -59,12 +66,13 @@ async def predict(
     summary="Read several chest X-rays",
     response_model=BatchAnswer,
     responses=describe_problems(*ANY_UPLOAD),
-    openapi_extra=MANY_FILES,
+    openapi_extra=with_query(MANY_FILES, SUBJECT_QUERY),
 )
-async def predict_batch(request: Request, order: OrderDep) -> Response:
+async def predict_batch(request: Request) -> Response:
     """Answer with a Reading or a Problem for each form field `file`, in order."""
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     reader = service.reader
+    order = order_of(request)
     files = await read_uploads(request, service.settings.max_batch_files)
     # No more of a batch than can be read at once waits at once: others come in between.
     turns = asyncio.Semaphore(service.settings.reader_threads)
