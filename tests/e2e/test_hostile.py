@@ -122,6 +122,17 @@ def test_an_over_long_head_is_answered_431(strict: Server, part: str, step: int)
         check_problem(read_all(client), 431, "head_too_large")
 
 
+def test_a_client_that_does_not_read_its_answers_is_closed(strict: Server) -> None:
+    asked = 400  # 40 kB each: more than the sockets' buffers hold
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.settimeout(20)
+        client.connect(("127.0.0.1", strict.port))
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * asked)
+        time.sleep(5)  # the limit is two
+        assert 0 < read_all(client).count(b"HTTP/1.1 200") < asked
+
+
 def test_an_endless_head_is_cut_off(strict: Server) -> None:
     with connect(strict) as client:
         client.sendall(b"GET / HTTP/1.1\r\nX: ")
