@@ -1,8 +1,9 @@
 """Errors as RFC 9457 ``application/problem+json`` answers: one shape, one handler."""
 
+import json
 from typing import Final
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from app.errors import (
     InternalError,
@@ -20,14 +21,19 @@ _BY_STATUS: Final[dict[int, type[RequestError]]] = {
 }
 
 
-def problem_response(error: RequestError, request_id: str, language: Language) -> JSONResponse:
-    """Render an error for its caller."""
-    return JSONResponse(
-        error.problem(request_id, language),
-        status_code=error.status,
-        headers=answer_headers(language) | error.headers(),
-        media_type=MEDIA_TYPE,
-    )
+def render_problem(
+    error: RequestError, request_id: str, language: Language
+) -> tuple[dict[str, str], bytes]:
+    """Render an error for its caller: the headers that tell of it, and the body."""
+    fields = {"content-type": MEDIA_TYPE, **answer_headers(language), **error.headers()}
+    problem = error.problem(request_id, language)
+    return fields, json.dumps(problem, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def problem_response(error: RequestError, request_id: str, language: Language) -> Response:
+    """Answer with an error."""
+    fields, body = render_problem(error, request_id, language)
+    return Response(body, error.status, fields)
 
 
 def error_for_status(status: int) -> RequestError:

@@ -25,7 +25,7 @@ from app.envelope import open_record
 from app.errors import RequestError
 from app.logs import configure_logging
 from app.main import create_app
-from app.problems import problem_response
+from app.problems import render_problem
 from app.service import LoadModel, Phase, Service
 from app.settings import Settings
 
@@ -130,7 +130,7 @@ class Server(uvicorn.Server):
 
     def _refuse(self, error: RequestError, headers: RawHeaders) -> tuple[dict[str, str], bytes]:
         record = open_record(Headers(raw=headers))
-        answer = problem_response(error, record.request_id, record.language)
+        fields, body = render_problem(error, record.request_id, record.language)
         self._service.metrics.count_refusal(error.code)
         members: dict[str, object] = {
             "request_id": record.request_id,
@@ -138,7 +138,8 @@ class Server(uvicorn.Server):
             "code": error.code,
         }
         _log.info("refused", extra={"members": members})
-        return {**answer.headers, "x-request-id": record.request_id}, bytes(answer.body)
+        fields |= {"content-length": str(len(body)), "x-request-id": record.request_id}
+        return fields, body
 
 
 def build_server(settings: Settings, load_model: LoadModel) -> Server:
