@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
@@ -187,6 +187,9 @@ def _figure(interval: Interval) -> str:
     return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
 
 
+_RECIPE: Final = "TOML file with any of these settings, or the name of one that comes with neumo"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="neumo-train", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -198,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.set_defaults(run=run)
-        command.add_argument("--recipe", type=Path, help="TOML file with any of these settings")
+        command.add_argument("--recipe", type=Path, help=_RECIPE)
         _add_settings(command)
         if run in (_run, _fit):
             resume = "go on after the last whole epoch of this run"

@@ -8,6 +8,8 @@ def main() -> int:
     try:
         from training.cli import main as run  # noqa: PLC0415 - it may not import
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("app", "training"):
+            raise  # nothing to install: neumo itself is broken
         sys.stderr.write(
             f"neumo-train: {error.name} is not installed. Install what training needs: "
             "pip install 'neumo[train]'\n"

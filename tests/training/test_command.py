@@ -28,6 +28,13 @@ def test_without_the_training_dependencies_it_says_what_to_install(missing: str)
     assert "Traceback" not in result.stderr
 
 
+def test_a_part_of_neumo_that_is_missing_is_nothing_to_install() -> None:
+    result = run("import sys; sys.modules['app.card'] = None", "run")
+    assert result.returncode == 1
+    assert "app.card" in result.stderr
+    assert "pip install" not in result.stderr
+
+
 def test_with_them_it_runs() -> None:
     result = run("import sys", "--help")
     assert result.returncode == 0

@@ -6,9 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from app.card import LABEL_IDS
+from training import config
 from training.config import LABELS, Config, load_config
 
-RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
+RECIPES = sorted(config.RECIPES.glob("*.toml"))
 
 
 def refused(recipe: Path | None, **settings: object) -> set[str]:
@@ -32,6 +33,19 @@ def test_there_is_a_recipe() -> None:
 def test_a_recipe_of_the_project_names_the_bundle_it_is_called_after(recipe: Path) -> None:
     config = load_config(recipe, {"data": "manifest.csv"})
     assert config.name == recipe.stem
+
+
+def test_a_recipe_of_the_project_is_known_by_its_name_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {"data": "manifest.csv"}
+    recipe = RECIPES[0]
+    assert load_config(Path(recipe.name), settings) == load_config(recipe, settings)
+    Path(recipe.name).write_text('name = "mine-1"')
+    assert load_config(Path(recipe.name), settings).name == "mine-1"
+    with pytest.raises(FileNotFoundError):
+        load_config(Path("elsewhere") / recipe.name, settings)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
