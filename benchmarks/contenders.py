@@ -130,12 +130,10 @@ class Running:
 
     def resident_mb(self) -> float:
         """Return the resident memory of its largest process."""
-        return max(resident_mb(pid) for pid in self._pids())
+        return largest_mb(self.process.pid)
 
     def _pids(self) -> list[int]:
-        group = os.getpgid(self.process.pid)
-        pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-        return [pid for pid in pids if _group_of(pid) == group]
+        return _in_group(os.getpgid(self.process.pid))
 
 
 @contextmanager
@@ -217,7 +215,17 @@ def _group_of(pid: int) -> int | None:
     return int(stat[2]) if stat else None
 
 
-def resident_mb(pid: int) -> float:
+def _in_group(group: int) -> list[int]:
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if _group_of(pid) == group]
+
+
+def largest_mb(pid: int) -> float:
+    """Return the resident memory of the largest process in the group of `pid`, in MB."""
+    return max(_resident_mb(each) for each in _in_group(os.getpgid(pid)))
+
+
+def _resident_mb(pid: int) -> float:
     """Return a process's resident memory in MB (2^20 bytes), 0 if it is gone."""
     try:
         status = (Path("/proc") / str(pid) / "status").read_text()

@@ -4,8 +4,9 @@
     .venv-dev/bin/python -m benchmarks.soak --requests 3000 --warm-up 600 --most-mb 20
 
 Sends JPEGs and PNGs of several sizes, both depths, damaged ones and no images at all, over a few
-kept-alive connections. Prints the resident memory now and then; ends with 1 if, after the
-warm-up, it grew by more than `--most-mb`, or an answer was not the one expected.
+kept-alive connections. Prints the resident memory of the server's largest process now and then;
+ends with 1 if, after the warm-up, it grew by more than `--most-mb`, or an answer was not the one
+expected.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contenders import NEUMO, WORK, resident_mb, started
+from benchmarks.contenders import NEUMO, WORK, largest_mb, started
 from benchmarks.generator import Connection, write_request
 from benchmarks.images import FORMATS, encode
 
@@ -111,15 +112,15 @@ def _watch(soak: Soak, threads: list[threading.Thread], pid: int, warm_up: int) 
     """Return resident memory from the end of the warm-up to the end, in MB."""
     while soak.sent < warm_up and any(thread.is_alive() for thread in threads):
         time.sleep(0.01)
-    memory = [resident_mb(pid)]
+    memory = [largest_mb(pid)]
     told = time.monotonic()
     while any(thread.is_alive() for thread in threads):
         time.sleep(0.1)
         if time.monotonic() - told > _REPORT_S:
             told = time.monotonic()
-            memory.append(resident_mb(pid))
+            memory.append(largest_mb(pid))
             print(f"{soak.sent} sent, {memory[-1]:.1f} MB, {soak.wrong} wrong", flush=True)
-    memory.append(resident_mb(pid))
+    memory.append(largest_mb(pid))
     return memory
 
 
