@@ -166,8 +166,8 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close, but not a connection whose first request may be on its way."""
-        if self._turned_away:
-            return  # the rest of its body has a timer
+        if self._turned_away or self._refused:
+            return  # what the client still sends has a timer
         if self._requests == 0 and not self.transport.is_closing():
             self._set_timer(min(_FIRST_HEAD_S, self._rules.head_timeout_s), self._give_head_up)
         else:

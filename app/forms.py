@@ -37,7 +37,6 @@ class Form:
         self.files: list[tuple[str, bytes]] = []
         self.texts: dict[str, str] = {}
         self._max_files = max_files
-        self._begun_files = 0
         self._fields = 0
         self._complete = False
         self._header = [b"", b""]
@@ -97,8 +96,7 @@ class Form:
         self._name = options[b"name"].decode(errors="replace")
         self._is_file = b"filename" in options
         if self._is_file:
-            self._begun_files += 1
-            if self._begun_files > self._max_files:
+            if len(self.files) == self._max_files:
                 raise TooManyFiles(max_files=self._max_files)
         else:
             self._fields += 1

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Final, get_args
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from app.card import View
@@ -15,6 +16,7 @@ FIELD: Final = "file"
 """The form field that holds an image."""
 
 MAX_AGE_YEARS: Final = 130
+_FLAG: Final = TypeAdapter(bool)
 
 
 async def read_upload(request: Request) -> tuple[bytes, Subject]:
@@ -68,12 +70,12 @@ def read_flag(given: Mapping[str, str], name: str) -> bool:
     ------
     InvalidParameter
     """
-    text = given.get(name, "").lower()
-    if text in ("", "false", "0", "no", "off"):
+    if name not in given:
         return False
-    if text not in ("true", "1", "yes", "on"):
-        raise InvalidParameter(parameter=name)
-    return True
+    try:
+        return _FLAG.validate_python(given[name])
+    except ValidationError:
+        raise InvalidParameter(parameter=name) from None
 
 
 async def read_uploads(request: Request, max_files: int) -> list[bytes]:

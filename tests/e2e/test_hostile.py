@@ -1,6 +1,7 @@
 """Hostile clients: slow, endless, over-long; and honest ones meanwhile."""
 
 import json
+import signal
 import socket
 import statistics
 import time
@@ -120,6 +121,18 @@ def test_an_over_long_head_is_answered_431(strict: Server, part: str, step: int)
         for start in range(0, len(head), step):
             client.sendall(head[start : start + step])
         check_problem(read_all(client), 431, "head_too_large")
+
+
+def test_a_refused_client_that_stays_does_not_delay_the_stop() -> None:
+    with running("--shutdown-grace-s", "8") as server, connect(server) as client:
+        for piece in (b"GET /", b"a" * 40_000, b"a" * 1000):
+            client.sendall(piece)
+            time.sleep(0.1)
+        assert client.recv(12) == b"HTTP/1.1 431"
+        server.process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        assert server.process.wait(20) == 0
+        assert time.monotonic() - begun < 5
 
 
 def test_a_client_that_does_not_read_its_answers_is_closed(strict: Server) -> None:
