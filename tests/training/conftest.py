@@ -1,13 +1,17 @@
 """What the tests of the training half share: one network, and its exported graphs."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
 
 from tests.training.networks import build_small_model, draw_images, make_network
+from tests.training.workplace import Say, Workplace
 from training import fit as fitting
 from training import progress
+from training.cli import main
 from training.export import export_fp32, quantise
 from training.model import GreyResNet
 
@@ -46,3 +50,20 @@ def core(network: GreyResNet, images: NDArray[np.uint8]) -> onnx.ModelProto:
 def int8_core(core: onnx.ModelProto) -> onnx.ModelProto:
     """The core quantised on images from black to white."""
     return quantise(core, draw_images(8, seed=1))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    """A workplace whose data set is still empty."""
+    return Workplace(tmp_path)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run the command; return its exit code and what it wrote to standard error."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main(arguments)
+        return code, capsys.readouterr().err
+
+    return run
