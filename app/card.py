@@ -307,11 +307,23 @@ class Card(_Strict):
             raise ValueError(f"preprocessing is not {PREPROCESSING}")
         if sorted(label.id for label in self.labels) != sorted(LABEL_IDS):
             raise ValueError("labels are not the four of this contract")
+        self._check_labels()
         if not self.known_answers:
             raise ValueError("no known answers")
         if self.fp32 and len(self.fp32.known_probabilities) != len(self.known_answers):
             raise ValueError("fp32 has other known answers")
         return self
+
+    def _check_labels(self) -> None:
+        ages = self.population and self.population.age_years
+        of_labels = {
+            "operating_points": self.operating_points,
+            "priors": self.priors,
+            "population.age_years": ages,
+        }
+        for name, values in of_labels.items():
+            if values is not None and sorted(values) != sorted(LABEL_IDS):
+                raise ValueError(f"{name} has not one entry for each label")
 
     def of_fp32(self) -> Self | None:
         """Return the card as it is of the float32 graph; None if it knows none."""

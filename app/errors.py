@@ -11,7 +11,7 @@
         500 `InternalError`  503 `NotReady` `Overloaded`  504 `DeadlineExceeded`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
-        `KnownAnswerWrong`
+        `KnownAnswerWrong` `PriorsUnknown`
 
 Texts are templates filled with `facts`: numbers and names of Neumo's own. Nothing that
 came from a caller (bytes, file names, header values) may become a fact, so no message
@@ -399,6 +399,18 @@ class BundleMalformed(BundleError):
         "neumo-train.",
         "No se puede leer el modelo '{bundle}': {reason}. Expórtelo de nuevo con neumo-train de "
         "esta versión.",
+    )
+
+
+class PriorsUnknown(BundleError):
+    """NEUMO_PRIORS is set, and the card doesn't say which priors to weigh from."""
+
+    code = "priors_unknown"
+    advice = Text(
+        "The card of '{bundle}' tells no priors, so NEUMO_PRIORS can't re-weight its answers. "
+        "Leave NEUMO_PRIORS empty, or give the bundle priors with neumo-train remeasure.",
+        "La ficha de '{bundle}' no indica prevalencias, así que NEUMO_PRIORS no puede reponderar "
+        "sus respuestas. Deje NEUMO_PRIORS vacío o añádalas al modelo con neumo-train remeasure.",
     )
 
 

@@ -38,20 +38,24 @@ _FOR: Final = Text("What speaks for: {label} ({share})", "Lo que apoya: {label} 
 _LEAST: Final = Text("nothing", "nada")
 _MOST: Final = Text("most", "máximo")
 _MEANING: Final = Text(
-    "Class activation map, 7 x 7 cells, of {model}. Not a diagnosis.",
-    "Mapa de activación de clase, 7 x 7 celdas, de {model}. No es un diagnóstico.",
+    "Class activation map, 7 x 7 cells, of {model}.",
+    "Mapa de activación de clase, 7 x 7 celdas, de {model}.",
 )
+_NO_DIAGNOSIS: Final = Text("Not a diagnosis.", "No es un diagnóstico.")
+_UNCERTAIN: Final = Text("The answer is uncertain.", "La respuesta es incierta.")
 
 
 @dataclass(frozen=True, slots=True)
 class Legend:
     """What stands below the picture: names and figures of Neumo's own, nothing of a caller's.
 
-    `label` is the label's display name, `share` its probability, `model` the bundle's name.
+    `label` is the label's display name, `share` its probability, `uncertain` whether the network
+    does not know, `model` the bundle's name.
     """
 
     label: str
     share: float
+    uncertain: bool
     model: str
     language: Language
 
@@ -102,7 +106,7 @@ def _with_legend(picture: Image.Image, legend: Legend) -> Image.Image:
     width = max(picture.width, _LEAST_PX)
     text_px = max(12, width // 44)
     line_px = round(1.5 * text_px)
-    sheet = Image.new("RGB", (width, picture.height + 3 * line_px + text_px), "black")
+    sheet = Image.new("RGB", (width, picture.height + 4 * line_px + text_px), "black")
     sheet.paste(picture, ((width - picture.width) // 2, 0))
     pen = ImageDraw.Draw(sheet)
     font = _font(text_px)
@@ -117,6 +121,9 @@ def _with_legend(picture: Image.Image, legend: Legend) -> Image.Image:
     bar = Image.fromarray(np.tile(_palette()[np.newaxis], (text_px, 1, 1)))
     sheet.paste(bar.resize((width // 3, text_px)), (bar_left, top))
     pen.text((bar_left + width // 3 + text_px, top), most, "white", font)
+    top += line_px
+    cautions = [_UNCERTAIN, _NO_DIAGNOSIS] if legend.uncertain else [_NO_DIAGNOSIS]
+    pen.text((left, top), " ".join(each.render(language) for each in cautions), "white", font)
     top += line_px
     pen.text((left, top), _MEANING.render(language, model=legend.model), "silver", font)
     return sheet

@@ -101,10 +101,7 @@ class Reader:
             probabilities=judgement.probabilities,
             abnormal=judgement.abnormal,
             non_covid_pneumonia=judgement.non_covid_pneumonia,
-            warnings=[
-                Caution(code=code, message=WARNINGS[code].render(order.language))
-                for code in judgement.warnings
-            ],
+            warnings=_cautions(judgement, order.language),
             notice=NOTICE.render(order.language),
             schema_version=SCHEMA_VERSION,
             image=Image(**asdict(seen.image.facts)),
@@ -134,6 +131,8 @@ class Reader:
             request_id=order.request_id,
             display_label=self._display(label, order.language),
             probability=judgement.probabilities[label],
+            status=judgement.status,
+            warnings=_cautions(judgement, order.language),
             map=self._map(seen, label),
             notice=NOTICE.render(order.language),
             schema_version=SCHEMA_VERSION,
@@ -195,6 +194,7 @@ class Reader:
         legend = Legend(
             label=self._display(label, language),
             share=judgement.probabilities[label],
+            uncertain=judgement.status == "uncertain",
             model=card.name,
             language=language,
         )
@@ -214,6 +214,12 @@ class Reader:
             bias=round(logit - cam.mean(), DECIMALS),
             logit=round(logit, DECIMALS),
         )
+
+
+def _cautions(judgement: Judgement, language: Language) -> list[Caution]:
+    return [
+        Caution(code=code, message=WARNINGS[code].render(language)) for code in judgement.warnings
+    ]
 
 
 def _milliseconds(begin_s: float, end_s: float) -> float:

@@ -100,6 +100,8 @@ class Explanation(_Answer):
     request_id: str
     display_label: str = Field(description="In the language asked for by Accept-Language (en, es)")
     probability: Share = Field(description="Of this label, calibrated")
+    status: Status = Field(description="Of the Reading: uncertain: the network does not know")
+    warnings: list[Caution] = Field(description="Of the Reading: what to know of it; may be empty")
     map: ActivationMap
     notice: str = Field(description="What this is and isn't")
     schema_version: int

@@ -9,7 +9,7 @@ from enum import Enum
 
 from app import imaging
 from app.admission import Admission
-from app.errors import BundleError, NotReady
+from app.errors import BundleError, NotReady, PriorsUnknown
 from app.inference import Model, OnnxModel
 from app.precision import load_model
 from app.reader import Reader
@@ -109,7 +109,10 @@ def load_bundle(settings: Settings) -> OnnxModel:
     Raises
     ------
     BundleError
+        `PriorsUnknown` too, if the settings name priors and the card none.
     """
     model = load_model(settings.model, settings.precision, settings.inference_threads)
+    if settings.label_priors and model.card.priors is None:
+        raise PriorsUnknown(bundle=model.card.name)
     imaging.warm_up()
     return model

@@ -78,18 +78,20 @@ def read_flag(given: Mapping[str, str], name: str) -> bool:
         raise InvalidParameter(parameter=name) from None
 
 
-async def read_uploads(request: Request, max_files: int) -> list[bytes]:
+async def read_uploads(request: Request, max_files: int) -> tuple[list[bytes], Subject]:
     """Return the files of a form's fields `FIELD` or ``files``, in order, at most `max_files`.
 
-    An empty file is returned as such: whether it fails the request is the caller's to say.
+    And what its fields ``age_years`` and ``view`` say of all of them. An empty file is returned
+    as such: whether it fails the request is the caller's to say.
 
     Raises
     ------
-    MissingFile, TooManyFiles, Malformed, BodyTooLarge
+    MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter
     """
     if not _is_form(request):
         raise MissingFile(field=FIELD)
-    return (await _read_form(request, (FIELD, "files"), max_files))[0]
+    files, fields = await _read_form(request, (FIELD, "files"), max_files)
+    return files, read_subject(fields)
 
 
 def _is_form(request: Request) -> bool:

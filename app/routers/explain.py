@@ -50,7 +50,8 @@ async def explain(
     """Answer with the class activation map of a label, from the same forward pass as /predict."""
     service, claim = service_of(request), claim_of(request.scope)
     reader = service.reader
-    data, _ = await read_upload(request)
+    data, subject = await read_upload(request)
+    order = order.of(subject)
     headers = answer_headers(order.language)
     if format == "json":
         explain_it = partial(reader.explain, data, order, label)

@@ -5,7 +5,9 @@ from typing import Any, Final, get_args
 from app.card import View
 from app.errors import (
     BodyTooLarge,
+    DeadlineExceeded,
     EmptyUpload,
+    HeadTooLarge,
     ImageTooManyPixels,
     ImageTooSmall,
     ImageTruncated,
@@ -16,6 +18,7 @@ from app.errors import (
     NotAChestXray,
     NotReady,
     Overloaded,
+    RequestTimeout,
     TooManyFiles,
     UnsupportedMediaType,
 )
@@ -26,6 +29,8 @@ ANY_UPLOAD: Final = (
     MissingFile,
     TooManyFiles,
     BodyTooLarge,
+    RequestTimeout,
+    HeadTooLarge,
     InternalError,
     NotReady,
     Overloaded,
@@ -38,6 +43,7 @@ ONE_IMAGE: Final = (
     ImageTooSmall,
     ImageTooManyPixels,
     NotAChestXray,
+    DeadlineExceeded,
 )
 _BINARY: Final = {"type": "string", "format": "binary"}
 _SUBJECT: Final[dict[str, dict[str, Any]]] = {
@@ -78,4 +84,4 @@ ONE_FILE: Final = _body(
     }
 )
 _BINARIES: Final = {"type": "array", "items": _BINARY, "minItems": 1}
-MANY_FILES: Final = _body({"multipart/form-data": _form(**{FIELD: _BINARIES})})
+MANY_FILES: Final = _body({"multipart/form-data": _form(**{FIELD: _BINARIES}, **_SUBJECT)})

@@ -65,15 +65,19 @@ async def predict(request: Request) -> Response:
     "/predict/batch",
     summary="Read several chest X-rays",
     response_model=BatchAnswer,
-    responses=describe_problems(*ANY_UPLOAD),
+    responses=describe_problems(InvalidParameter, *ANY_UPLOAD),
     openapi_extra=with_query(MANY_FILES, SUBJECT_QUERY),
 )
 async def predict_batch(request: Request) -> Response:
-    """Answer with a Reading or a Problem for each form field `file`, in order."""
+    """Answer with a Reading or a Problem for each form field `file` or `files`, in order.
+
+    `age_years` and `view` hold for all of them: send what differs in calls of its own.
+    """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     reader = service.reader
     order = order_of(request)
-    files = await read_uploads(request, service.settings.max_batch_files)
+    files, subject = await read_uploads(request, service.settings.max_batch_files)
+    order = order.of(subject)
     # No more of a batch than can be read at once waits at once: others come in between.
     turns = asyncio.Semaphore(service.settings.reader_threads)
 

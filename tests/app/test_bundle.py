@@ -9,6 +9,7 @@ import pytest
 
 import app
 from app.bundle import find_bundle, read_bundle
+from app.card import LABEL_IDS
 from app.errors import BundleError, BundleHashMismatch, BundleMalformed, BundleMissing
 from tests.bundles import GRAPH, KNOWN_PIXELS, LABELS, make_card, write_bundle
 
@@ -94,6 +95,15 @@ def test_a_graph_changed_by_one_bit_is_refused(folder: Path) -> None:
         ({"labels": LABELS[:3]}, "labels are not the four"),
         ({"labels": [*LABELS, LABELS[0]]}, "labels are not the four"),
         ({"known_answers": []}, "no known answers"),
+        ({"priors": {"normal": 0.5, "covid19": 0.5}}, "priors has not one entry for each label"),
+        (
+            {"operating_points": dict.fromkeys(LABEL_IDS[1:], 0.5)},
+            "operating_points has not one entry for each label",
+        ),
+        (
+            {"population": {"views": ["PA"], "age_years": {"normal": []}}},
+            "population.age_years has not one entry for each label",
+        ),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
         ({"temperature": 0}, "temperature: Input should be greater than 0"),
         ({"operating_points": {"normal": 1.1}}, "operating_points.normal: Input should be less"),

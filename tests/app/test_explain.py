@@ -1,6 +1,7 @@
 """app.explain: what is drawn where, in colours that everyone can tell apart."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -10,8 +11,11 @@ from PIL import Image
 
 from app.explain import Floats, Legend, draw_overlay, relevance
 from app.imaging import GreyImage, ImageFacts
+from app.language import Language, Text
 
-LEGEND = Legend(label="Viral pneumonia", share=0.75, model="neumo-test-1", language="en")
+LEGEND = Legend(
+    label="Viral pneumonia", share=0.75, uncertain=False, model="neumo-test-1", language="en"
+)
 GREY = 100
 
 
@@ -86,7 +90,7 @@ def test_the_picture_has_the_shape_of_the_image_at_a_size_that_can_be_read(
 
 def test_the_legend_is_drawn_in_spanish_with_its_accents() -> None:
     def legend_of(label: str) -> Any:  # noqa: ANN401 - a pixel array
-        legend = Legend(label=label, share=0.75, model="neumo-test-1", language="es")
+        legend = replace(LEGEND, label=label, language="es")
         png = draw_overlay(image(), one_cell(0, 0), legend, 0.5)
         return np.asarray(Image.open(io.BytesIO(png)).convert("L"))[448:]
 
@@ -99,3 +103,26 @@ def test_the_file_names_the_model_and_nothing_of_the_caller() -> None:
     picture = Image.open(io.BytesIO(draw_overlay(image(), one_cell(0, 0), LEGEND, 0.5)))
     assert picture.info["Software"] == "Neumo, neumo-test-1"
     assert set(picture.info) == {"Software", "Disclaimer"}
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("width", [100, 224, 448, 2000])
+def test_no_line_of_the_legend_is_cut_off(width: int, language: Language) -> None:
+    label = Text("Bacterial pneumonia", "Neumonía bacteriana").render(language)
+    legend = Legend(label, 0.5, uncertain=True, model="neumo-r18-12", language=language)
+    png = draw_overlay(image(width, width), one_cell(3, 3), legend, 0.5)
+    pixels = np.asarray(Image.open(io.BytesIO(png)))
+    assert (pixels[max(384, min(width, 768)) :, -6:] == 0).all()  # a margin stays at the right
+
+
+def test_an_uncertain_answers_legend_says_so_in_the_line_of_the_disclaimer() -> None:
+    certain, uncertain = (
+        draw_overlay(image(), one_cell(3, 3), replace(LEGEND, uncertain=doubt), 0.5)
+        for doubt in (False, True)
+    )
+    before, after = (np.asarray(Image.open(io.BytesIO(png))) for png in (certain, uncertain))
+    changed = np.flatnonzero((before != after).any((1, 2)))
+    line_px = 18
+    assert before.shape == after.shape
+    assert changed.min() >= 448 + 6 + 2 * line_px  # below the title and the bar
+    assert changed.max() < 448 + 6 + 3 * line_px  # above the line that names the model

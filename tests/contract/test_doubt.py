@@ -131,6 +131,30 @@ def test_the_form_wins_over_the_query(client: TestClient, chest: Image.Image) ->
     assert answer["warnings"] == []
 
 
+def test_the_age_and_view_of_a_batchs_form_hold_for_all_its_files(
+    client: TestClient, chest: Image.Image
+) -> None:
+    files = [("file", ("a", encode(chest, "PNG"))), ("files", ("b", encode(chest, "JPEG")))]
+    fields = {"age_years": "4", "view": "lateral"}
+    answer = client.post("/predict/batch?age_years=61", files=files, data=fields).json()
+    told = [(each["status"], [w["code"] for w in each["warnings"]]) for each in answer["results"]]
+    outside = ["age_outside_population", "view_outside_population"]
+    assert told == [("uncertain", outside)] * 2
+
+
+def test_a_map_says_that_its_answer_is_uncertain_and_why(
+    client: TestClient, chest: Image.Image
+) -> None:
+    file = {"file": encode(chest, "PNG")}
+    known = client.post("/explain?format=json", files=file, data={"age_years": "61"}).json()
+    outside = client.post("/explain?format=json", files=file, data={"age_years": "4"}).json()
+    assert (known["status"], known["warnings"]) == ("ok", [])
+    assert outside["status"] == "uncertain"
+    assert [warning["code"] for warning in outside["warnings"]] == ["age_outside_population"]
+    certain = client.post("/explain", files=file, data={"age_years": "61"}).content
+    assert client.post("/explain", files=file, data={"age_years": "4"}).content != certain
+
+
 def test_warnings_are_told_in_spanish(client: TestClient, jpeg: bytes) -> None:
     answer = client.post("/predict", files={"file": jpeg}, headers={"Accept-Language": "es"})
     assert "edad del paciente" in answer.json()["warnings"][0]["message"]
@@ -143,6 +167,8 @@ def test_an_age_or_a_view_that_is_none_is_refused_and_not_repeated(
     for response in (
         client.post("/predict", files={"file": jpeg}, data={field: value}),
         client.post(f"/predict?{field}={value}", content=jpeg),
+        client.post("/predict/batch", files={"file": jpeg}, data={field: value}),
+        client.post("/explain", files={"file": jpeg}, data={field: value}),
     ):
         assert response.status_code == 400
         assert response.json()["code"] == "invalid_parameter"

@@ -141,4 +141,9 @@ def test_openapi_tells_how_to_post_and_which_codes_may_come(client: TestClient) 
     assert queries == {"age_years": "number", "view": "string", "heatmap": "boolean"}
     assert "`image_truncated`" in predict["responses"]["422"]["description"]
     assert "`body_too_large`" in predict["responses"]["413"]["description"]
+    for call in (predict, batch):
+        assert {"400", "408", "413", "431", "500", "503"} <= call["responses"].keys()
+        assert "`invalid_parameter`" in call["responses"]["400"]["description"]
+    assert "`deadline_exceeded`" in predict["responses"]["504"]["description"]
+    assert {"age_years", "view"} <= form["properties"].keys()
     assert set(predict["responses"]["503"]["content"]) == {"application/problem+json"}
