@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ ENVIRONMENTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {  # pip calls, in
 _START_LIMIT_S: Final = 120
 _STOP_LIMIT_S: Final = 15
 _CPU_TICKS: Final = os.sysconf("SC_CLK_TCK")
-_TIMES_IN_STAT: Final = slice(11, 13)  # user and system, after the name: proc(5)
+_PARENT_IN_STAT: Final = 1  # counted from after the name: proc(5)
+_TIMES_IN_STAT: Final = slice(11, 13)  # user and system
 
 
 @dataclass(frozen=True)
@@ -126,14 +128,11 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time its processes have taken."""
-        return sum(_cpu_ticks(pid) for pid in self._pids()) / _CPU_TICKS
+        return sum(_cpu_ticks(pid) for pid in family_of(self.process.pid)) / _CPU_TICKS
 
     def resident_mb(self) -> float:
         """Return the resident memory of its largest process."""
         return largest_mb(self.process.pid)
-
-    def _pids(self) -> list[int]:
-        return _in_group(os.getpgid(self.process.pid))
 
 
 @contextmanager
@@ -210,19 +209,22 @@ def _cpu_ticks(pid: int) -> int:
     return sum(int(ticks) for ticks in _stat(pid)[_TIMES_IN_STAT])
 
 
-def _group_of(pid: int) -> int | None:
-    stat = _stat(pid)
-    return int(stat[2]) if stat else None
-
-
-def _in_group(group: int) -> list[int]:
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if _group_of(pid) == group]
+def family_of(pid: int) -> set[int]:
+    """Return a process and all that descend from it, whatever sessions they opened."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit() and (stat := _stat(int(path.name))):
+            children[int(stat[_PARENT_IN_STAT])].append(int(path.name))
+    family, found = set(), [pid]
+    while found:
+        family.update(found)
+        found = [child for parent in found for child in children[parent]]
+    return family
 
 
 def largest_mb(pid: int) -> float:
-    """Return the resident memory of the largest process in the group of `pid`, in MB."""
-    return max(_resident_mb(each) for each in _in_group(os.getpgid(pid)))
+    """Return the resident memory of the largest process among `pid` and its descendants, in MB."""
+    return max(_resident_mb(each) for each in family_of(pid))
 
 
 def _resident_mb(pid: int) -> float:
