@@ -8,7 +8,7 @@ timed by `app.gate`; here are heads, what still comes after an answer, and clien
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -34,7 +34,8 @@ class ConnectionRules:
     max_head_bytes : of the request line and the headers
     write_timeout_s : for a client to take some of an answer
     turn_away : says why a request of this method and path would be refused now, if it would
-    refuse : renders the answer to what the application never sees: its headers and its body
+    refuse : renders the answer to what the application never sees, given its headers and path:
+        the answer's headers and body
     draining : answers close their connection
     """
 
@@ -42,7 +43,7 @@ class ConnectionRules:
     max_head_bytes: int
     write_timeout_s: float
     turn_away: Callable[[bytes, bytes], RequestError | None]
-    refuse: Callable[[RequestError, RawHeaders], tuple[dict[str, str], bytes]]
+    refuse: Callable[[RequestError, RawHeaders, bytes], tuple[dict[str, str], bytes]]
     draining: bool = False
 
 
@@ -51,6 +52,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, rules: ConnectionRules, **of_uvicorn: Any) -> None:  # noqa: ANN401
         super().__init__(**of_uvicorn)
+        self.url = b""  # uvicorn has none before a head begins
         self._rules = rules
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -59,6 +61,7 @@ class Connection(HttpToolsProtocol):
         self._refused = False
         self._turned_away = False
         self._head_bytes = 0
+        self._beside_bytes = 0
         self._lingered_bytes = 0
         self._requests = 0
 
@@ -74,7 +77,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, unless the head is endless."""
+        """Parse, unless the head is endless, or what stands beside a body's bytes."""
         if self._refused:
             self._lingered_bytes += len(data)
             if self._lingered_bytes > _LINGER_BYTES:
@@ -85,18 +88,34 @@ class Connection(HttpToolsProtocol):
             if self._head_bytes > self._rules.max_head_bytes + len(data):
                 self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
                 return
+        elif self._in_body:
+            self._beside_bytes += len(data)
+            if self._beside_bytes > self._rules.max_head_bytes + len(data):
+                self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
+                return
         super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Count and time the head that begins."""
+        if self._refused:
+            return
         super().on_message_begin()
+        self._unset_keepalive_if_required()
         self._in_head, self._head_bytes = True, 0
         if self._timer is None:
             self._set_timer(self._rules.head_timeout_s, self._give_head_up)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header. One behind a body, a trailer, is of no use here and thrown away."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Start the request, if its head is no longer than allowed."""
+        if self._refused:
+            return
         self._in_head, self._in_body = False, True
+        self._beside_bytes = 0
         self._clear_timer()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._rules.max_head_bytes:
@@ -116,10 +135,14 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Hand the body on; what comes after an answer is thrown away."""
+        self._beside_bytes = 0
         if self._refused or self._turned_away:
             return
-        if not self.cycle.body:
+        held = cast("bytes | bytearray", self.cycle.body)
+        if not held:
             self.cycle.body = b""  # type: ignore[assignment] # so a first piece isn't copied
+        elif isinstance(held, bytes):
+            self.cycle.body = bytearray(held)  # nor all of them for each that follows
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -146,7 +169,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Give what is still to come of an answered request a few seconds."""
         super().on_response_complete()
-        if self._in_body and not self.transport.is_closing():
+        answered = self.cycle.response_complete  # and not one before the body that is coming
+        if self._in_body and answered and not self.transport.is_closing():
             self._set_timer(_REST_S, self.transport.abort)
 
     def pause_writing(self) -> None:
@@ -207,7 +231,8 @@ class Connection(HttpToolsProtocol):
         self._set_timer(_REST_S, self.transport.abort)
 
     def _answer(self, error: RequestError, headers: RawHeaders, *, close: bool) -> None:
-        fields, body = self._rules.refuse(error, headers)
+        path = self.url.partition(b"?")[0]
+        fields, body = self._rules.refuse(error, headers, path)
         head = [STATUS_LINE[error.status]]
         head += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         head += [f"{name}: {value}\r\n".encode() for name, value in fields.items()]

@@ -3,6 +3,7 @@
 A pure ASGI middleware, outside everything else of the application.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from app.errors import InternalError
+from app.errors import InternalError, NotReady
 from app.language import Language, negotiate
 from app.problems import problem_response
 from app.telemetry import Metrics
@@ -94,6 +95,12 @@ class Envelope:
             await self._app(scope, receive, send_marked)
         except ClientDisconnect:
             record.status = _CLIENT_CLOSED
+        except asyncio.CancelledError:  # a stop, and its grace is over
+            if answering:
+                raise
+            record.code = NotReady.code
+            late = problem_response(NotReady(), record.request_id, record.language)
+            await late(scope, receive, send_marked)
         except Exception:  # noqa: BLE001 - the last resort: nothing may leave unanswered
             _log.exception("request failed", extra={"members": {"request_id": record.request_id}})
             if not answering:

@@ -31,6 +31,8 @@ from app.settings import Settings
 
 _log = logging.getLogger("neumo.server")
 
+_UNMATCHED: Final = ("unmatched", "other")
+
 HUNG: Final = 70
 """Exit code of a process that ends itself because an image keeps one of its threads."""
 
@@ -128,9 +130,14 @@ class Server(uvicorn.Server):
             return None
         return self._service.admission.refusal()
 
-    def _refuse(self, error: RequestError, headers: RawHeaders) -> tuple[dict[str, str], bytes]:
+    def _refuse(
+        self, error: RequestError, headers: RawHeaders, path: bytes
+    ) -> tuple[dict[str, str], bytes]:
         record = open_record(Headers(raw=headers))
         fields, body = render_problem(error, record.request_id, record.language)
+        route, method = (path.decode(), "POST") if path in self._work_paths else _UNMATCHED
+        seconds = time.perf_counter() - record.started_s
+        self._service.metrics.count_request(route, method, error.status, seconds)
         self._service.metrics.count_refusal(error.code)
         members: dict[str, object] = {
             "request_id": record.request_id,

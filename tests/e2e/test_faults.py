@@ -1,6 +1,7 @@
 """Faults: what becomes of a service whose workers are killed or hang, and how it stops."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -197,6 +198,33 @@ def accepts(server: Server) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+def test_what_a_stop_no_longer_waits_for_is_answered_503() -> None:
+    with (
+        running("--shutdown-grace-s", "1", "--drain-delay-s", "0") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as client,
+    ):
+        request_id = "123e4567-e89b-12d3-a456-426614174000"
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+            b"X-Request-ID: " + request_id.encode() + b"\r\n\r\n"
+        )
+        wait_until(lambda: value_of(metrics_of(server), "neumo_in_flight") == 1)
+        server.process.send_signal(signal.SIGTERM)
+        head, _, body = client.recv(65536).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: " in head.lower()
+        assert b"connection: close" in head.lower()
+        assert json.loads(body)["code"] == "not_ready"
+        assert json.loads(body)["request_id"] == request_id
+        assert server.process.wait(15) == 0
+        assert server.line_of(request_id)["status"] == 503
+        assert "ASGI" not in server.log_text()
+
+
+def metrics_of(server: Server) -> str:
+    return server.call("GET", "/metrics")[2].decode()
 
 
 def test_a_stop_is_bounded_even_if_a_worker_hangs() -> None:

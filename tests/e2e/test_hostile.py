@@ -123,6 +123,23 @@ def test_an_over_long_head_is_answered_431(strict: Server, part: str, step: int)
         check_problem(read_all(client), 431, "head_too_large")
 
 
+def test_a_request_behind_a_refused_head_is_neither_read_nor_answered(strict: Server) -> None:
+    unmatched = 'neumo_requests_total{method="other",route="unmatched",status="431"}'
+
+    def refused() -> float:
+        return value_of(strict.call("GET", "/metrics")[2].decode(), unmatched)
+
+    before = refused()
+    with connect(strict) as client:
+        head = b"GET /health/live HTTP/1.1\r\nX: " + b"a" * 40_000 + b"\r\n\r\n"
+        client.sendall(head + b"POST /explain HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        answer = read_all(client)
+    check_problem(answer, 431, "head_too_large")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert refused() == before + 1
+    assert not [line for line in strict.lines() if line.get("route") == "/explain"]
+
+
 def test_a_refused_client_that_stays_does_not_delay_the_stop() -> None:
     with running("--shutdown-grace-s", "8") as server, connect(server) as client:
         for piece in (b"GET /", b"a" * 40_000, b"a" * 1000):
@@ -180,6 +197,31 @@ def test_what_is_endless_beside_the_body_is_cut_off(strict: Server, garbage: str
     with connect(strict) as client:
         client.sendall(PREDICT + b"Transfer-Encoding: chunked\r\n\r\n" + opening)
         assert 1 < drip(client, more, every_s=0.05) < 12
+
+
+def test_trailers_are_bounded_by_their_size_too(strict: Server) -> None:
+    with connect(strict) as client:
+        client.sendall(PREDICT + b"Transfer-Encoding: chunked\r\n\r\n0\r\n")
+        sent, trailers = 0, b"X: abcdefgh\r\n" * 5000
+        try:
+            while sent < 50_000_000:
+                client.sendall(trailers)
+                sent += len(trailers)
+        except ConnectionError:
+            pass
+        assert sent < 20_000_000  # what the sockets' buffers may hold
+
+
+def test_a_body_that_follows_the_answer_to_the_request_before_it_has_its_own_time(
+    server: Server,
+) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
+    with connect(server) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" + head)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        time.sleep(6)  # longer than what comes after an answer may take
+        client.sendall(b"hello")
+        assert b"HTTP/1.1 415 " in read_all(client)
 
 
 def test_what_drips_after_its_answer_is_cut_off(strict: Server) -> None:
