@@ -29,7 +29,8 @@ from training.files import write_whole
 _FREE_TO_CHANGE: Final = (
     {"name", "out", "runs", "licence", "intended_use", "limitations", "population"}
     | {"calibration_images", "calibration_method"}
-    | {"data", "weights"}  # paths: the images are compared themselves, the weights are in last.pt
+    # Paths: the images are compared themselves, and `starting_weights` tells the run's own.
+    | {"data", "weights"}
 )
 
 _UNREADABLE: Final = (
@@ -62,6 +63,19 @@ class RunDiffers(NeumoError):
     advice = Text(
         "{folder} was started with another {names}. Give the same, or start under a new --name.",
         "{folder} se inició con otro valor de {names}. Indique el mismo, o use otro --name.",
+    )
+
+
+class RunUnfinished(NeumoError):
+    """The run was stopped before its last epoch."""
+
+    code = "run_unfinished"
+    title = Text("The run is not finished", "El entrenamiento no ha terminado")
+    advice = Text(
+        "{folder} was stopped after epoch {done} of {epochs}. First go on with `neumo-train fit "
+        "--resume` and the same settings.",
+        "{folder} se detuvo tras la época {done} de {epochs}. Continúe antes con `neumo-train fit "
+        "--resume` y los mismos ajustes.",
     )
 
 
@@ -119,14 +133,30 @@ class RunFolder:
         RunDiffers
             If a setting differs that would give another result.
         """
-        try:
-            before = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise RunMissing(folder=str(self.path)) from None
+        before = self._read_settings()
         now = json.loads(self._config.model_dump_json())
         names = {name for name in now if now[name] != before.get(name)} - _FREE_TO_CHANGE
         if names:
             raise RunDiffers(folder=str(self.path), names=", ".join(sorted(names)))
+
+    def starting_weights(self) -> str:
+        """Return what the run was started from, whatever `weights` is now.
+
+        Raises
+        ------
+        RunMissing
+            If there is no run.
+        """
+        return str(self._read_settings().get("weights", self._config.weights))
+
+    def _read_settings(self) -> dict[str, Any]:
+        try:
+            settings: dict[str, Any] = json.loads(
+                (self.path / "config.json").read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError):
+            raise RunMissing(folder=str(self.path)) from None
+        return settings
 
     def check_images(self, digest: str, state: Mapping[str, object]) -> None:
         """Make sure that a saved state saw these images, by their `digest`.

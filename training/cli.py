@@ -10,21 +10,21 @@ from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
-from app.bundle import find_bundle, read_bundle
+from app.bundle import find_bundle, read_bundle, read_fp32
 from app.card import Card, Interval, Metrics
 from app.errors import NeumoError
 from training import data_check
-from training.checkpoint import RunFolder
+from training.checkpoint import RunFolder, RunUnfinished
 from training.config import Config, load_config
 from training.data import Division, divide
 from training.evaluate import evaluate_bundle
 from training.files import write_whole
-from training.fit import fit
+from training.fit import fit, stalled
 from training.images import ImageSet, digest_images, load_images
 from training.manifest import SPLITS, Sample
 from training.model import build_model
 from training.release import Splits, release
-from training.remeasure import remeasure
+from training.remeasure import divide_again, remeasure
 
 _CALLED_WRONGLY, _CANT_BE_DONE, _STOPPED = 2, 3, 130
 
@@ -81,7 +81,7 @@ def _export(options: argparse.Namespace) -> None:
     config = _config(options)
     folder = RunFolder(config)
     folder.check_settings()  # what is wrong shows now, not after minutes of reading
-    folder.read_history()
+    _check_finished(config, folder)
     division = _divide(config)
     splits = _load_splits(division)
     folder.check_images(digest_images(splits.fit, splits.validation), folder.resume())
@@ -97,8 +97,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _remeasure(options: argparse.Namespace) -> None:
     config = _config(options)
     bundle = read_bundle(config.bundle_folder)
-    division = _divide(config)
-    _summarise(config, remeasure(config, bundle, _load_splits(division)))
+    exact = read_fp32(config.bundle_folder, bundle)
+    division = divide_again(config, bundle.card)
+    _summarise(config, remeasure(config, bundle, exact, _load_splits(division)))
 
 
 def _check_data(options: argparse.Namespace) -> None:
@@ -136,6 +137,15 @@ def _fit_division(config: Config, division: Division, *, resume: bool) -> tuple[
     return fitted, validation
 
 
+def _check_finished(config: Config, folder: RunFolder) -> None:
+    """Make sure that a run has all its epochs, or has run out of patience."""
+    history = folder.read_history()
+    if len(history) < config.epochs and not stalled(history, config):
+        raise RunUnfinished(
+            folder=str(folder.path), done=str(len(history)), epochs=str(config.epochs)
+        )
+
+
 def _load_splits(division: Division) -> Splits:
     return Splits(
         _load(division.fit, "fit"),
@@ -149,7 +159,7 @@ def _load(samples: Sequence[Sample], what: str) -> ImageSet:
 
 
 def _release(config: Config, splits: Splits, options: argparse.Namespace) -> None:
-    _summarise(config, release(config, splits, _reproduction(options)))
+    _summarise(config, release(config, splits, _reproduction(config, options)))
 
 
 def _summarise(config: Config, card: Card) -> None:
@@ -158,13 +168,17 @@ def _summarise(config: Config, card: Card) -> None:
     sys.stdout.write(f"{config.bundle_folder}\n")
 
 
-def _reproduction(options: argparse.Namespace) -> str:
-    """Return the command that makes the bundle from nothing: no --resume, nobody's folders."""
+def _reproduction(config: Config, options: argparse.Namespace) -> str:
+    """Return the command that makes the bundle from nothing: no --resume, nobody's folders.
+
+    With the weights that the run was started from, given here or not.
+    """
+    weights = RunFolder(config).starting_weights()
     shown = vars(options) | {"out": None, "runs": None}
     if options.data:
         shown["data"] = f"DATA/{Path(options.data).name}"
-    if options.weights:
-        shown["weights"] = Path(options.weights).name
+    if options.weights or weights != config.weights:
+        shown["weights"] = Path(weights).name
     flags = [
         f"--{name.replace('_', '-')} {shlex.quote(str(shown[name]))}"
         for name in Config.model_fields

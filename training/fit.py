@@ -71,7 +71,7 @@ def fit(
         folder.start(describe_environment(config))
         folder.save(trainer.state(history) | {"images": images})
     with closing(Journal(folder.path, history)) as journal:
-        while len(history) < config.epochs and not _stalled(history, config):
+        while len(history) < config.epochs and not stalled(history, config):
             started = time.monotonic()
             side_px = _side_px(config, len(history))
             loss = trainer.train_one_epoch(len(history) + 1, side_px)
@@ -214,7 +214,7 @@ def _side_px(config: Config, epochs_done: int) -> int:
     return config.small_side_px if epochs_done < config.small_epochs else SIDE_PX
 
 
-def _stalled(history: Sequence[Epoch], config: Config) -> bool:
+def stalled(history: Sequence[Epoch], config: Config) -> bool:
     """Whether patience is at an end; it starts with the first epoch of full images."""
     if not config.patience or len(history) <= config.small_epochs:
         return False

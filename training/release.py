@@ -218,10 +218,11 @@ def _describe_fp32(graph: bytes, network: Network, known: list[KnownAnswer]) -> 
 
 
 def _training(config: Config, splits: Splits, command: str) -> Training:
-    history = RunFolder(config).read_history()
+    folder = RunFolder(config)
+    history = folder.read_history()
     return Training(
         strategy=config.strategy,
-        starting_weights=Path(config.weights).name,
+        starting_weights=Path(folder.starting_weights()).name,
         epochs=len(history),
         best_epoch=best_epoch(history).epoch,
         seed=config.seed,

@@ -1,15 +1,20 @@
-"""Measuring a bundle anew: card and graph as this version writes them, the network as it is.
+"""Measuring a bundle anew: card and graphs as this version writes them, the network as it is.
 
 For a bundle from before a figure, a rule or a limitation was known, or one whose operating
 points a hospital wants from its own patients.
 """
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
 
-from app.bundle import Bundle
-from app.card import BUNDLE_FORMAT, Card
+from app.bundle import FP32_FILE, Bundle
+from app.card import BUNDLE_FORMAT, Card, DataSource, LabelId, Metrics
 from app.cpus import count_cpus
-from app.inference import Network
+from app.errors import NeumoError
+from app.inference import Network, Outputs
+from app.language import Text
 from training.audit import audit_graph
 from training.calibrate import (
     UPRIGHT_THRESHOLD,
@@ -19,53 +24,182 @@ from training.calibrate import (
 )
 from training.card import write_bundle
 from training.config import Config
+from training.data import Division, describe_sources, divide
 from training.evaluate import Refusal, evaluate, in_our_order, run_network
 from training.features import fit_features
 from training.graph import Tail, answer, cut_tail, read_blocks
+from training.images import ImageSet
+from training.manifest import name_some, read_samples
 from training.release import Splits
 
+_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out")
+_TEXTS: Final = ("licence", "intended_use", "limitations", "population")
 
-def remeasure(config: Config, bundle: Bundle, splits: Splits) -> Card:
+
+class SplitDiffers(NeumoError):
+    """Validation would hold images that the network was fitted to."""
+
+    code = "split_differs"
+    title = Text("The validation split would be another", "La validación sería otra")
+    advice = Text(
+        "{bundle} was fitted with {settings}: with another value, images that it learned from "
+        "would count as validation. Give the same, or none: then the card's is taken.",
+        "{bundle} se ajustó con {settings}: con otro valor, imágenes de las que aprendió contarían "
+        "como validación. Indique el mismo, o ninguno: entonces se toma el de la ficha.",
+    )
+
+
+class SourcesDiffer(NeumoError):
+    """Images of a source that was fitted, but not those that were."""
+
+    code = "sources_differ"
+    title = Text("The data set is partly the bundle's", "Los datos son en parte los del modelo")
+    advice = Text(
+        "{bundle} was fitted to images of {sources}, but this data set trains on others of that "
+        "name, so what was held out can't be told. Give the data set of the run, or one whose "
+        "training images come from other sources.",
+        "{bundle} se ajustó con imágenes de {sources}, pero estos datos entrenan con otras de ese "
+        "nombre, y no se puede saber cuáles se reservaron. Indique los datos del entrenamiento, u "
+        "otros cuyas imágenes de entrenamiento procedan de otras fuentes.",
+    )
+
+
+def divide_again(config: Config, card: Card) -> Division:
+    """Divide the data set; if the network was fitted to it, then as its run did, by the card.
+
+    Of a data set that shares no source with the card's nothing was fitted: it is divided as
+    `config` says. A card without `settings` tells the seed alone; the rest is `config`'s then.
+
+    Raises
+    ------
+    SplitDiffers
+        If a setting that decides the division was given, and is not the card's.
+    SourcesDiffer
+        If the data set shares a source with the card's, but not its images.
+    DataError
+        As `divide` does.
+    """
+    here = {sample.source for sample in read_samples(config.data) if sample.split == "train"}
+    shared = sorted(here & {source.source for source in card.training.data})
+    if shared:
+        config = _as_fitted(config, card)
+    division = divide(
+        config.data, config.validation_share, config.seed, config.leave_out, config.subset
+    )
+    trained = describe_sources([*division.fit, *division.validation])
+    if shared and _count(trained) != _count(card.training.data):
+        raise SourcesDiffer(bundle=card.name, sources=", ".join(shared))
+    return division
+
+
+def _as_fitted(config: Config, card: Card) -> Config:
+    known = {"seed": card.training.seed} | {
+        name: value for name, value in card.training.settings.items() if name in _DIVIDES
+    }
+    wrong = [
+        name
+        for name, value in known.items()
+        if name in config.model_fields_set and getattr(config, name) != value
+    ]
+    if wrong:
+        settings = ", ".join(_show(name, known[name]) for name in wrong)
+        raise SplitDiffers(bundle=card.name, settings=settings)
+    return config.model_copy(update=known)
+
+
+def _show(name: str, value: Any) -> str:  # noqa: ANN401 - of JSON
+    if value in (None, []):
+        return f"no {name}"
+    return f"{name} {name_some(value) if isinstance(value, list) else value}"
+
+
+def _count(sources: Iterable[DataSource]) -> Counter[tuple[str, str]]:
+    """Count images by source and label; licences may have been told otherwise."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for source in sources:
+        for label, images in source.images.items():
+            counts[source.source, label] += images
+    return counts
+
+
+def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits) -> Card:
     """Fit distance and orientation, choose, and measure anew; write ``config.bundle_folder``.
 
-    Texts, population and split are the recipe's. The network and its temperature stay, and so do
-    the figures of its float32 original, and that graph.
+    The network and its temperature stay, so the priors do too, and how it was quantised; texts and
+    population are the card's where `config` was given no others. `fp32` is the float32 graph
+    beside, as `app.bundle.read_fp32` gives it: its distance is fitted and its figures are measured
+    anew as well. Where there is none, the card no longer vouches for one, and keeps its figures
+    only of the images that are measured here.
     """
-    bare, bias, temperature = cut_tail(bundle.graph)
-    bare = read_blocks(bare)
-    tail = Tail(bias, temperature, *fit_features(bare, splits.fit))
-    graph = answer(bare, tail).SerializeToString()
-    validation, test = splits.validation, splits.test
-    network = Network(graph, count_cpus())
-    validated = in_our_order(run_network(network, validation.images, "validation"), bundle)
-    tested = in_our_order(run_network(network, test.images, "test"), bundle)
+    card, validation, test = int8.card, splits.validation, splits.test
+    graph = _refit(int8, splits.fit)
+    exact = _refit(fp32, splits.fit) if fp32 else None
+    validated, tested = _answer(graph, validation, int8), _answer(graph, test, int8)
     points = fit_operating_points(validated.probabilities, validation.labels)
     refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
-    card = bundle.card.model_copy(
-        update={
-            "bundle_format": BUNDLE_FORMAT,
-            "sha256": hashlib.sha256(graph).hexdigest(),
-            "intended_use": config.intended_use,
-            "limitations": config.limitations,
-            "licence": config.licence,
-            "population": config.population,
-            "operating_points": points,
-            "distance_threshold": refusal.distance_threshold,
-            "upright_threshold": refusal.upright_threshold,
-            "priors": label_priors(validation.labels),
-            "metrics": bundle.card.metrics
-            | {
-                "validation": evaluate(validated, validation, points, refusal),
-                "test": evaluate(tested, test, points, refusal),
-            },
-            "audit": {
-                "validation": audit_graph(graph, validation, validated, refusal, config.seed),
-                "test": audit_graph(graph, test, tested, refusal, config.seed),
-            },
-        }
-    )
+    metrics = {}
+    audit = {}
+    for split, images, outputs in (("validation", validation, validated), ("test", test, tested)):
+        metrics[split] = evaluate(outputs, images, points, refusal)
+        audit[split] = audit_graph(graph, images, outputs, refusal, card.training.seed)
+        row = f"{split}_fp32"
+        if exact:
+            metrics[row] = evaluate(_answer(exact, images, int8), images)
+        elif row in card.metrics and _same_images(card.metrics[row], metrics[split]):
+            metrics[row] = card.metrics[row]
+    told = {name: getattr(config, name) for name in _TEXTS if name in config.model_fields_set}
+    made = {
+        "bundle_format": BUNDLE_FORMAT,
+        "sha256": _hash(graph),
+        "operating_points": points,
+        "distance_threshold": refusal.distance_threshold,
+        "upright_threshold": refusal.upright_threshold,
+        "priors": card.priors or _priors(card, splits),
+        "metrics": metrics,
+        "audit": audit,
+        "fp32": card.fp32.model_copy(update={"sha256": _hash(exact)})
+        if exact and card.fp32
+        else None,
+    }
+    card = card.model_copy(update=told | made)
     folder = config.bundle_folder
     graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
-    graphs["model.onnx"] = graph
+    graphs |= {"model.onnx": graph} | ({FP32_FILE: exact} if exact else {})
     write_bundle(folder, card, graphs, test.labels, tested.probabilities)
     return card
+
+
+def _refit(bundle: Bundle, fitted: ImageSet) -> bytes:
+    """Return the bundle's graph with distance and orientation fitted to these images."""
+    bare, bias, temperature = cut_tail(bundle.graph)
+    bare = read_blocks(bare)
+    whole = answer(bare, Tail(bias, temperature, *fit_features(bare, fitted)))
+    graph: bytes = whole.SerializeToString()
+    return graph
+
+
+def _answer(graph: bytes, images: ImageSet, bundle: Bundle) -> Outputs:
+    network = Network(graph, count_cpus())
+    return in_our_order(run_network(network, images.images, images.samples[0].split), bundle)
+
+
+def _same_images(ours: Metrics, theirs: Metrics) -> bool:
+    """Whether two rows are of the same images, as far as their counts tell."""
+
+    def counts(row: Metrics) -> tuple[object, ...]:
+        labels = [sum(called) for called in row.confusion]
+        return row.images, row.patients, labels, row.accuracy_by_source.keys()
+
+    return counts(ours) == counts(theirs)
+
+
+def _priors(card: Card, splits: Splits) -> dict[LabelId, float] | None:
+    """Return what an older card does not tell; None if others were calibrated on."""
+    trained = describe_sources([*splits.fit.samples, *splits.validation.samples])
+    if _count(trained) != _count(card.training.data):
+        return None
+    return label_priors(splits.validation.labels)
+
+
+def _hash(graph: bytes) -> str:
+    return hashlib.sha256(graph).hexdigest()

@@ -1,5 +1,6 @@
 """neumo-train run, evaluate and remeasure: one whole run on drawn images."""
 
+import hashlib
 import io
 import json
 import re
@@ -7,13 +8,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from app.bundle import Bundle, read_bundle
-from app.card import Card, Metrics
+from app.card import LABEL_IDS, AgeRange, Card, Metrics, Population
 from app.inference import OnnxModel
 from tests.training.drawings import write_data_set
 from tests.training.workplace import NAME, Say, Workplace
@@ -190,6 +192,33 @@ def test_a_run_is_exported_only_with_the_settings_it_was_fitted_with(
     assert "seed" in message
 
 
+def test_the_card_tells_the_weights_of_the_run_whatever_the_export_names(
+    finished: Workplace, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = []
+
+    def release(_: object, __: object, command: str) -> Card:
+        commands.append(command)
+        return bundle.card
+
+    monkeypatch.setattr(cli, "release", release)
+    settings = [each for each in SETTINGS if "weights" not in each]
+    assert main(["export", *finished.arguments, *settings]) == 0
+    assert "--weights random" in commands[0]
+
+
+def test_a_run_that_was_stopped_is_not_exported(
+    finished: Workplace, place: Workplace, say: Say
+) -> None:
+    shutil.copytree(finished.run, place.run)
+    history = json.loads((place.run / "history.json").read_text(encoding="utf-8"))
+    (place.run / "history.json").write_text(json.dumps(history[:2]), encoding="utf-8")
+    code, message = say("export", *place.arguments, "--data", str(finished.data), *SETTINGS)
+    assert code == 3
+    assert "was stopped after epoch 2 of 4" in message
+    assert "--resume" in message
+
+
 def test_the_card_is_named_and_numbered_after_the_run(bundle: Bundle) -> None:
     assert (bundle.card.name, bundle.card.version) == (NAME, "3")
 
@@ -235,26 +264,94 @@ def test_evaluating_a_bundle_gives_its_cards_own_figures(
     assert said.splitlines()[0].split()[:2] == ["accuracy", f"{accuracy:.4f}"]
 
 
-def test_remeasuring_writes_the_card_anew_and_leaves_the_graph(
+def copy_bundle(finished: Workplace, place: Workplace, **changes: Any) -> Card:  # noqa: ANN401 - JSON
+    """Copy the finished bundle, its card changed; return that card."""
+    shutil.copytree(finished.bundle, place.bundle)
+    card = read_bundle(finished.bundle).card.model_copy(update=changes)
+    (place.bundle / "card.json").write_text(card.model_dump_json(), encoding="utf-8")
+    return card
+
+
+POPULATION = Population(
+    age_years={label: [AgeRange(low=1, high=5)] for label in LABEL_IDS}, views=["PA"]
+)
+
+
+def test_remeasuring_writes_the_card_anew_and_leaves_graphs_and_what_is_not_given(
     finished: Workplace, place: Workplace, tmp_path: Path
 ) -> None:
-    shutil.copytree(finished.bundle, place.bundle)
-    before = read_bundle(finished.bundle)
-    older = before.card.model_copy(update={"operating_points": None, "distance_threshold": None})
-    (place.bundle / "card.json").write_text(older.model_dump_json(), encoding="utf-8")
+    older = copy_bundle(
+        finished,
+        place,
+        operating_points=None,
+        distance_threshold=None,
+        population=POPULATION,
+        licence="ours",
+        intended_use="here",
+    )
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('limitations = ["a new limit"]', encoding="utf-8")
     data = ("--data", str(finished.data), "--recipe", str(recipe))
     assert main(["remeasure", *place.arguments, *data]) == 0
 
-    after = read_bundle(place.bundle)
+    before, after = read_bundle(finished.bundle), read_bundle(place.bundle)
     assert after.graph == before.graph
-    assert after.card == before.card.model_copy(update={"limitations": ["a new limit"]})
+    chosen = {
+        "operating_points": before.card.operating_points,
+        "distance_threshold": before.card.distance_threshold,
+    }
+    assert after.card == older.model_copy(update=chosen | {"limitations": ["a new limit"]})
+    for name in ("model.fp32.onnx", "roc.png"):
+        assert (place.bundle / name).read_bytes() == (finished.bundle / name).read_bytes()
     assert {path.name for path in place.bundle.iterdir()} == {
         path.name for path in finished.bundle.iterdir()
     }
     readme = (place.bundle / "README.md").read_text(encoding="utf-8")
     assert readme == render_readme(after.card)
+
+
+def test_remeasuring_with_another_division_is_refused(
+    finished: Workplace, place: Workplace, say: Say
+) -> None:
+    copy_bundle(finished, place)
+    code, message = say(
+        "remeasure", *place.arguments, "--data", str(finished.data), "--seed=3", "--name", NAME
+    )
+    assert code == 3
+    assert "was fitted with seed 0" in message
+    kept = (place.bundle / "card.json").read_text(encoding="utf-8")
+    assert kept == read_bundle(finished.bundle).card.model_dump_json()
+
+
+def test_remeasuring_on_other_data_keeps_the_priors_and_no_figure_of_the_old(
+    finished: Workplace, place: Workplace
+) -> None:
+    before = copy_bundle(finished, place)
+    manifest = write_data_set(place.data, train=11, test=3, seed=1)
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(re.sub(r",(a|b),", r",other-\1,", text), encoding="utf-8")
+    assert main(["remeasure", *place.arguments]) == 0
+
+    after = read_bundle(place.bundle).card
+    assert after.priors == before.priors
+    assert after.metrics.keys() == before.metrics.keys()
+    for split, figures in after.metrics.items():
+        assert set(figures.accuracy_by_source) <= {"other-a", "other-b"}, split
+    # The float32 graph's distance is fitted anew too, and the card vouches for that graph.
+    exact = (place.bundle / "model.fp32.onnx").read_bytes()
+    assert after.fp32 is not None
+    assert after.fp32.sha256 == hashlib.sha256(exact).hexdigest()
+    assert after.fp32 != before.fp32
+
+
+def test_remeasuring_on_other_images_of_a_fitted_source_is_refused(
+    finished: Workplace, place: Workplace, say: Say
+) -> None:
+    copy_bundle(finished, place)
+    write_data_set(place.data, train=11, test=3, seed=1)
+    code, message = say("remeasure", *place.arguments)
+    assert code == 3
+    assert "fitted to images of a, b" in message
 
 
 def test_another_split_is_evaluated_where_it_is_asked_for(
