@@ -11,11 +11,11 @@ from typing import Final
 _ARENA_MAX: Final = -8  # the names are those of mallopt(3)
 _MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = -1
-_KEPT_BYTES: Final = 64 * 2**20
+_KEPT_BYTES: Final = 32 * 2**20
 
 
 def tune_allocator() -> bool:
-    """Use one heap, and keep up to 64 MiB of it for the next image.
+    """Use one heap, and keep up to 32 MiB of it for the next image.
 
     Returns
     -------

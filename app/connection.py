@@ -21,6 +21,7 @@ _FIRST_HEAD_S: Final = 1.0
 # After a refusal a client may still be sending. To close at once would reset the connection, and
 # the client might lose the answer (RFC 9112, section 9.6): so this much is read first.
 _LINGER_S: Final = 1.0
+_SMALL_PIECE_BYTES: Final = 2**12  # of larger ones uvicorn takes few before it pauses
 _LINGER_BYTES: Final = 2**18
 
 
@@ -141,8 +142,8 @@ class Connection(HttpToolsProtocol):
         held = cast("bytes | bytearray", self.cycle.body)
         if not held:
             self.cycle.body = b""  # type: ignore[assignment] # so a first piece isn't copied
-        elif isinstance(held, bytes):
-            self.cycle.body = bytearray(held)  # nor all of them for each that follows
+        elif isinstance(held, bytes) and len(body) < _SMALL_PIECE_BYTES:
+            self.cycle.body = bytearray(held)  # nor all of them for each of many small ones
         super().on_body(body)
 
     def on_message_complete(self) -> None:
