@@ -102,7 +102,7 @@ def _bars(cells: Mapping[str, Figures]) -> str:
 def _start(started: Mapping[str, Mapping[str, float]]) -> str:
     lines = ["| | starts in | memory of the largest process |", "|---|---|---|"]
     lines += [
-        f"| {name} | {figures['ready_s']:.2f} s | {figures.get('resident_mb', 0):.0f} MB |"
+        f"| {name} | {figures['ready_s']:.2f} s | {_or_not_counted(figures, 'resident_mb', 0)} |"
         for name, figures in started.items()
     ]
     return "\n".join(lines) if started else ""
@@ -116,15 +116,20 @@ def _cell(key: str, cell: Figures) -> str:
     lines = [f"**{title}**", "", "| | a second | p50 | p99 | CPU a request | failed |"]
     lines.append("|---|---|---|---|---|---|")
     for name, rounds in cell.items():
-        figures = {
-            each: median(rounds, each) for each in ("per_second", "p50_ms", "p99_ms", "cpu_ms")
-        }
+        counted = all("cpu_ms" in each for each in rounds)
+        parts = ("per_second", "p50_ms", "p99_ms", *(("cpu_ms",) if counted else ()))
+        figures = {each: median(rounds, each) for each in parts}
         failed = int(sum(each["failed"] for each in rounds))
         lines.append(
             f"| {name} | {figures['per_second']:.1f} | {figures['p50_ms']:.1f} ms "
-            f"| {figures['p99_ms']:.1f} ms | {figures['cpu_ms']:.1f} ms | {failed} |"
+            f"| {figures['p99_ms']:.1f} ms | {_or_not_counted(figures, 'cpu_ms', 1)} | {failed} |"
         )
     return "\n".join(lines)
+
+
+def _or_not_counted(figures: Mapping[str, float], name: str, decimals: int) -> str:
+    unit = "MB" if name.endswith("_mb") else "ms"
+    return f"{figures[name]:.{decimals}f} {unit}" if name in figures else "not counted"
 
 
 def plot(results: Results, path: Path) -> None:

@@ -44,6 +44,7 @@ def test_bars_are_told_met_or_missed() -> None:
     assert "| p50 / floor's | JPEG 1024 | 1.21 | <= 1.2 | missed |" in text
     assert "| overhead, p50 | JPEG 1024 | 0.80 ms | <= 1.0 ms | met |" in text
     assert "| Neumo | 0.75 s | 160 MB |" in text
+    assert "| floor | 100.0 | 10.0 ms | 20.0 ms | not counted | 0 |" in text
 
 
 def test_only_what_lies_between_the_marks_is_written_anew() -> None:
