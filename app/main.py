@@ -1,6 +1,7 @@
 """The application: everything built from settings in one place, and handed down."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +16,7 @@ from starlette.routing import Route
 from app import __version__
 from app.direct import Direct
 from app.envelope import Envelope, record_of
-from app.errors import InvalidParameter, Malformed, RequestError
+from app.errors import InvalidParameter, Malformed, MethodNotAllowed, RequestError
 from app.gate import BodyRules, Gate
 from app.problems import error_for_status, problem_response
 from app.routers import explain, health, metrics, model, predict
@@ -58,6 +59,7 @@ def create_app(
     app.state.service = service
     app.state.work_paths = _paths(predict.router, explain.router)
     routers = [module.router for module in (predict, explain, health, model, metrics)]
+    app.state.methods = _methods(*routers)
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(RequestError, _answer_error)
@@ -90,8 +92,20 @@ def create_app(
 
 
 def _paths(*routers: APIRouter) -> frozenset[str]:
+    return frozenset(route.path for route in _routes(*routers))
+
+
+def _methods(*routers: APIRouter) -> dict[str, str]:
+    """Return each path's methods, as the header Allow names them."""
+    methods: defaultdict[str, set[str]] = defaultdict(set)
+    for route in _routes(*routers):
+        methods[route.path] |= route.methods or set()
+    return {path: ", ".join(sorted(each)) for path, each in methods.items()}
+
+
+def _routes(*routers: APIRouter) -> list[Route]:
     routes = [route for router in routers for route in router.routes]
-    return frozenset(route.path for route in routes if isinstance(route, Route))
+    return [route for route in routes if isinstance(route, Route)]
 
 
 @asynccontextmanager
@@ -119,6 +133,9 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     assert isinstance(error, HTTPException)  # noqa: S101 - Starlette dispatches by this type
     answer = await _answer_error(request, error_for_status(error.status_code))
     answer.headers.update(error.headers or {})
+    methods = request.app.state.methods.get(request.url.path)
+    if answer.status_code == MethodNotAllowed.status and methods:
+        answer.headers["Allow"] = methods  # Starlette names those of one route alone
     return answer
 
 

@@ -9,6 +9,7 @@ from app.telemetry import CONTENT_TYPE
 router = APIRouter(tags=["metrics"])
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get(
     "/metrics",
     summary="Prometheus metrics",

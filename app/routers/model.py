@@ -11,6 +11,7 @@ from app.routers.responses import describe_problems
 router = APIRouter(tags=["model"])
 
 
+@router.head("/model", include_in_schema=False)
 @router.get(
     "/model",
     summary="The model's card",

@@ -131,6 +131,14 @@ def test_the_wrong_method(client: TestClient) -> None:
     response = client.get("/predict")
     check_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"
+    assert client.post("/health/live").headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/metrics", "/model"])
+def test_what_can_be_got_can_be_asked_for_its_head(client: TestClient, path: str) -> None:
+    head = client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == client.get(path).headers["content-type"]
 
 
 def test_an_unknown_path(client: TestClient) -> None:
