@@ -75,7 +75,7 @@ class Gate:
         limit = self._rules.max_bytes_by_path.get(scope["path"], self._rules.max_bytes)
         headers = Headers(scope=scope)
         declared = _declared_bytes(headers)
-        body = _Body(self._rules, limit, receive, send)
+        body = _Body(self._rules, limit, receive, send, asks_first="expect" in headers)
         try:
             if declared is not None and declared > limit:
                 body.refused = True
@@ -92,8 +92,6 @@ class Gate:
             record = record_of(scope)
             record.code = error.code
             answer = problem_response(error, record.request_id, record.language)
-            if "expect" in headers:  # whether the body will still come can't be known
-                answer.headers["Connection"] = "close"
             await answer(scope, receive, body.send)
 
 
@@ -116,13 +114,25 @@ class _Body:
 
     Without lingering, a client that sends all before it reads would meet a reset connection
     instead of its answer.
+
+    `asks_first` is whether the client waits for a 100 before it sends (RFC 9110, section 10.1.1):
+    whether a body that nobody asked for will still come can't be known, so the connection ends.
     """
 
-    def __init__(self, rules: BodyRules, limit_bytes: int, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        rules: BodyRules,
+        limit_bytes: int,
+        receive: Receive,
+        send: Send,
+        *,
+        asks_first: bool,
+    ) -> None:
         self.refused = False
         self.hold: Callable[[int], None] = lambda _: None
         self._rules = rules
         self._limit_bytes = limit_bytes
+        self._asks_first = asks_first
         self._receive = receive
         self._send = send
         self._received_bytes = 0
@@ -148,6 +158,9 @@ class _Body:
             pass
 
     async def send(self, message: Message) -> None:
+        unasked = self._asks_first and self._begun_s is None
+        if unasked and message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
         if not self.refused or message["type"] != "http.response.body":
             await self._send(message)
             return

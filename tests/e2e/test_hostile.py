@@ -256,6 +256,31 @@ def test_a_refused_body_does_not_cost_the_connection(server: Server) -> None:
         assert b"HTTP/1.1 200 OK" in answers
 
 
+@pytest.mark.parametrize("path", ["/predict?heatmap=maybe", "/explain?alpha=7", "/nowhere"])
+def test_a_client_that_asks_before_it_sends_gets_its_refusal_and_the_connection_ends(
+    server: Server, path: str
+) -> None:
+    """Whether the body will come can't be known: what comes next may be it, or a request."""
+    with connect(server) as client:
+        client.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+            "Expect: 100-continue\r\n\r\n".encode()
+        )
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 40")
+    assert b"connection: close" in answer.lower()
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on(server: Server) -> None:
+    with connect(server) as client:
+        head = PREDICT + b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        client.sendall(head)
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"no image!" + head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        client.sendall(b"no image!")
+        assert read_all(client).count(b"HTTP/1.1 415 ") == 2  # the connection went on
+
+
 def test_bytes_that_are_no_http_get_a_problem_too(server: Server) -> None:
     with connect(server) as client:
         client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
