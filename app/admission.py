@@ -255,7 +255,7 @@ class Admission:
 
     def _refuse_large(self, needed_bytes: int, held_by_others: int) -> None:
         if held_by_others > 0 and held_by_others + needed_bytes > self._max_held_bytes:
-            raise Overloaded
+            raise Overloaded(retry_after_s=1)
 
 
 def _unwanted(claim: Claim, deadline_s: float) -> Literal["client_gone", "deadline"] | None:

@@ -18,6 +18,7 @@ came from a caller (bytes, file names, header values) may become a fact, so no m
 can carry patient data.
 """
 
+import math
 from typing import ClassVar
 
 from app.language import Language, Text
@@ -343,18 +344,13 @@ class Overloaded(RequestError):
     code = "overloaded"
     title = Text("Overloaded", "Servicio saturado")
     advice = Text(
-        "Too many requests are waiting. Try again after the seconds in Retry-After.",
-        "Hay demasiadas peticiones en espera. Inténtelo de nuevo pasados los segundos indicados "
-        "en Retry-After.",
+        "Too many requests are waiting. Try again in {retry_after_s:g} s.",
+        "Hay demasiadas peticiones en espera. Inténtelo de nuevo en {retry_after_s:g} s.",
     )
-
-    def __init__(self, retry_after_s: int = 1) -> None:
-        super().__init__()
-        self._after_s = retry_after_s
 
     def headers(self) -> dict[str, str]:
         """Say when what waits now will be done."""
-        return {"Retry-After": str(self._after_s)}
+        return {"Retry-After": str(math.ceil(float(self.facts["retry_after_s"])))}
 
 
 class DeadlineExceeded(RequestError):
