@@ -3,10 +3,11 @@
 A pure ASGI middleware, outside everything else of the application.
 """
 
+import asyncio
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from app.errors import InternalError
+from app.errors import InternalError, NotReady, RequestError
 from app.language import Language, negotiate
 from app.problems import problem_response
 from app.telemetry import Metrics
@@ -90,16 +91,23 @@ class Envelope:
                 MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
             await send(message)
 
+        async def answer_unless_begun(error: RequestError, headers: Mapping[str, str]) -> None:
+            if answering:
+                return
+            record.code = error.code
+            failure = problem_response(error, record.request_id, record.language)
+            failure.headers.update(headers)
+            await failure(scope, receive, send_marked)
+
         try:
             await self._app(scope, receive, send_marked)
         except ClientDisconnect:
             record.status = _CLIENT_CLOSED
+        except asyncio.CancelledError:  # the grace of a stop is over
+            await answer_unless_begun(NotReady(), {"Connection": "close"})
         except Exception:  # noqa: BLE001 - the last resort: nothing may leave unanswered
             _log.exception("request failed", extra={"members": {"request_id": record.request_id}})
-            if not answering:
-                record.code = InternalError.code
-                failure = problem_response(InternalError(), record.request_id, record.language)
-                await failure(scope, receive, send_marked)
+            await answer_unless_begun(InternalError(), {})
         finally:
             self._account(scope, record)
 

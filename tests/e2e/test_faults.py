@@ -1,6 +1,7 @@
 """Faults: what becomes of a service whose workers are killed or hang, and how it stops."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -197,6 +198,26 @@ def accepts(server: Server) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+def test_what_outlasts_the_grace_of_a_stop_is_told_to_try_again(jpeg: bytes) -> None:
+    with running("--shutdown-grace-s", "1") as server:
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+            client.sendall(head.encode() + jpeg[:100])
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGINT)
+            response = http.client.HTTPResponse(client, method="POST")
+            response.begin()
+            problem = json.loads(response.read())
+        assert (response.status, problem["code"]) == (503, "not_ready")
+        assert response.getheader("retry-after") == "1"
+        assert response.getheader("connection") == "close"
+        assert response.getheader("x-request-id") == problem["request_id"]
+        assert server.process.wait(20) == 0
+        line = server.line_of(problem["request_id"])
+        assert (line["status"], line["code"]) == (503, "not_ready")
+        assert not any("exception" in line for line in server.lines())
 
 
 def test_a_stop_is_bounded_even_if_a_worker_hangs() -> None:
