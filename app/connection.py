@@ -34,7 +34,8 @@ class ConnectionRules:
     max_head_bytes : of the request line and the headers
     write_timeout_s : for a client to take some of an answer
     turn_away : says why a request of this method and path would be refused now, if it would
-    refuse : renders the answer to what the application never sees: its headers and its body
+    refuse : renders the answer to what the application never sees, given the path (empty if there
+        is none yet) and the headers: its headers and its body
     draining : answers close their connection
     """
 
@@ -42,7 +43,7 @@ class ConnectionRules:
     max_head_bytes: int
     write_timeout_s: float
     turn_away: Callable[[bytes, bytes], RequestError | None]
-    refuse: Callable[[RequestError, RawHeaders], tuple[dict[str, str], bytes]]
+    refuse: Callable[[RequestError, bytes, RawHeaders], tuple[dict[str, str], bytes]]
     draining: bool = False
 
 
@@ -108,7 +109,7 @@ class Connection(HttpToolsProtocol):
             path = self.url.partition(b"?")[0]
             error = self._rules.turn_away(self.parser.get_method(), path)
             if error is not None:
-                self._turn_away(error)
+                self._turn_away(error, path)
                 return
         super().on_headers_complete()
         if self._rules.draining:
@@ -191,11 +192,11 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()  # an answer is under way: a second one would mix with it
             return
-        self._answer(error, headers=[], close=True)
+        self._answer(error, path=b"", headers=[], close=True)
         self.transport.write_eof()
         self._set_timer(_LINGER_S, self.transport.abort)
 
-    def _turn_away(self, error: RequestError) -> None:
+    def _turn_away(self, error: RequestError, path: bytes) -> None:
         """Answer before the body came, which then is thrown away, and go on.
 
         Cheaper than through the application, or under overload the refusals would take the time
@@ -203,11 +204,13 @@ class Connection(HttpToolsProtocol):
         """
         self._turned_away = True
         close = self._rules.draining or not self.parser.should_keep_alive()
-        self._answer(error, self.headers, close=close)
+        self._answer(error, path, self.headers, close=close)
         self._set_timer(_REST_S, self.transport.abort)
 
-    def _answer(self, error: RequestError, headers: RawHeaders, *, close: bool) -> None:
-        fields, body = self._rules.refuse(error, headers)
+    def _answer(
+        self, error: RequestError, path: bytes, headers: RawHeaders, *, close: bool
+    ) -> None:
+        fields, body = self._rules.refuse(error, path, headers)
         head = [STATUS_LINE[error.status]]
         head += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         head += [f"{name}: {value}\r\n".encode() for name, value in fields.items()]

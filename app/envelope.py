@@ -27,6 +27,8 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _QUIET_ROUTES: Final = ("/health/live", "/health/ready", "/health/startup", "/metrics")
+UNMATCHED: Final = "unmatched"
+OTHER: Final = "other"
 _CLIENT_CLOSED: Final = 499  # nginx's number for a client that left before its answer
 
 
@@ -113,8 +115,8 @@ class Envelope:
 
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = scope["path"] if scope["path"] in self._paths else "unmatched"
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = scope["path"] if scope["path"] in self._paths else UNMATCHED
+        method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:
             self._metrics.count_refusal(record.code)

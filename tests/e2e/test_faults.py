@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +233,23 @@ def test_workers_do_not_outlive_their_parent() -> None:
         server.process.kill()
         server.process.wait()
         wait_until(lambda: not Path(f"/proc/{worker}").exists(), 15)
+
+
+def test_what_is_turned_away_counts_as_answered(examples: dict[str, Path]) -> None:
+    image = examples["normal"].read_bytes()
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(image)}\r\n\r\n"
+    with running("--threads", "1", "--deadline-s", "0.2") as server, ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+            for _ in range(40)
+        ]
+        for client in clients:
+            client.sendall(head.encode() + image)
+        refused = [client.recv(12) for client in clients].count(b"HTTP/1.1 503")
+        text = server.call("GET", "/metrics")[2].decode()
+        answered = 'neumo_requests_total{method="POST",route="/predict",status="503"}'
+        assert value_of(text, answered) == refused >= 1
+        assert value_of(text, 'neumo_refusals_total{code="overloaded"}') == refused
 
 
 def test_work_of_clients_that_left_is_dropped_and_no_place_leaks(

@@ -121,6 +121,10 @@ def test_an_over_long_head_is_answered_431(strict: Server, part: str, step: int)
         for start in range(0, len(head), step):
             client.sendall(head[start : start + step])
         check_problem(read_all(client), 431, "head_too_large")
+    text = strict.call("GET", "/metrics")[2].decode()
+    answered = 'neumo_requests_total{method="other",route="unmatched",status="431"}'
+    refused = 'neumo_refusals_total{code="head_too_large"}'
+    assert value_of(text, answered) == value_of(text, refused) >= 1
 
 
 def test_a_refused_client_that_stays_does_not_delay_the_stop() -> None:
