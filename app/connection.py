@@ -8,7 +8,7 @@ timed by `app.gate`; here are heads, what still comes after an answer, and clien
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -57,6 +57,7 @@ class Connection(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._in_head = False
         self._in_body = False
+        self._in_trailers = False  # or between a chunk's size and its bytes: these end it
         self._refused = False
         self._turned_away = False
         self._head_bytes = 0
@@ -81,23 +82,35 @@ class Connection(HttpToolsProtocol):
             if self._lingered_bytes > _LINGER_BYTES:
                 self.transport.abort()
             return
-        if self._in_head:
+        if self._in_head or self._in_trailers:
             self._head_bytes += len(data)
             if self._head_bytes > self._rules.max_head_bytes + len(data):
                 self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
                 return
         super().data_received(data)
+        if self.timeout_keep_alive_task is None and self._idle:
+            self._keep_alive()  # an empty line stopped its timer, and began nothing
 
     def on_message_begin(self) -> None:
         """Count and time the head that begins."""
         super().on_message_begin()
+        if self._refused:
+            return
         self._in_head, self._head_bytes = True, 0
+        self._unset_keepalive_if_required()
         if self._timer is None:
             self._set_timer(self._rules.head_timeout_s, self._give_head_up)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Trailers are dropped: no answer depends on them."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Start the request, if its head is no longer than allowed."""
-        self._in_head, self._in_body = False, True
+        if self._refused:
+            return
+        self._in_head = False
         self._clear_timer()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._rules.max_head_bytes:
@@ -112,20 +125,29 @@ class Connection(HttpToolsProtocol):
                 self._turn_away(error, path)
                 return
         super().on_headers_complete()
+        self._in_body = True
         if self._rules.draining:
             self.cycle.keep_alive = False
 
+    def on_chunk_header(self) -> None:
+        """Count what comes as trailers, until it turns out to be a chunk's bytes."""
+        self._in_trailers, self._head_bytes = True, 0
+
     def on_body(self, body: bytes) -> None:
         """Hand the body on; what comes after an answer is thrown away."""
+        self._in_trailers = False
         if self._refused or self._turned_away:
             return
-        if not self.cycle.body:
+        so_far = cast("bytes | bytearray", self.cycle.body)
+        if not so_far:
             self.cycle.body = b""  # type: ignore[assignment] # so a first piece isn't copied
+        elif isinstance(so_far, bytes):
+            self.cycle.body = bytearray(so_far)  # or each later one would copy all before it
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the body. uvicorn forgets connections whose answer came before it."""
-        self._in_body = False
+        self._in_body = self._in_trailers = False
         if self._refused:
             return
         if self._turned_away:
@@ -139,15 +161,19 @@ class Connection(HttpToolsProtocol):
             if not self.cycle.response_complete:
                 return
         self._clear_timer()
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._keep_alive()
 
     def on_response_complete(self) -> None:
-        """Give what is still to come of an answered request a few seconds."""
+        """Give what is still to come of an answered request a few seconds.
+
+        What comes may be of a later request, which has timers of its own.
+        """
         super().on_response_complete()
-        if self._in_body and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._in_head or self._in_body:
+            self._unset_keepalive_if_required()
+        if self._in_body and self.cycle.response_complete:
             self._set_timer(_REST_S, self.transport.abort)
 
     def pause_writing(self) -> None:
@@ -178,6 +204,19 @@ class Connection(HttpToolsProtocol):
         """Answer what is no HTTP as every other failure is answered."""
         self._refuse(Malformed())
 
+    @property
+    def _idle(self) -> bool:
+        """Whether a request was answered, and no other has begun."""
+        if self._timer is not None or self._in_head or self._in_body or self._refused:
+            return False
+        return self.cycle is None or self.cycle.response_complete
+
+    def _keep_alive(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
     def _give_head_up(self) -> None:
         if self._in_head:
             self._refuse(RequestTimeout())
@@ -189,12 +228,13 @@ class Connection(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
+        self._set_timer(_LINGER_S, self.transport.abort)  # first: it ends what fails below, too
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()  # an answer is under way: a second one would mix with it
             return
-        self._answer(error, path=b"", headers=[], close=True)
+        if not self._in_body:  # or it was answered already
+            self._answer(error, path=b"", headers=[], close=True)
         self.transport.write_eof()
-        self._set_timer(_LINGER_S, self.transport.abort)
 
     def _turn_away(self, error: RequestError, path: bytes) -> None:
         """Answer before the body came, which then is thrown away, and go on.
@@ -202,10 +242,10 @@ class Connection(HttpToolsProtocol):
         Cheaper than through the application, or under overload the refusals would take the time
         that Readings need.
         """
-        self._turned_away = True
+        self._set_timer(_REST_S, self.transport.abort)  # first: it ends what fails below, too
         close = self._rules.draining or not self.parser.should_keep_alive()
         self._answer(error, path, self.headers, close=close)
-        self._set_timer(_REST_S, self.transport.abort)
+        self._turned_away = self._in_body = True
 
     def _answer(
         self, error: RequestError, path: bytes, headers: RawHeaders, *, close: bool
