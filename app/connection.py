@@ -21,7 +21,6 @@ _FIRST_HEAD_S: Final = 1.0
 # After a refusal a client may still be sending. To close at once would reset the connection, and
 # the client might lose the answer (RFC 9112, section 9.6): so this much is read first.
 _LINGER_S: Final = 1.0
-_SMALL_PIECE_BYTES: Final = 2**12  # of larger ones uvicorn takes few before it pauses
 _LINGER_BYTES: Final = 2**18
 
 
@@ -35,8 +34,8 @@ class ConnectionRules:
     max_head_bytes : of the request line and the headers
     write_timeout_s : for a client to take some of an answer
     turn_away : says why a request of this method and path would be refused now, if it would
-    refuse : renders the answer to what the application never sees, given its headers and path:
-        the answer's headers and body
+    refuse : renders the answer to what the application never sees, given the path (empty if there
+        is none yet) and the headers: its headers and its body
     draining : answers close their connection
     """
 
@@ -44,7 +43,7 @@ class ConnectionRules:
     max_head_bytes: int
     write_timeout_s: float
     turn_away: Callable[[bytes, bytes], RequestError | None]
-    refuse: Callable[[RequestError, RawHeaders, bytes], tuple[dict[str, str], bytes]]
+    refuse: Callable[[RequestError, bytes, RawHeaders], tuple[dict[str, str], bytes]]
     draining: bool = False
 
 
@@ -53,16 +52,15 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, rules: ConnectionRules, **of_uvicorn: Any) -> None:  # noqa: ANN401
         super().__init__(**of_uvicorn)
-        self.url = b""  # uvicorn has none before a head begins
         self._rules = rules
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._in_head = False
         self._in_body = False
+        self._in_trailers = False  # or between a chunk's size and its bytes: these end it
         self._refused = False
         self._turned_away = False
         self._head_bytes = 0
-        self._beside_bytes = 0
         self._lingered_bytes = 0
         self._requests = 0
 
@@ -78,36 +76,33 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, unless the head is endless, or what stands beside a body's bytes."""
+        """Parse, unless the head is endless."""
         if self._refused:
             self._lingered_bytes += len(data)
             if self._lingered_bytes > _LINGER_BYTES:
                 self.transport.abort()
             return
-        if self._in_head:
+        if self._in_head or self._in_trailers:
             self._head_bytes += len(data)
             if self._head_bytes > self._rules.max_head_bytes + len(data):
                 self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
                 return
-        elif self._in_body:
-            self._beside_bytes += len(data)
-            if self._beside_bytes > self._rules.max_head_bytes + len(data):
-                self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
-                return
         super().data_received(data)
+        if self.timeout_keep_alive_task is None and self._idle:
+            self._keep_alive()  # an empty line stopped its timer, and began nothing
 
     def on_message_begin(self) -> None:
         """Count and time the head that begins."""
+        super().on_message_begin()
         if self._refused:
             return
-        super().on_message_begin()
-        self._unset_keepalive_if_required()
         self._in_head, self._head_bytes = True, 0
+        self._unset_keepalive_if_required()
         if self._timer is None:
             self._set_timer(self._rules.head_timeout_s, self._give_head_up)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header. One behind a body, a trailer, is of no use here and thrown away."""
+        """Take a header. Trailers are dropped: no answer depends on them."""
         if self._in_head:
             super().on_header(name, value)
 
@@ -115,8 +110,7 @@ class Connection(HttpToolsProtocol):
         """Start the request, if its head is no longer than allowed."""
         if self._refused:
             return
-        self._in_head, self._in_body = False, True
-        self._beside_bytes = 0
+        self._in_head = False
         self._clear_timer()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._rules.max_head_bytes:
@@ -128,27 +122,32 @@ class Connection(HttpToolsProtocol):
             path = self.url.partition(b"?")[0]
             error = self._rules.turn_away(self.parser.get_method(), path)
             if error is not None:
-                self._turn_away(error)
+                self._turn_away(error, path)
                 return
         super().on_headers_complete()
+        self._in_body = True
         if self._rules.draining:
             self.cycle.keep_alive = False
 
+    def on_chunk_header(self) -> None:
+        """Count what comes as trailers, until it turns out to be a chunk's bytes."""
+        self._in_trailers, self._head_bytes = True, 0
+
     def on_body(self, body: bytes) -> None:
         """Hand the body on; what comes after an answer is thrown away."""
-        self._beside_bytes = 0
+        self._in_trailers = False
         if self._refused or self._turned_away:
             return
-        held = cast("bytes | bytearray", self.cycle.body)
-        if not held:
+        so_far = cast("bytes | bytearray", self.cycle.body)
+        if not so_far:
             self.cycle.body = b""  # type: ignore[assignment] # so a first piece isn't copied
-        elif isinstance(held, bytes) and len(body) < _SMALL_PIECE_BYTES:
-            self.cycle.body = bytearray(held)  # nor all of them for each of many small ones
+        elif isinstance(so_far, bytes):
+            self.cycle.body = bytearray(so_far)  # or each later one would copy all before it
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the body. uvicorn forgets connections whose answer came before it."""
-        self._in_body = False
+        self._in_body = self._in_trailers = False
         if self._refused:
             return
         if self._turned_away:
@@ -162,16 +161,19 @@ class Connection(HttpToolsProtocol):
             if not self.cycle.response_complete:
                 return
         self._clear_timer()
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._keep_alive()
 
     def on_response_complete(self) -> None:
-        """Give what is still to come of an answered request a few seconds."""
+        """Give what is still to come of an answered request a few seconds.
+
+        What comes may be of a later request, which has timers of its own.
+        """
         super().on_response_complete()
-        answered = self.cycle.response_complete  # and not one before the body that is coming
-        if self._in_body and answered and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._in_head or self._in_body:
+            self._unset_keepalive_if_required()
+        if self._in_body and self.cycle.response_complete:
             self._set_timer(_REST_S, self.transport.abort)
 
     def pause_writing(self) -> None:
@@ -202,6 +204,19 @@ class Connection(HttpToolsProtocol):
         """Answer what is no HTTP as every other failure is answered."""
         self._refuse(Malformed())
 
+    @property
+    def _idle(self) -> bool:
+        """Whether a request was answered, and no other has begun."""
+        if self._timer is not None or self._in_head or self._in_body or self._refused:
+            return False
+        return self.cycle is None or self.cycle.response_complete
+
+    def _keep_alive(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
     def _give_head_up(self) -> None:
         if self._in_head:
             self._refuse(RequestTimeout())
@@ -213,27 +228,29 @@ class Connection(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
+        self._set_timer(_LINGER_S, self.transport.abort)  # first: it ends what fails below, too
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()  # an answer is under way: a second one would mix with it
             return
-        self._answer(error, headers=[], close=True)
+        if not self._in_body:  # or it was answered already
+            self._answer(error, path=b"", headers=[], close=True)
         self.transport.write_eof()
-        self._set_timer(_LINGER_S, self.transport.abort)
 
-    def _turn_away(self, error: RequestError) -> None:
+    def _turn_away(self, error: RequestError, path: bytes) -> None:
         """Answer before the body came, which then is thrown away, and go on.
 
         Cheaper than through the application, or under overload the refusals would take the time
         that Readings need.
         """
-        self._turned_away = True
+        self._set_timer(_REST_S, self.transport.abort)  # first: it ends what fails below, too
         close = self._rules.draining or not self.parser.should_keep_alive()
-        self._answer(error, self.headers, close=close)
-        self._set_timer(_REST_S, self.transport.abort)
+        self._answer(error, path, self.headers, close=close)
+        self._turned_away = self._in_body = True
 
-    def _answer(self, error: RequestError, headers: RawHeaders, *, close: bool) -> None:
-        path = self.url.partition(b"?")[0]
-        fields, body = self._rules.refuse(error, headers, path)
+    def _answer(
+        self, error: RequestError, path: bytes, headers: RawHeaders, *, close: bool
+    ) -> None:
+        fields, body = self._rules.refuse(error, path, headers)
         head = [STATUS_LINE[error.status]]
         head += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         head += [f"{name}: {value}\r\n".encode() for name, value in fields.items()]

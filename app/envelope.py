@@ -7,7 +7,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from app.errors import InternalError, NotReady
+from app.errors import InternalError, NotReady, RequestError
 from app.language import Language, negotiate
 from app.problems import problem_response
 from app.telemetry import Metrics
@@ -27,6 +27,8 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _QUIET_ROUTES: Final = ("/health/live", "/health/ready", "/health/startup", "/metrics")
+UNMATCHED: Final = "unmatched"
+OTHER: Final = "other"
 _CLIENT_CLOSED: Final = 499  # nginx's number for a client that left before its answer
 
 
@@ -91,29 +93,30 @@ class Envelope:
                 MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
             await send(message)
 
+        async def answer_unless_begun(error: RequestError, headers: Mapping[str, str]) -> None:
+            if answering:
+                return
+            record.code = error.code
+            failure = problem_response(error, record.request_id, record.language)
+            failure.headers.update(headers)
+            await failure(scope, receive, send_marked)
+
         try:
             await self._app(scope, receive, send_marked)
         except ClientDisconnect:
             record.status = _CLIENT_CLOSED
-        except asyncio.CancelledError:  # a stop, and its grace is over
-            if answering:
-                raise
-            record.code = NotReady.code
-            late = problem_response(NotReady(), record.request_id, record.language)
-            await late(scope, receive, send_marked)
+        except asyncio.CancelledError:  # the grace of a stop is over
+            await answer_unless_begun(NotReady(), {"Connection": "close"})
         except Exception:  # noqa: BLE001 - the last resort: nothing may leave unanswered
             _log.exception("request failed", extra={"members": {"request_id": record.request_id}})
-            if not answering:
-                record.code = InternalError.code
-                failure = problem_response(InternalError(), record.request_id, record.language)
-                await failure(scope, receive, send_marked)
+            await answer_unless_begun(InternalError(), {})
         finally:
             self._account(scope, record)
 
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = scope["path"] if scope["path"] in self._paths else "unmatched"
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = scope["path"] if scope["path"] in self._paths else UNMATCHED
+        method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:
             self._metrics.count_refusal(record.code)

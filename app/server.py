@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from uvicorn.config import STARTUP_FAILURE
 
 from app.connection import Connection, ConnectionRules, RawHeaders
-from app.envelope import open_record
+from app.envelope import OTHER, UNMATCHED, open_record
 from app.errors import RequestError
 from app.logs import configure_logging
 from app.main import create_app
@@ -30,8 +30,6 @@ from app.service import LoadModel, Phase, Service
 from app.settings import Settings
 
 _log = logging.getLogger("neumo.server")
-
-_UNMATCHED: Final = ("unmatched", "other")
 
 HUNG: Final = 70
 """Exit code of a process that ends itself because an image keeps one of its threads."""
@@ -50,7 +48,7 @@ class Server(uvicorn.Server):
             turn_away=self._turn_away,
             refuse=self._refuse,
         )
-        self._work_paths = {path.encode() for path in app.state.work_paths}
+        self._work_paths = {path.encode(): path for path in app.state.work_paths}
         self._exit_at_s: float | None = None
         self._parent = os.getppid()
         super().__init__(
@@ -131,11 +129,13 @@ class Server(uvicorn.Server):
         return self._service.admission.refusal()
 
     def _refuse(
-        self, error: RequestError, headers: RawHeaders, path: bytes
+        self, error: RequestError, path: bytes, headers: RawHeaders
     ) -> tuple[dict[str, str], bytes]:
         record = open_record(Headers(raw=headers))
         fields, body = render_problem(error, record.request_id, record.language)
-        route, method = (path.decode(), "POST") if path in self._work_paths else _UNMATCHED
+        # What is turned away is a POST to one of these; of all else the head isn't known.
+        work = self._work_paths.get(path)
+        route, method = (UNMATCHED, OTHER) if work is None else (work, "POST")
         seconds = time.perf_counter() - record.started_s
         self._service.metrics.count_request(route, method, error.status, seconds)
         self._service.metrics.count_refusal(error.code)

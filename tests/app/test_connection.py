@@ -1,22 +1,289 @@
-"""app.connection: how a body is gathered. What clients meet is specified in tests/e2e."""
+"""The connection, on a transport that only notes what is done to it: bounds, refusals, timers."""
 
-from types import SimpleNamespace
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
-from app.connection import Connection
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from app import connection
+from app.connection import Connection, ConnectionRules, RawHeaders
+from app.errors import Overloaded, RequestError
+
+MAX_HEAD_BYTES = 1000
+KEEP_ALIVE_S = 0.1
+REST_S = 0.1
+LINGER_S = 0.1
+SLOW_S = 0.4
+"""Longer than all of these."""
+
+CHUNKED = b"POST /read HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+LONG_HEAD = b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n"
+GET = b"GET /next HTTP/1.1\r\n\r\n"
 
 
-def test_a_first_piece_of_a_body_is_not_copied_and_later_ones_are_appended_in_place() -> None:
-    connection = Connection.__new__(Connection)
-    connection._refused = connection._turned_away = False
-    connection.parser = SimpleNamespace(should_upgrade=lambda: False)
-    connection.cycle = SimpleNamespace(  # type: ignore[assignment]
-        body=bytearray(), response_complete=False, message_event=SimpleNamespace(set=lambda: None)
-    )
-    first = b"x" * 1000
-    connection.on_body(first)
-    assert connection.cycle.body is first
-    connection.on_body(b"y")
-    gathered = connection.cycle.body
-    connection.on_body(b"z")
-    assert connection.cycle.body is gathered  # or many small pieces would take quadratic time
-    assert gathered == first + b"yz"
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_REST_S", REST_S)
+    monkeypatch.setattr(connection, "_LINGER_S", LINGER_S)
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = self.aborted = self.ended = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self.closed:
+            self.written += data
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def render(error: RequestError, path: bytes, headers: RawHeaders) -> tuple[dict[str, str], bytes]:  # noqa: ARG001
+    return {"content-length": "0"}, b""
+
+
+def fail(*_: object) -> tuple[dict[str, str], bytes]:
+    raise ValueError("a refusal that can't be rendered")
+
+
+def let_in(method: bytes, path: bytes) -> None:  # noqa: ARG001
+    return None
+
+
+def turn_away_posts(method: bytes, path: bytes) -> RequestError | None:  # noqa: ARG001
+    return Overloaded(retry_after_s=1) if method == b"POST" else None
+
+
+class Bench:
+    """One connection to an application that tells by a request's path what to do with it."""
+
+    def __init__(
+        self,
+        turn_away: Callable[[bytes, bytes], RequestError | None],
+        refuse: Callable[[RequestError, bytes, RawHeaders], tuple[dict[str, str], bytes]],
+    ) -> None:
+        self.calls: list[Scope] = []
+        self.bodies: list[bytes] = []
+        self.transport = Transport()
+        self.rules = ConnectionRules(10.0, MAX_HEAD_BYTES, 10.0, turn_away, refuse)
+        self.connection = Connection(
+            self.rules,
+            config=uvicorn.Config(
+                self._app,
+                interface="asgi3",
+                ws="none",
+                log_config=None,
+                timeout_keep_alive=KEEP_ALIVE_S,  # type: ignore[arg-type] # shorter than uvicorn's
+            ),
+            server_state=ServerState(),
+            app_state={},
+        )
+        self.connection.connection_made(self.transport)
+
+    @property
+    def statuses(self) -> list[int]:
+        return [int(answer[:3]) for answer in self.transport.written.split(b"HTTP/1.1 ")[1:]]
+
+    async def send(self, *segments: bytes) -> None:
+        """Let the segments come one after the other, and the application do what it can."""
+        for segment in segments:
+            if not self.transport.closed:
+                self.connection.data_received(segment)
+                await asyncio.sleep(0.01)
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.calls.append(scope)
+        if scope["path"] == "/read":
+            body, more = b"", True
+            while more:
+                message = await receive()
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+            self.bodies.append(body)
+        if scope["path"] == "/slow":
+            await asyncio.sleep(SLOW_S)
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def bench(
+    turn_away: Callable[[bytes, bytes], RequestError | None] = let_in,
+    refuse: Callable[[RequestError, bytes, RawHeaders], tuple[dict[str, str], bytes]] = render,
+) -> AsyncIterator[Bench]:
+    made = Bench(turn_away, refuse)
+    yield made
+    made.connection.connection_lost(None)
+    await asyncio.sleep(0.01)
+
+
+async def test_trailers_do_not_become_headers() -> None:
+    async with bench() as it:
+        await it.send(CHUNKED + b"1\r\nx\r\n0\r\nX-Late: 1\r\nExpect: 100-continue\r\n\r\n" + GET)
+        assert it.statuses == [200, 200]
+        assert [list(call["headers"]) for call in it.calls] == [
+            [(b"transfer-encoding", b"chunked")], []
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("trailers", [b"X: aaaaaa\r\n" * 50, b"a" * 550], ids=["many", "one"])
+@pytest.mark.parametrize("turn_away", [let_in, turn_away_posts], ids=["read", "turned-away"])
+async def test_endless_trailers_end_the_connection(
+    trailers: bytes, turn_away: Callable[[bytes, bytes], RequestError | None]
+) -> None:
+    async with bench(turn_away) as it:
+        await it.send(CHUNKED + b"1\r\nx\r\n0\r\nX: ", trailers)
+        assert not it.transport.closed
+        await it.send(trailers, trailers)
+        assert it.transport.closed or it.transport.ended
+        assert it.statuses == ([503] if turn_away is turn_away_posts else [])
+        await asyncio.sleep(2 * LINGER_S)
+        assert it.transport.closed
+
+
+async def test_the_bytes_of_a_chunk_are_no_trailers() -> None:
+    async with bench() as it:
+        segments = [b"2000\r\n", *[b"x" * 0x800] * 4, b"\r\n"]
+        await it.send(CHUNKED, *segments, *segments, b"0\r\n\r\n")
+        assert it.statuses == [200]
+        assert it.bodies == [b"x" * 0x4000]
+
+
+async def test_a_piece_of_a_body_costs_the_same_however_many_came_before() -> None:
+    async with bench() as it:
+
+        def microseconds(chunks: int) -> float:
+            it.connection.data_received(CHUNKED)
+            segment = b"1\r\nx\r\n" * chunks
+            begun_s = time.process_time()
+            it.connection.data_received(segment)
+            return (time.process_time() - begun_s) / chunks * 1e6
+
+        few = microseconds(5_000)
+        await it.send(b"0\r\n\r\n")
+        many = microseconds(400_000)
+        await it.send(b"0\r\n\r\n")
+        assert it.bodies == [b"x" * 5_000, b"x" * 400_000]
+        assert many < 4 * few + 1
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [(LONG_HEAD, 431), (b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", 503)],
+    ids=["head-too-large", "turned-away"],
+)
+async def test_what_follows_a_refusal_in_its_segment_is_not_started(
+    refused: bytes, status: int
+) -> None:
+    async with bench(turn_away_posts) as it:
+        it.rules.draining = True  # or the connection of one turned away would go on
+        await it.send(refused + GET + GET)
+        assert it.calls == []
+        assert it.statuses == [status]
+        await asyncio.sleep(2 * LINGER_S)
+        assert it.transport.closed
+
+
+async def test_what_follows_one_turned_away_is_answered() -> None:
+    async with bench(turn_away_posts) as it:
+        await it.send(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx" + GET)
+        assert it.statuses == [503, 200]
+
+
+@pytest.mark.parametrize("refused", [LONG_HEAD, CHUNKED], ids=["head-too-large", "turned-away"])
+async def test_a_refusal_that_fails_ends_its_connection(refused: bytes) -> None:
+    async with bench(turn_away_posts, fail) as it:
+        with contextlib.suppress(ValueError):
+            await it.send(refused)
+        it.connection.shutdown()
+        await asyncio.sleep(2 * LINGER_S)
+        assert it.transport.aborted
+
+
+async def test_the_answer_to_one_request_does_not_time_the_body_of_the_next() -> None:
+    async with bench() as it:
+        await it.send(GET + b"POST /read HTTP/1.1\r\nContent-Length: 3\r\n\r\n")
+        for piece in (b"a", b"b", b"c"):
+            await asyncio.sleep(REST_S)
+            await it.send(piece)
+        assert it.bodies == [b"abc"]
+        assert it.statuses == [200, 200]
+        assert not it.transport.closed
+
+
+async def test_the_answer_to_one_request_does_not_time_the_answer_to_the_next() -> None:
+    async with bench() as it:
+        await it.send(GET + b"POST /slow HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
+        await it.send(b"x")
+        await asyncio.sleep(SLOW_S)
+        assert it.statuses == [200, 200]
+
+
+async def test_the_answer_to_one_request_does_not_time_the_head_of_the_next() -> None:
+    async with bench() as it:
+        await it.send(GET + b"GET /next HT")
+        await asyncio.sleep(2 * KEEP_ALIVE_S)
+        await it.send(b"TP/1.1\r\n\r\n")
+        assert it.statuses == [200, 200]
+
+
+@pytest.mark.parametrize("turn_away", [let_in, turn_away_posts], ids=["answered", "turned-away"])
+async def test_a_body_that_ends_after_its_answer_does_not_time_the_next_request(
+    turn_away: Callable[[bytes, bytes], RequestError | None],
+) -> None:
+    async with bench(turn_away) as it:
+        await it.send(b"POST /next HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
+        assert len(it.statuses) == 1
+        await it.send(b"xGET /slow HTTP/1.1\r\n\r\n")
+        await asyncio.sleep(SLOW_S)
+        assert it.statuses[1:] == [200]
+
+
+async def test_a_body_that_does_not_end_after_its_answer_is_cut_off() -> None:
+    async with bench() as it:
+        await it.send(b"POST /next HTTP/1.1\r\nContent-Length: 1000\r\n\r\n", b"x")
+        assert it.statuses == [200]
+        await asyncio.sleep(2 * REST_S)
+        assert it.transport.aborted
+
+
+async def test_an_empty_line_does_not_keep_an_idle_connection_open() -> None:
+    async with bench() as it:
+        await it.send(GET, b"\r\n")
+        await asyncio.sleep(2 * KEEP_ALIVE_S)
+        assert it.transport.closed

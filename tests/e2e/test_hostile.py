@@ -121,23 +121,10 @@ def test_an_over_long_head_is_answered_431(strict: Server, part: str, step: int)
         for start in range(0, len(head), step):
             client.sendall(head[start : start + step])
         check_problem(read_all(client), 431, "head_too_large")
-
-
-def test_a_request_behind_a_refused_head_is_neither_read_nor_answered(strict: Server) -> None:
-    unmatched = 'neumo_requests_total{method="other",route="unmatched",status="431"}'
-
-    def refused() -> float:
-        return value_of(strict.call("GET", "/metrics")[2].decode(), unmatched)
-
-    before = refused()
-    with connect(strict) as client:
-        head = b"GET /health/live HTTP/1.1\r\nX: " + b"a" * 40_000 + b"\r\n\r\n"
-        client.sendall(head + b"POST /explain HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-        answer = read_all(client)
-    check_problem(answer, 431, "head_too_large")
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert refused() == before + 1
-    assert not [line for line in strict.lines() if line.get("route") == "/explain"]
+    text = strict.call("GET", "/metrics")[2].decode()
+    answered = 'neumo_requests_total{method="other",route="unmatched",status="431"}'
+    refused = 'neumo_refusals_total{code="head_too_large"}'
+    assert value_of(text, answered) == value_of(text, refused) >= 1
 
 
 def test_a_refused_client_that_stays_does_not_delay_the_stop() -> None:
@@ -210,18 +197,6 @@ def test_trailers_are_bounded_by_their_size_too(strict: Server) -> None:
         except ConnectionError:
             pass
         assert sent < 20_000_000  # what the sockets' buffers may hold
-
-
-def test_a_body_that_follows_the_answer_to_the_request_before_it_has_its_own_time(
-    server: Server,
-) -> None:
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
-    with connect(server) as client:
-        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" + head)
-        assert client.recv(65536).startswith(b"HTTP/1.1 200")
-        time.sleep(6)  # longer than what comes after an answer may take
-        client.sendall(b"hello")
-        assert b"HTTP/1.1 415 " in read_all(client)
 
 
 def test_what_drips_after_its_answer_is_cut_off(strict: Server) -> None:
