@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         32 * 2**10,
         ge=1024,
         le=2**20,
-        description="Most bytes of the request line and the headers; over it 431.",
+        description="Most bytes of the request line and the headers, over it 431; and of trailers.",
     )
     body_timeout_s: float = Field(
         10.0,
