@@ -19,4 +19,4 @@ def test_memory_does_not_grow_over_mixed_requests_and_every_answer_is_right() ->
     figures = json.loads(result.stdout.splitlines()[-1])
     assert (result.returncode, figures["wrong"]) == (0, 0), result.stdout + result.stderr
     assert figures["first_mb"] > 120  # a worker with its model; its parent has 90
-    assert figures["last_mb"] <= 240  # 215 here; the allocator differs between machines
+    assert figures["last_mb"] <= 240  # 190 to 207 here; allocators differ between machines
