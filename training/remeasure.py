@@ -134,7 +134,8 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
     card, validation, test = int8.card, splits.validation, splits.test
     graph = _refit(int8, splits.fit)
     exact = _refit(fp32, splits.fit) if fp32 else None
-    validated, tested = _answer(graph, validation, int8), _answer(graph, test, int8)
+    validated = _ask(graph, validation, "validation", int8)
+    tested = _ask(graph, test, "test", int8)
     points = fit_operating_points(validated.probabilities, validation.labels)
     refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
     metrics = {}
@@ -144,7 +145,7 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
         audit[split] = audit_graph(graph, images, outputs, refusal, card.training.seed)
         row = f"{split}_fp32"
         if exact:
-            metrics[row] = evaluate(_answer(exact, images, int8), images)
+            metrics[row] = evaluate(_ask(exact, images, f"{split}, fp32", int8), images)
         elif row in card.metrics and _same_images(card.metrics[row], metrics[split]):
             metrics[row] = card.metrics[row]
     told = {name: getattr(config, name) for name in _TEXTS if name in config.model_fields_set}
@@ -173,14 +174,13 @@ def _refit(bundle: Bundle, fitted: ImageSet) -> bytes:
     """Return the bundle's graph with distance and orientation fitted to these images."""
     bare, bias, temperature = cut_tail(bundle.graph)
     bare = read_blocks(bare)
-    whole = answer(bare, Tail(bias, temperature, *fit_features(bare, fitted)))
-    graph: bytes = whole.SerializeToString()
+    tail = Tail(bias, temperature, *fit_features(bare, fitted))
+    graph: bytes = answer(bare, tail).SerializeToString()
     return graph
 
 
-def _answer(graph: bytes, images: ImageSet, bundle: Bundle) -> Outputs:
-    network = Network(graph, count_cpus())
-    return in_our_order(run_network(network, images.images, images.samples[0].split), bundle)
+def _ask(graph: bytes, images: ImageSet, what: str, bundle: Bundle) -> Outputs:
+    return in_our_order(run_network(Network(graph, count_cpus()), images.images, what), bundle)
 
 
 def _same_images(ours: Metrics, theirs: Metrics) -> bool:
