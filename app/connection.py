@@ -2,15 +2,24 @@
 
 uvicorn's timer for idle connections stops at the first byte, and its parser takes heads and
 chunked trailers of any length: a client that drips would hold a connection for ever. Bodies are
-timed by `app.gate`; here are heads, what still comes after an answer, and clients that don't read.
+timed by `app.gate`; here are heads, what still comes after an answer, clients that don't read, and
+those that send many requests before they read (pipelining).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import httptools
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable
+from uvicorn._types import Scope as UvicornScope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from app.errors import HeadTooLarge, Malformed, RequestError, RequestTimeout
 
@@ -22,6 +31,8 @@ _FIRST_HEAD_S: Final = 1.0
 # the client might lose the answer (RFC 9112, section 9.6): so this much is read first.
 _LINGER_S: Final = 1.0
 _LINGER_BYTES: Final = 2**18
+# Requests that wait for the answer to an earlier one. With the last of them, the connection ends.
+_MOST_QUEUED: Final = 64
 
 
 @dataclass(slots=True)
@@ -47,6 +58,22 @@ class ConnectionRules:
     draining: bool = False
 
 
+class Deaf(Exception):
+    """Ends the parsing of a segment, since the connection takes nothing more."""
+
+
+class _Flow(FlowControl):
+    """uvicorn's, which reads on while requests wait, or while the client doesn't read."""
+
+    def __init__(self, transport: asyncio.Transport, queue: Collection[object]) -> None:
+        super().__init__(transport)
+        self._queue = queue
+
+    def resume_reading(self) -> None:
+        if not self._queue and not self.write_paused:
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, bounded."""
 
@@ -58,8 +85,11 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._in_body = False
         self._in_trailers = False  # or between a chunk's size and its bytes: these end it
-        self._refused = False
+        self._deaf = False  # what else comes is thrown away
         self._turned_away = False
+        self._running: RequestResponseCycle | None = None  # `cycle` is the newest, if some wait
+        self._last_word: RequestError | None = None  # to be answered after all that is answered
+        self._unreadable: RequestError | None = None  # why the newest request's body has no end
         self._head_bytes = 0
         self._lingered_bytes = 0
         self._requests = 0
@@ -67,17 +97,24 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give a new connection as long for its first head as any other."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._set_timer(self._rules.head_timeout_s, self._give_head_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Tell the request that is being answered, forget those that wait, and the timers."""
         self._clear_timer()
         self._clear_write_timer()
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless the head is endless."""
-        if self._refused:
+        if self._deaf:
+            if self._answering:
+                return  # which is bounded in time
             self._lingered_bytes += len(data)
             if self._lingered_bytes > _LINGER_BYTES:
                 self.transport.abort()
@@ -87,15 +124,20 @@ class Connection(HttpToolsProtocol):
             if self._head_bytes > self._rules.max_head_bytes + len(data):
                 self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
                 return
-        super().data_received(data)
-        if self.timeout_keep_alive_task is None and self._idle:
-            self._keep_alive()  # an empty line stopped its timer, and began nothing
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = self._parse(rest)
+        except httptools.HttpParserError:
+            self._refuse(Malformed())
 
     def on_message_begin(self) -> None:
         """Count and time the head that begins."""
+        if len(self.pipeline) >= _MOST_QUEUED:
+            self.cycle.keep_alive = False
+            self._deaf = True
+            raise Deaf
         super().on_message_begin()
-        if self._refused:
-            return
         self._in_head, self._head_bytes = True, 0
         self._unset_keepalive_if_required()
         if self._timer is None:
@@ -108,17 +150,21 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request, if its head is no longer than allowed."""
-        if self._refused:
-            return
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(Malformed())
+                raise Deaf
+            return  # its head comes again, see `_parse`
         self._in_head = False
         self._clear_timer()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._rules.max_head_bytes:
             self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
-            return
+            raise Deaf
         self._requests += 1
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and not self.expect_100_continue:
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # RFC 9110, section 10.1.1
+        if not self._answering and not self.expect_100_continue:
             path = self.url.partition(b"?")[0]
             error = self._rules.turn_away(self.parser.get_method(), path)
             if error is not None:
@@ -136,7 +182,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Hand the body on; what comes after an answer is thrown away."""
         self._in_trailers = False
-        if self._refused or self._turned_away:
+        if self._turned_away:
             return
         so_far = cast("bytes | bytearray", self.cycle.body)
         if not so_far:
@@ -147,15 +193,16 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the body. uvicorn forgets connections whose answer came before it."""
+        if self._in_head:
+            return  # see `_parse`
         self._in_body = self._in_trailers = False
-        if self._refused:
-            return
         if self._turned_away:
             self._turned_away = False
             if self._rules.draining or not self.parser.should_keep_alive():
-                self._refused = True
-                self.transport.close()
-                return
+                self._deaf = True
+                self._clear_timer()
+                self._close()
+                raise Deaf
         else:
             super().on_message_complete()
             if not self.cycle.response_complete:
@@ -170,6 +217,11 @@ class Connection(HttpToolsProtocol):
         """
         super().on_response_complete()
         if self.transport.is_closing():
+            self._close()
+            return
+        if self._deaf and not self._answering:
+            self._unset_keepalive_if_required()
+            self._say_last_word()
             return
         if self._in_head or self._in_body:
             self._unset_keepalive_if_required()
@@ -179,12 +231,19 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait only so long for a client that doesn't read."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self._rules.write_timeout_s, self.transport.abort)
+        self.flow.pause_reading()
+        self._set_write_timer()
 
     def resume_writing(self) -> None:
         """Go on: the client reads."""
-        self._clear_write_timer()
+        if not self.transport.is_closing():
+            self._clear_write_timer()
         super().resume_writing()
+        self.flow.resume_reading()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close, even if the client hasn't read its answer."""
+        self._close()
 
     def drain(self) -> None:
         """Close the connection after the answer that is being made."""
@@ -193,23 +252,55 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close, but not a connection whose first request may be on its way."""
-        if self._turned_away or self._refused:
+        if self._turned_away or self._deaf:
             return  # what the client still sends has a timer
         if self._requests == 0 and not self.transport.is_closing():
             self._set_timer(min(_FIRST_HEAD_S, self._rules.head_timeout_s), self._give_head_up)
+        elif self._answering:
+            self.cycle.keep_alive = False
         else:
-            super().shutdown()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's, in English
-        """Answer what is no HTTP as every other failure is answered."""
-        self._refuse(Malformed())
+            self._close()
 
     @property
-    def _idle(self) -> bool:
-        """Whether a request was answered, and no other has begun."""
-        if self._timer is not None or self._in_head or self._in_body or self._refused:
-            return False
-        return self.cycle is None or self.cycle.response_complete
+    def _answering(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+
+        async def served(
+            scope: UvicornScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        ) -> None:
+            async def receive_or_fail() -> ASGIReceiveEvent:
+                message = await receive()
+                error = self._unreadable
+                if error is None or cycle is not self.cycle or cycle.response_started:
+                    return message
+                self._unreadable = None
+                raise error
+
+            await app(scope, receive_or_fail, send)
+
+        super()._start_asgi_task(cycle, served)
+
+    def _parse(self, data: memoryview) -> memoryview:
+        """Parse, and return what is still to be parsed.
+
+        A head that asks for another protocol is parsed a second time without that wish, which a
+        server may ignore (RFC 9110, section 7.8): httptools takes such a request's body for the
+        other protocol's first bytes, and uvicorn for the next request.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            version = self.parser.get_http_version().encode()
+            head = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
+            head += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            self.parser.feed_data(b"".join([*head, b"\r\n"]))
+            return data[upgrade.args[0] :]
+        return data[:0]
 
     def _keep_alive(self) -> None:
         self._unset_keepalive_if_required()
@@ -221,19 +312,36 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             self._refuse(RequestTimeout())
         else:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close, once the client has read what is written, or after a while."""
+        self.transport.close()
+        self._set_write_timer()
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer without the application, and close once the client has had time to read it."""
-        if self._refused or self.transport.is_closing():
+        """Answer without the application, after what is being answered, and end the connection.
+
+        If it is the body of a request that is wrong, the application answers that request.
+        """
+        if self._deaf or self.transport.is_closing():
             return
-        self._refused = True
+        self._deaf = True
+        self._clear_timer()
+        if not self._in_body:
+            self._last_word = error
+        elif not self._turned_away and not self.cycle.response_started:
+            self._unreadable = error
+            self.cycle.keep_alive = False
+            self.cycle.message_event.set()
+        if not self._answering:
+            self._say_last_word()
+
+    def _say_last_word(self) -> None:
+        """Refuse what came last, if it has no answer, and give the client time to read it."""
         self._set_timer(_LINGER_S, self.transport.abort)  # first: it ends what fails below, too
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.close()  # an answer is under way: a second one would mix with it
-            return
-        if not self._in_body:  # or it was answered already
-            self._answer(error, path=b"", headers=[], close=True)
+        if self._last_word is not None:
+            self._answer(self._last_word, path=b"", headers=[], close=True)
         self.transport.write_eof()
 
     def _turn_away(self, error: RequestError, path: bytes) -> None:
@@ -265,6 +373,10 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _set_write_timer(self) -> None:
+        self._clear_write_timer()
+        self._write_timer = self.loop.call_later(self._rules.write_timeout_s, self.transport.abort)
 
     def _clear_write_timer(self) -> None:
         if self._write_timer is not None:

@@ -19,12 +19,15 @@ MAX_HEAD_BYTES = 1000
 KEEP_ALIVE_S = 0.1
 REST_S = 0.1
 LINGER_S = 0.1
+WRITE_S = 0.1
 SLOW_S = 0.4
 """Longer than all of these."""
 
 CHUNKED = b"POST /read HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 LONG_HEAD = b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n"
+LARGE_BYTES = 10_000
 GET = b"GET /next HTTP/1.1\r\n\r\n"
+SLOW_GET = b"GET /slow HTTP/1.1\r\n\r\n"
 
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +50,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.closed = self.aborted = self.ended = False
+        self.closed = self.aborted = self.ended = self.paused = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self.closed:
@@ -66,14 +69,14 @@ class Transport(asyncio.Transport):
         self.closed = self.aborted = True
 
     def pause_reading(self) -> None:
-        pass
+        self.paused = True
 
     def resume_reading(self) -> None:
-        pass
+        self.paused = False
 
 
 def render(error: RequestError, path: bytes, headers: RawHeaders) -> tuple[dict[str, str], bytes]:  # noqa: ARG001
-    return {"content-length": "0"}, b""
+    return {"content-length": "0", "x-code": error.code}, b""
 
 
 def fail(*_: object) -> tuple[dict[str, str], bytes]:
@@ -98,8 +101,9 @@ class Bench:
     ) -> None:
         self.calls: list[Scope] = []
         self.bodies: list[bytes] = []
+        self.waiting = self.left = False
         self.transport = Transport()
-        self.rules = ConnectionRules(10.0, MAX_HEAD_BYTES, 10.0, turn_away, refuse)
+        self.rules = ConnectionRules(10.0, MAX_HEAD_BYTES, WRITE_S, turn_away, refuse)
         self.connection = Connection(
             self.rules,
             config=uvicorn.Config(
@@ -127,18 +131,29 @@ class Bench:
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.calls.append(scope)
-        if scope["path"] == "/read":
-            body, more = b"", True
-            while more:
-                message = await receive()
-                body += message.get("body", b"")
-                more = message.get("more_body", False)
-            self.bodies.append(body)
+        status, answer = 200, b"x" * LARGE_BYTES if scope["path"] == "/large" else b""
+        try:
+            if scope["path"] == "/read":
+                self.bodies.append(await self._read(receive))
+        except RequestError as error:
+            status = error.status
         if scope["path"] == "/slow":
             await asyncio.sleep(SLOW_S)
-        headers = [(b"content-length", b"0")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        if scope["path"] == "/wait":
+            await receive()
+            self.waiting = True
+            self.left = (await receive())["type"] == "http.disconnect"
+        headers = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _read(self, receive: Receive) -> bytes:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return body
 
 
 @asynccontextmanager
@@ -171,7 +186,7 @@ async def test_endless_trailers_end_the_connection(
         assert not it.transport.closed
         await it.send(trailers, trailers)
         assert it.transport.closed or it.transport.ended
-        assert it.statuses == ([503] if turn_away is turn_away_posts else [])
+        assert it.statuses == ([503] if turn_away is turn_away_posts else [431])
         await asyncio.sleep(2 * LINGER_S)
         assert it.transport.closed
 
@@ -287,3 +302,159 @@ async def test_an_empty_line_does_not_keep_an_idle_connection_open() -> None:
         await it.send(GET, b"\r\n")
         await asyncio.sleep(2 * KEEP_ALIVE_S)
         assert it.transport.closed
+
+
+async def test_empty_lines_do_not_keep_an_idle_connection_open() -> None:
+    async with bench() as it:
+        await it.send(GET)
+        for _ in range(6):
+            await it.send(b"\r\n")
+            await asyncio.sleep(KEEP_ALIVE_S / 2)
+        assert it.transport.closed
+
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nX-Kept: 1\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: %d\r\n\r\n%b" % (len(GET), GET),
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(GET), GET),
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("piece_bytes", [1000, 7], ids=["at-once", "in-pieces"])
+async def test_a_wish_for_another_protocol_is_ignored(body: bytes, piece_bytes: int) -> None:
+    request = b"POST /read?a=1 HTTP/1.1\r\n" + UPGRADE + body
+    stream = request + request + GET
+    async with bench() as it:
+        await it.send(*[stream[at : at + piece_bytes] for at in range(0, len(stream), piece_bytes)])
+        assert [call["path"] for call in it.calls] == ["/read", "/read", "/next"]
+        assert it.bodies == [GET, GET]  # and no request of its own
+        assert it.calls[0]["query_string"] == b"a=1"
+        assert (b"x-kept", b"1") in it.calls[0]["headers"]
+        assert it.statuses == [200, 200, 200]
+
+
+async def test_a_proxy_is_refused() -> None:
+    async with bench() as it:
+        await it.send(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n" + GET)
+        assert it.calls == []
+        assert it.statuses == [400]
+
+
+async def test_a_client_that_sends_ahead_is_not_read_until_it_is_answered() -> None:
+    async with bench() as it:
+        await it.send(SLOW_GET + GET, GET)
+        assert it.transport.paused
+        await asyncio.sleep(SLOW_S)
+        assert it.statuses == [200, 200, 200]
+        assert not it.transport.paused
+
+
+async def test_a_request_that_waits_for_its_turn_keeps_the_rest_unread() -> None:
+    async with bench() as it:
+        await it.send(GET + SLOW_GET + GET + GET)
+        assert it.statuses == [200]
+        assert it.transport.paused  # although an answer was completed
+
+
+async def test_more_requests_at_once_than_may_wait_end_the_connection() -> None:
+    async with bench() as it:
+        await it.send(SLOW_GET + GET * 1000)
+        await asyncio.sleep(SLOW_S)
+        assert it.statuses == [200] * 65  # the one answered at once, and the 64 that may wait
+        assert it.transport.written.count(b"connection: close") == 1
+        assert it.transport.closed
+
+
+async def test_the_request_being_answered_hears_that_a_client_left_which_sent_ahead() -> None:
+    async with bench() as it:
+        await it.send(b"GET /wait HTTP/1.1\r\n\r\n" + GET)
+        assert it.waiting
+        it.connection.connection_lost(None)
+        await asyncio.sleep(0.01)
+        assert it.left
+        assert len(it.calls) == 1  # the one that waited is forgotten
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [(b"\0\r\n\r\n", 400), (b"GARBAGE\r\n\r\n", 400), (LONG_HEAD, 431)],
+    ids=["binary", "garbage", "head-too-large"],
+)
+async def test_what_is_wrong_after_a_request_does_not_cost_its_answer(
+    wrong: bytes, status: int
+) -> None:
+    async with bench() as it:
+        await it.send(SLOW_GET + GET + wrong + GET)
+        await asyncio.sleep(SLOW_S)
+        assert it.statuses == [200, 200, status]
+        await asyncio.sleep(2 * LINGER_S)
+        assert it.transport.closed
+
+
+async def test_a_head_that_drips_after_a_request_does_not_cost_its_answer() -> None:
+    async with bench() as it:
+        it.rules.head_timeout_s = SLOW_S / 4
+        await it.send(SLOW_GET + b"GET /ne")
+        await asyncio.sleep(SLOW_S)
+        assert it.statuses == [200, 408]
+        await asyncio.sleep(2 * LINGER_S)
+        assert it.transport.closed
+
+
+@pytest.mark.parametrize("before", [b"", SLOW_GET], ids=["alone", "waiting"])
+@pytest.mark.parametrize(
+    "request_segments",
+    [
+        [CHUNKED + b"ZZ\r\nabc\r\n"],
+        [CHUNKED + b"1\r\nx\r\n", b"ZZ\r\n"],
+        [CHUNKED.replace(b"chunked", b"xchunked") + b"0\r\n\r\n"],
+    ],
+    ids=["at-once", "later", "unknown-coding"],
+)
+async def test_a_body_that_is_malformed_is_answered(
+    before: bytes, request_segments: list[bytes]
+) -> None:
+    async with bench() as it:
+        await it.send(before + request_segments[0], *request_segments[1:], GET)
+        await asyncio.sleep(SLOW_S)
+        assert it.statuses == [*([200] if before else []), 400]
+        assert it.bodies == []
+        assert b"connection: close" in it.transport.written
+        assert it.transport.closed
+
+
+async def test_a_client_that_does_not_read_the_end_of_its_last_answer_is_cut_off() -> None:
+    async with bench() as it:
+        await it.send(b"GET /large HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert it.transport.closed  # as asked; a real one waits for the client to read
+        assert not it.transport.aborted
+        await asyncio.sleep(2 * WRITE_S)
+        assert it.transport.aborted
+
+
+async def test_a_client_that_stays_and_does_not_read_is_cut_off() -> None:
+    async with bench() as it:
+        await it.send(b"GET /large HTTP/1.1\r\n\r\n")
+        await asyncio.sleep(KEEP_ALIVE_S + 2 * WRITE_S)
+        assert it.transport.aborted
+
+
+async def test_a_client_that_does_not_read_is_not_read() -> None:
+    async with bench(turn_away_posts) as it:
+        it.connection.pause_writing()
+        assert it.transport.paused
+        it.connection.resume_writing()
+        assert not it.transport.paused
+
+
+async def test_http_1_0_knows_no_expectation() -> None:
+    async with bench() as it:
+        head = b"POST /read HTTP/1.%d\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+        await it.send(head % 1, b"x")
+        assert it.statuses == [100, 200]
+        await it.send(head % 0, b"x")
+        assert it.statuses == [100, 200, 200]
