@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import httptools
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable
+from uvicorn._types import (
+    ASGI3Application,
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendCallable,
+    ASGISendEvent,
+)
 from uvicorn._types import Scope as UvicornScope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
@@ -31,7 +37,9 @@ _FIRST_HEAD_S: Final = 1.0
 # the client might lose the answer (RFC 9112, section 9.6): so this much is read first.
 _LINGER_S: Final = 1.0
 _LINGER_BYTES: Final = 2**18
-# Requests that wait for the answer to an earlier one. With the last of them, the connection ends.
+# Requests that wait for the answer to an earlier one. With more than a few, nothing more is read,
+# so it isn't noticed if the client leaves; with the most, that come at once, the connection ends.
+_FEW_QUEUED: Final = 16
 _MOST_QUEUED: Final = 64
 
 
@@ -63,14 +71,14 @@ class Deaf(Exception):
 
 
 class _Flow(FlowControl):
-    """uvicorn's, which reads on while requests wait, or while the client doesn't read."""
+    """uvicorn's, which reads on however many requests wait, and while the client doesn't read."""
 
     def __init__(self, transport: asyncio.Transport, queue: Collection[object]) -> None:
         super().__init__(transport)
         self._queue = queue
 
     def resume_reading(self) -> None:
-        if not self._queue and not self.write_paused:
+        if len(self._queue) <= _FEW_QUEUED and not self.write_paused:
             super().resume_reading()
 
 
@@ -134,7 +142,6 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Count and time the head that begins."""
         if len(self.pipeline) >= _MOST_QUEUED:
-            self.cycle.keep_alive = False
             self._deaf = True
             raise Deaf
         super().on_message_begin()
@@ -171,6 +178,7 @@ class Connection(HttpToolsProtocol):
                 self._turn_away(error, path)
                 return
         super().on_headers_complete()
+        self.flow.resume_reading()
         self._in_body = True
         if self._rules.draining:
             self.cycle.keep_alive = False
@@ -279,7 +287,16 @@ class Connection(HttpToolsProtocol):
                 self._unreadable = None
                 raise error
 
-            await app(scope, receive_or_fail, send)
+            async def send_or_announce(message: ASGISendEvent) -> None:
+                last = self._deaf and cycle is self.cycle and self._last_word is None
+                if not last or message["type"] != "http.response.start":
+                    await send(message)
+                    return
+                headers = [*message.get("headers", []), (b"connection", b"close")]
+                await send({**message, "headers": headers})
+                cycle.keep_alive = True  # or uvicorn would close at once: see `_say_last_word`
+
+            await app(scope, receive_or_fail, send_or_announce)
 
         super()._start_asgi_task(cycle, served)
 
@@ -332,7 +349,6 @@ class Connection(HttpToolsProtocol):
             self._last_word = error
         elif not self._turned_away and not self.cycle.response_started:
             self._unreadable = error
-            self.cycle.keep_alive = False
             self.cycle.message_event.set()
         if not self._answering:
             self._say_last_word()

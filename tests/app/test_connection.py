@@ -344,20 +344,26 @@ async def test_a_proxy_is_refused() -> None:
         assert it.statuses == [400]
 
 
-async def test_a_client_that_sends_ahead_is_not_read_until_it_is_answered() -> None:
+async def test_a_client_that_sends_far_ahead_is_not_read_until_it_is_answered() -> None:
     async with bench() as it:
-        await it.send(SLOW_GET + GET, GET)
+        await it.send(SLOW_GET + GET * 17)
         assert it.transport.paused
         await asyncio.sleep(SLOW_S)
-        assert it.statuses == [200, 200, 200]
+        assert it.statuses == [200] * 18
         assert not it.transport.paused
 
 
-async def test_a_request_that_waits_for_its_turn_keeps_the_rest_unread() -> None:
+async def test_one_answer_of_many_does_not_let_more_requests_in() -> None:
     async with bench() as it:
-        await it.send(GET + SLOW_GET + GET + GET)
+        await it.send(GET + SLOW_GET + GET * 18)
         assert it.statuses == [200]
-        assert it.transport.paused  # although an answer was completed
+        assert it.transport.paused
+
+
+async def test_a_client_that_sends_a_little_ahead_is_read_so_that_it_is_seen_to_leave() -> None:
+    async with bench() as it:
+        await it.send(SLOW_GET + GET * 16)
+        assert not it.transport.paused
 
 
 async def test_more_requests_at_once_than_may_wait_end_the_connection() -> None:
@@ -366,6 +372,7 @@ async def test_more_requests_at_once_than_may_wait_end_the_connection() -> None:
         await asyncio.sleep(SLOW_S)
         assert it.statuses == [200] * 65  # the one answered at once, and the 64 that may wait
         assert it.transport.written.count(b"connection: close") == 1
+        await asyncio.sleep(2 * LINGER_S)
         assert it.transport.closed
 
 
@@ -424,6 +431,8 @@ async def test_a_body_that_is_malformed_is_answered(
         assert it.statuses == [*([200] if before else []), 400]
         assert it.bodies == []
         assert b"connection: close" in it.transport.written
+        assert it.transport.ended  # but not closed: the client may still be sending
+        await asyncio.sleep(2 * LINGER_S)
         assert it.transport.closed
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import statistics
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from tests.contract.test_health import value_of
 from tests.server import Server, predict, running
 
 PREDICT = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+LAST = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +262,60 @@ def test_bytes_that_are_no_http_get_a_problem_too(server: Server) -> None:
     with connect(server) as client:
         client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
         check_problem(read_all(client), 400, "malformed")
+
+
+def test_a_wish_for_another_protocol_does_not_hide_the_body(server: Server, jpeg: bytes) -> None:
+    """As Java's HttpClient sends it; a body taken for a request would be a way around a proxy."""
+    head = PREDICT + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    with connect(server) as client:
+        client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(jpeg) + jpeg + LAST)
+        answers = read_all(client)
+    assert [int(answer[:3]) for answer in answers.split(b"HTTP/1.1 ")[1:]] == [200, 200]
+    assert b'"label"' in answers.split(b"HTTP/1.1 ")[1]
+
+
+@pytest.mark.parametrize(
+    "pieces", [[b"ZZ\r\n"], [b"1\r\nx\r\n", b"ZZ\r\n"]], ids=["first", "later"]
+)
+def test_a_malformed_chunk_is_answered_400(server: Server, pieces: list[bytes]) -> None:
+    with connect(server) as client:
+        client.sendall(PREDICT + b"Transfer-Encoding: chunked\r\n\r\n")
+        for piece in pieces:
+            time.sleep(0.1)
+            client.sendall(piece)
+        check_problem(read_all(client), 400, "malformed")
+
+
+def test_garbage_after_a_request_does_not_cost_its_answer(server: Server, jpeg: bytes) -> None:
+    with connect(server) as client:
+        client.sendall(PREDICT + b"Content-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\0\0\r\n\r\n")
+        _, reading, refusal = read_all(client).split(b"HTTP/1.1 ")
+    assert reading.startswith(b"200 ")
+    assert b'"label"' in reading
+    check_problem(b"HTTP/1.1 " + refusal, 400, "malformed")
+
+
+def test_work_of_a_client_that_sent_ahead_and_left_is_dropped(jpeg: bytes) -> None:
+    with running("--threads", "1") as server:
+        client = connect(server)
+        request = PREDICT + b"Content-Length: %d\r\n\r\n" % len(jpeg) + jpeg
+        client.sendall(request * 3)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        time.sleep(1)
+        text = server.call("GET", "/metrics")[2].decode()
+        gone = 'neumo_requests_total{method="POST",route="/predict",status="499"}'
+        assert value_of(text, gone) == 1
+        assert 'route="/predict",status="200"' not in text
+
+
+def test_a_client_that_sends_far_ahead_is_answered_and_then_refused(server: Server) -> None:
+    with connect(server) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+        answers = read_all(client).split(b"HTTP/1.1 ")[1:]
+    assert 65 <= len(answers) < 500
+    assert all(answer.startswith(b"200 ") for answer in answers)
+    assert b"connection: close" in answers[-1]
 
 
 def test_200_slow_clients_are_closed_in_time_and_cost_honest_ones_nothing(jpeg: bytes) -> None:
