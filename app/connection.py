@@ -66,7 +66,7 @@ class ConnectionRules:
     draining: bool = False
 
 
-class Deaf(Exception):
+class _Deaf(Exception):
     """Ends the parsing of a segment, since the connection takes nothing more."""
 
 
@@ -143,7 +143,7 @@ class Connection(HttpToolsProtocol):
         """Count and time the head that begins."""
         if len(self.pipeline) >= _MOST_QUEUED:
             self._deaf = True
-            raise Deaf
+            raise _Deaf
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
         self._unset_keepalive_if_required()
@@ -160,14 +160,14 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 self._refuse(Malformed())
-                raise Deaf
+                raise _Deaf
             return  # its head comes again, see `_parse`
         self._in_head = False
         self._clear_timer()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._rules.max_head_bytes:
             self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
-            raise Deaf
+            raise _Deaf
         self._requests += 1
         if self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # RFC 9110, section 10.1.1
@@ -210,7 +210,7 @@ class Connection(HttpToolsProtocol):
                 self._deaf = True
                 self._clear_timer()
                 self._close()
-                raise Deaf
+                raise _Deaf
         else:
             super().on_message_complete()
             if not self.cycle.response_complete:
