@@ -4,8 +4,9 @@ What may vary between two radiographs of the same chest: position, size, the two
 exposure, contrast, sharpness, noise, the resampling and compression behind it, and what is
 burned in at its edges. Never mirrored: the heart has a side.
 
-Every random number comes from the generator passed in, so a seed repeats a run. Lengths are
-shares of the image's side, so small images change as large ones do.
+Every random number comes from the generator passed in, so a seed repeats a run; images are
+changed on its device, which must be theirs. Lengths are shares of the image's side, so small
+images change as large ones do.
 """
 
 import io
@@ -44,7 +45,7 @@ def augment(
 
     Parameters
     ----------
-    images : uint8 [N, 1, H, W]
+    images : uint8 [N, 1, H, W], on the generator's device
     augmentation : ``basic`` changes geometry, exposure and noise; ``closer`` enlarges up to a
         third, else like basic; ``full`` also changes sharpness, resampling kernel, JPEG quality,
         and erases or burns in text at the borders
@@ -83,17 +84,22 @@ def _change_fully(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.empty(count).uniform_(low, high, generator=generator)
+    return torch.empty(count, device=generator.device).uniform_(low, high, generator=generator)
 
 
 def _chosen(count: int, share: float, generator: torch.Generator) -> list[int]:
     """Choose each of `count` images with a probability of `share`."""
-    return torch.nonzero(torch.rand(count, generator=generator) < share).flatten().tolist()
+    drawn = torch.rand(count, generator=generator, device=generator.device)
+    return torch.nonzero(drawn < share).flatten().tolist()
 
 
 def _integer(low: int, high: int, generator: torch.Generator) -> int:
     """Draw from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
+    return int(torch.randint(low, high + 1, (), generator=generator, device=generator.device))
+
+
+def _fraction(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator, device=generator.device))
 
 
 def _warp(
@@ -112,7 +118,7 @@ def _warp(
     angle = _uniform(count, -degrees, degrees, generator) * (math.pi / 180)
     scale_x = _uniform(count, *field, generator)
     scale_y = _uniform(count, *field, generator)
-    theta = torch.zeros(count, 2, 3)
+    theta = torch.zeros(count, 2, 3, device=images.device)
     theta[:, 0, 0] = angle.cos() * scale_x
     theta[:, 0, 1] = -angle.sin() * scale_y
     theta[:, 1, 0] = angle.sin() * scale_x
@@ -136,7 +142,8 @@ def _expose(images: Tensor, generator: torch.Generator, gamma: float, contrast: 
 def _grain(images: Tensor, generator: torch.Generator, levels: float) -> Tensor:
     """Add noise of up to `levels` grey levels' deviation."""
     deviation = _uniform(len(images), 0, levels, generator).view(-1, 1, 1, 1)
-    return images + deviation * torch.randn(images.shape, generator=generator)
+    noise = torch.randn(images.shape, generator=generator, device=generator.device)
+    return images + deviation * noise
 
 
 def _blur(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -150,7 +157,7 @@ def _blur(images: Tensor, generator: torch.Generator) -> Tensor:
     side = images.shape[-1]
     sigma = _uniform(len(rows), 0.1, 0.007 * side, generator).view(-1, 1)
     amount = _uniform(len(rows), -0.5, 1, generator).view(-1, 1, 1, 1)
-    taps = torch.arange(_BLUR_TAPS) - _BLUR_TAPS // 2
+    taps = torch.arange(_BLUR_TAPS, device=images.device) - _BLUR_TAPS // 2
     weights = (-0.5 * (taps / sigma) ** 2).exp()
     weights = weights / weights.sum(1, keepdim=True)
     chosen = images[rows].transpose(0, 1)  # each image a channel: one depthwise convolution
@@ -184,8 +191,8 @@ def _mark(images: Tensor, generator: torch.Generator) -> Tensor:
     for row in _chosen(len(images), 0.15, generator):
         picture = _to_pil(images[row, 0])
         word = _WORDS[_integer(0, len(_WORDS) - 1, generator)]
-        left = _integer(0, 1, generator) * 0.7 + 0.2 * float(torch.rand((), generator=generator))
-        top = _integer(0, 1, generator) * 0.8 + 0.1 * float(torch.rand((), generator=generator))
+        left = _integer(0, 1, generator) * 0.7 + 0.2 * _fraction(generator)
+        top = _integer(0, 1, generator) * 0.8 + 0.1 * _fraction(generator)
         font = _font(max(6, round(side * _integer(3, 9, generator) / 100)))
         grey = _integer(150, 255, generator)
         ImageDraw.Draw(picture).text((left * side, top * side), word, fill=grey, font=font)
@@ -200,8 +207,10 @@ def _erase(images: Tensor, generator: torch.Generator) -> Tensor:
         depth = _integer(1, round(0.14 * side), generator)
         length = side if _integer(0, 1, generator) else _integer(depth, side // 2, generator)
         grey = (0, 0, 255, int(images[row].mean()))[_integer(0, 3, generator)]
-        turned = np.rot90(images[row, 0].numpy(), _integer(0, 3, generator))  # a view
+        turns = _integer(0, 3, generator)
+        turned = images[row, 0].rot90(turns)
         turned[:depth, :length] = grey
+        images[row, 0] = turned.rot90(-turns)
     return images
 
 
@@ -211,7 +220,7 @@ def _font(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def _to_pil(image: Tensor) -> Image.Image:
-    return Image.fromarray(image.round().to(torch.uint8).numpy())
+    return Image.fromarray(image.round().to(torch.uint8).cpu().numpy())
 
 
 def _from_pil(picture: Image.Image) -> Tensor:

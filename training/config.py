@@ -68,6 +68,12 @@ class Config(BaseModel):
     ema_decay: float = Field(
         default=0.0, ge=0, lt=1, description="Keep an average of the weights, this slow; 0: none"
     )
+    teachers: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="First train so many networks like this one, and learn their mean answers",
+    )
     batch_size: int = Field(default=32, ge=2, le=1024, description="Images a step")
     learning_rate: float = Field(
         default=_LEARNING_RATES["finetune"],
@@ -134,6 +140,21 @@ class Config(BaseModel):
     def run_folder(self) -> Path:
         """Where this run's checkpoint and history lie."""
         return self.runs / self.name
+
+    @property
+    def as_teachers(self) -> "list[Config]":
+        """The runs of this run's teachers: other seeds, in folders of their own inside its own."""
+        return [
+            self.model_copy(
+                update={
+                    "name": f"teacher-{number}",
+                    "runs": self.run_folder,
+                    "seed": self.seed + 1000 * number,
+                    "teachers": 0,
+                }
+            )
+            for number in range(1, self.teachers + 1)
+        ]
 
     @property
     def bundle_folder(self) -> Path:

@@ -70,8 +70,10 @@ def fit(
         history = []
         folder.start(describe_environment(config))
         folder.save(trainer.state(history) | {"images": images})
+    if not _finished(history, config):
+        trainer.teachers = [_train_teacher(each, train, validation) for each in config.as_teachers]
     with closing(Journal(folder.path, history)) as journal:
-        while len(history) < config.epochs and not stalled(history, config):
+        while not _finished(history, config):
             started = time.monotonic()
             side_px = _side_px(config, len(history))
             loss = trainer.train_one_epoch(len(history) + 1, side_px)
@@ -97,8 +99,8 @@ class Trainer:
         torch.backends.cudnn.deterministic = True
         self._config = config
         self._train = train
-        self._generator = torch.Generator().manual_seed(config.seed)
         self._device = choose_device()
+        self._generator = torch.Generator(self._device).manual_seed(config.seed)
         self._model: GreyResNet = build_model(config).to(
             self._device, memory_format=torch.channels_last
         )  # type: ignore[call-overload]
@@ -109,6 +111,8 @@ class Trainer:
             self._optimiser, warmup_cosine(config, steps)
         )
         self._class_weights = _class_weights(train.labels, config).to(self._device)
+        self.teachers: Sequence[GreyResNet] = ()
+        """Networks whose mean probabilities are learned instead of the labels."""
 
     @property
     def result(self) -> GreyResNet:
@@ -148,17 +152,17 @@ class Trainer:
         set_training_mode(self._model, self._config.strategy)
         pixels = shrink(self._train.images, side_px)
         labels = torch.from_numpy(self._train.labels)
-        order = torch.randperm(len(labels), generator=self._generator)
-        batches = _batches(order, self._config)
+        order = torch.randperm(len(labels), generator=self._generator, device=self._device)
+        batches = _batches(order.cpu(), self._config)
         title = f"epoch {number}/{self._config.epochs}"
         total = 0.0
         progress = tqdm(batches, desc=title, unit="batch", leave=False)
         for done, batch in enumerate(progress, start=1):
-            picked = torch.from_numpy(pixels[batch.numpy()])
+            picked = torch.from_numpy(pixels[batch.numpy()]).to(self._device)
             images = augment(
                 picked, self._generator, self._config.augmentation, self._config.augmented_share
             )
-            total += self._step(images.to(self._device), labels[batch].to(self._device))
+            total += self._step(images, labels[batch].to(self._device))
             if not math.isfinite(total):
                 raise Diverged(epoch=str(number))
             progress.set_postfix(loss=f"{total / done:.3f}", rate=f"{self.learning_rate:.1e}")
@@ -167,12 +171,15 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor) -> float:
         with _autocast(self._config, self._device):
             logits = self._model(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(
-            logits.float(),
-            labels,
-            weight=self._class_weights,
-            label_smoothing=self._config.label_smoothing,
-        )
+        if self.teachers:
+            loss = F.cross_entropy(logits.float(), self._ask_teachers(images))
+        else:
+            loss = F.cross_entropy(
+                logits.float(),
+                labels,
+                weight=self._class_weights,
+                label_smoothing=self._config.label_smoothing,
+            )
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._model.parameters(), _CLIP)
@@ -181,6 +188,13 @@ class Trainer:
         if self._averaged:
             self._averaged.update_parameters(self._model)
         return float(loss.detach())
+
+    @torch.no_grad()
+    def _ask_teachers(self, images: Tensor) -> Tensor:
+        """Return the teachers' mean probabilities, [N, 4], for the very images that are learned."""
+        with _autocast(self._config, self._device):
+            told = [teacher(images).float().softmax(1) for teacher in self.teachers]
+        return torch.stack(told).mean(0)
 
 
 def load_best(config: Config) -> GreyResNet:
@@ -208,6 +222,16 @@ def predict(model: GreyResNet, images: NDArray[np.uint8], config: Config) -> Ten
         with _autocast(config, device):
             outputs.append(model(batch.contiguous(memory_format=torch.channels_last)).float().cpu())
     return torch.cat(outputs)
+
+
+def _train_teacher(config: Config, train: ImageSet, validation: ImageSet) -> GreyResNet:
+    """Train one teacher, or go on with it; return it on the device, in evaluation mode."""
+    fit(config, train, validation, resume=(config.run_folder / "last.pt").exists())
+    return load_best(config).to(choose_device(), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _finished(history: Sequence[Epoch], config: Config) -> bool:
+    return len(history) >= config.epochs or stalled(history, config)
 
 
 def _side_px(config: Config, epochs_done: int) -> int:
