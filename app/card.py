@@ -205,7 +205,10 @@ class DataSource(_Strict):
 
 
 class Training(_Strict):
-    """How the bundle was made; enough to make it again."""
+    """How the bundle was made; enough to make it again.
+
+    `epochs` and `duration_s` are of the network itself, without its teachers if it had any.
+    """
 
     strategy: Literal["frozen", "finetune"]
     starting_weights: str

@@ -135,7 +135,9 @@ class RunFolder:
         """
         before = self._read_settings()
         now = json.loads(self._config.model_dump_json())
-        names = {name for name in now if now[name] != before.get(name)} - _FREE_TO_CHANGE
+        for name, field in Config.model_fields.items():
+            before.setdefault(name, field.default)  # a setting that its version did not know
+        names = {name for name in now if now[name] != before[name]} - _FREE_TO_CHANGE
         if names:
             raise RunDiffers(folder=str(self.path), names=", ".join(sorted(names)))
 
@@ -148,6 +150,20 @@ class RunFolder:
             If there is no run.
         """
         return str(self._read_settings().get("weights", self._config.weights))
+
+    def fitted_with(self) -> str:
+        """Return the run's torch and processor, which need not be those that export it.
+
+        Raises
+        ------
+        RunMissing
+            If there is no run.
+        """
+        try:
+            told = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+            return f"torch {told['packages']['torch']} on {told['processor']}"
+        except (OSError, ValueError, LookupError, TypeError):
+            raise RunMissing(folder=str(self.path)) from None
 
     def _read_settings(self) -> dict[str, Any]:
         try:
@@ -185,8 +201,8 @@ class RunFolder:
         _save_whole(self.path / "last.pt", state)
 
     def save_best(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Write `best.pt`."""
-        _save_whole(self.path / "best.pt", weights)
+        """Write `best.pt`, for any machine to load."""
+        _save_whole(self.path / "best.pt", {name: value.cpu() for name, value in weights.items()})
 
     def load_best(self) -> dict[str, torch.Tensor]:
         """Return the best weights, on the CPU.

@@ -72,7 +72,7 @@ class Config(BaseModel):
         default=0,
         ge=0,
         le=100,
-        description="First train so many networks like this one, and learn their mean answers",
+        description="First train so many networks like it, and learn their mean answers; 0: labels",
     )
     batch_size: int = Field(default=32, ge=2, le=1024, description="Images a step")
     learning_rate: float = Field(
@@ -143,7 +143,7 @@ class Config(BaseModel):
 
     @property
     def as_teachers(self) -> "list[Config]":
-        """The runs of this run's teachers: other seeds, in folders of their own inside its own."""
+        """The runs of this run's teachers: other seeds, all epochs, in folders inside its own."""
         return [
             self.model_copy(
                 update={
@@ -151,6 +151,7 @@ class Config(BaseModel):
                     "runs": self.run_folder,
                     "seed": self.seed + 1000 * number,
                     "teachers": 0,
+                    "patience": 0,
                 }
             )
             for number in range(1, self.teachers + 1)

@@ -247,10 +247,17 @@ def _data(card: Card) -> str:
 def _reproduction(card: Card) -> str:
     training = card.training
     environment = ", ".join(f"{name} {version}" for name, version in training.environment.items())
+    teachers = training.settings.get("teachers", 0)
+    taught = (
+        f" It learned the mean answers of {teachers} networks of the same recipe and other seeds, "
+        "trained before it; their time is not counted."
+        if teachers
+        else ""
+    )
     return (
         f"    {training.command}\n\n"
         f"Commit {training.commit}, {training.date}, {training.duration_s / 60:.0f} minutes. "
         f"Strategy `{training.strategy}`, starting weights `{training.starting_weights}`, "
         f"epoch {training.best_epoch} of {training.epochs} kept (best validation macro-AUROC), "
-        f"seed {training.seed}. {environment}."
+        f"seed {training.seed}.{taught} {environment}."
     )

@@ -231,7 +231,7 @@ def _training(config: Config, splits: Splits, command: str) -> Training:
         settings=config.model_dump(mode="json", exclude=_SAID_ELSEWHERE),
         commit=commit(),
         date=datetime.now(UTC).date().isoformat(),
-        environment=package_versions(),
+        environment={"fitted with": folder.fitted_with()} | package_versions(),
         duration_s=sum(epoch.seconds for epoch in history),
     )
 
