@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     )
     workers: int = Field(1, ge=1, le=64, description="Processes that serve the same port.")
     model: str = Field(
-        "neumo-r18-1", description="Bundle to serve: a name below models/, or a folder's path."
+        "neumo-r18-2", description="Bundle to serve: a name below models/, or a folder's path."
     )
     threads: int = Field(
         0,

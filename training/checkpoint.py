@@ -135,9 +135,7 @@ class RunFolder:
         """
         before = self._read_settings()
         now = json.loads(self._config.model_dump_json())
-        for name, field in Config.model_fields.items():
-            before.setdefault(name, field.default)  # a setting that its version did not know
-        names = {name for name in now if now[name] != before[name]} - _FREE_TO_CHANGE
+        names = {name for name in now if now[name] != before.get(name)} - _FREE_TO_CHANGE
         if names:
             raise RunDiffers(folder=str(self.path), names=", ".join(sorted(names)))
 

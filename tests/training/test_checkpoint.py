@@ -40,6 +40,25 @@ def test_the_settings_and_the_environment_are_written_at_the_start(tmp_path: Pat
     assert json.loads((config.run_folder / "environment.json").read_text()) == {"seed": 3}
 
 
+def test_a_run_tells_the_torch_and_the_processor_it_was_fitted_with(tmp_path: Path) -> None:
+    folder = RunFolder(make_config(runs=tmp_path))
+    folder.start({"packages": {"torch": "9.8.7"}, "processor": "Abacus 3"})
+    assert folder.fitted_with() == "torch 9.8.7 on Abacus 3"
+
+
+@pytest.mark.parametrize("environment", [{}, {"packages": {}, "processor": "x"}, {"packages": 1}])
+def test_a_run_without_its_environment_is_missing(
+    environment: dict[str, object], tmp_path: Path
+) -> None:
+    folder = RunFolder(make_config(runs=tmp_path))
+    folder.start(environment)
+    with pytest.raises(RunMissing):
+        folder.fitted_with()
+    (folder.path / "environment.json").unlink()
+    with pytest.raises(RunMissing):
+        folder.fitted_with()
+
+
 def test_a_new_run_of_the_name_moves_the_one_before_aside(tmp_path: Path) -> None:
     config = make_config(runs=tmp_path)
     for number in range(3):

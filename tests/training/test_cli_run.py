@@ -181,6 +181,9 @@ def test_the_card_tells_how_the_run_was_made(finished: Workplace, bundle: Bundle
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", training.date)
     assert training.duration_s >= sum(epoch["seconds"] for epoch in history)
     assert {"python", "torch", "onnxruntime"} <= training.environment.keys()
+    machine = json.loads((finished.run / "environment.json").read_text(encoding="utf-8"))
+    fitted_with = f"torch {machine['packages']['torch']} on {machine['processor']}"
+    assert training.environment["fitted with"] == fitted_with
 
 
 def test_a_run_is_exported_only_with_the_settings_it_was_fitted_with(

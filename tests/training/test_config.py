@@ -26,7 +26,7 @@ def write_recipe(folder: Path, text: str) -> Path:
 
 
 def test_there_is_a_recipe() -> None:
-    assert "neumo-r18-1.toml" in [path.name for path in RECIPES]
+    assert "neumo-r18-2.toml" in [path.name for path in RECIPES]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
@@ -14,7 +15,12 @@ from scipy.special import log_softmax, softmax
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.training.networks import draw_images, make_config, make_image_set
+from tests.training.networks import (
+    build_small_model,
+    draw_images,
+    make_config,
+    make_image_set,
+)
 from training import fit as fitting
 from training.checkpoint import Epoch, RunFolder, RunMissing
 from training.config import Config
@@ -90,6 +96,51 @@ def test_averaging_keeps_the_average_of_the_weights_and_statistics(tmp_path: Pat
         assert torch.equal(value, state["averaged"][f"module.resnet.{name}"])
     moving = {name for name, value in kept.items() if value.is_floating_point()}
     assert all(not torch.equal(kept[name], trained[f"resnet.{name}"]) for name in moving)
+
+
+# ---------------------------------------------------------------- teachers
+
+
+@quick
+def test_teachers_are_trained_first_as_runs_of_other_seeds(tmp_path: Path) -> None:
+    config, _ = fit_briefly(tmp_path, epochs=2, patience=1, teachers=2, seed=7)
+    for number in (1, 2):
+        alone, history = fit_briefly(tmp_path / "alone", epochs=2, seed=7 + 1000 * number)
+        taught = config.run_folder / f"teacher-{number}"
+        lines = json.loads((taught / "history.json").read_text(encoding="utf-8"))
+        assert timeless([Epoch(**line) for line in lines]) == timeless(history)
+        theirs, ours = (
+            torch.load(path / "best.pt", weights_only=True) for path in (taught, alone.run_folder)
+        )
+        assert all(torch.equal(theirs[name], ours[name]) for name in ours)
+
+
+@quick
+def test_the_mean_answers_of_teachers_are_learned_whatever_the_labels() -> None:
+    trainer = Trainer(make_config(label_smoothing=0.3, class_weights="balanced"), TRAIN)
+    teachers = [build_small(seed) for seed in (1, 2, 3)]
+    trainer.teachers = teachers
+    images, labels = torch.from_numpy(TRAIN.images[:4]).float(), torch.tensor([0, 1, 2, 3])
+    answers = np.mean([softmax(teacher(images).detach(), axis=1) for teacher in teachers], axis=0)
+    logits = trainer.result.train()(images).detach()
+    expected = -(answers * log_softmax(logits, axis=1)).sum(1).mean()
+    before = [tuple(map(torch.clone, teacher.state_dict().values())) for teacher in teachers]
+    assert trainer._step(images, labels.flip(0)) == pytest.approx(expected, rel=1e-5)
+    for teacher, values in zip(teachers, before, strict=True):
+        assert all(map(torch.equal, teacher.state_dict().values(), values))
+
+
+def build_small(seed: int) -> GreyResNet:
+    torch.manual_seed(seed)
+    return build_small_model(make_config()).eval()
+
+
+@quick
+def test_a_finished_run_needs_its_teachers_no_more(tmp_path: Path) -> None:
+    config, history = fit_briefly(tmp_path, teachers=1)
+    shutil.rmtree(config.run_folder / "teacher-1")
+    assert fit(config, TRAIN, VALIDATION, resume=True) == history
+    assert not (config.run_folder / "teacher-1").exists()
 
 
 # ---------------------------------------------------------------- history and checkpoint

@@ -12,7 +12,7 @@ from app.card import LABEL_IDS, Card, Interval, Metrics
 from tests.bundles import make_card
 from training.readme import render_readme
 
-SHIPPED = Path(__file__).parents[2] / "models" / "neumo-r18-1"
+SHIPPED = Path(__file__).parents[2] / "models" / "neumo-r18-2"
 PER_LABEL = ("sensitivity", "specificity", "precision", "auroc")
 SPLITS = ("validation", "test", "test_fp32")
 TASKS = ("pneumonia_vs_normal", "viral_vs_bacterial")
@@ -378,6 +378,13 @@ def test_a_label_that_a_source_lacks_counts_no_image(card: Card) -> None:
 )
 def test_what_the_card_states_stands_in_the_readme(readme: str, text: str) -> None:
     assert text in readme
+
+
+def test_a_network_that_had_teachers_says_how_many(card: Card) -> None:
+    training = card.training.model_copy(update={"settings": {"teachers": 3}})
+    readme = render_readme(card.model_copy(update={"training": training}))
+    assert "seed 42. It learned the mean answers of 3 networks of the same recipe" in readme
+    assert "mean answers" not in render_readme(card)
 
 
 def test_a_card_without_limitations_says_that_none_are_stated(card: Card) -> None:

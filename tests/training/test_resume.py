@@ -33,6 +33,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "averaged": {"ema_decay": 0.9},
     "small images first": {"small_epochs": 2, "small_side_px": 64},
     "frozen": {"strategy": "frozen"},
+    "taught": {"teachers": 1, "epochs": 3},
     "all": {"small_epochs": 2, "small_side_px": 64, "ema_decay": 0.9, "label_smoothing": 0.1},
 }
 
@@ -104,11 +105,29 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(
     changes: dict[str, object], epoch: int, tmp_path: Path
 ) -> None:
     whole = start(tmp_path / "whole", **changes)
-    stopped = start_and_stop(tmp_path / "stopped", epoch, **changes)
+    before = sum(each.epochs for each in whole.as_teachers)
+    stopped = start_and_stop(tmp_path / "stopped", before + epoch, **changes)
     assert len(RunFolder(stopped).read_history()) == epoch - 1
     history = fit(stopped, TRAIN, VALIDATION, resume=True)
     assert history == RunFolder(stopped).read_history()
     assert_same_run(stopped, whole)
+
+
+@quick
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4], ids=["first", "first's last", "second", "its last"])
+def test_a_run_stopped_while_its_teachers_learn_goes_on_with_them(
+    epoch: int, tmp_path: Path
+) -> None:
+    whole = start(tmp_path / "whole", epochs=2, teachers=2)
+    stopped = start_and_stop(tmp_path / "stopped", epoch, epochs=2, teachers=2)
+    fit(stopped, TRAIN, VALIDATION, resume=True)
+    assert_same_run(stopped, whole)
+    for ours, theirs in zip(stopped.as_teachers, whole.as_teachers, strict=True):
+        assert_same_run(ours, theirs)
+    assert sorted(path.name for path in stopped.run_folder.glob("teacher-*")) == [
+        "teacher-1",
+        "teacher-2",
+    ]
 
 
 @quick
