@@ -89,17 +89,12 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
 
 def _chosen(count: int, share: float, generator: torch.Generator) -> list[int]:
     """Choose each of `count` images with a probability of `share`."""
-    drawn = torch.rand(count, generator=generator, device=generator.device)
-    return torch.nonzero(drawn < share).flatten().tolist()
+    return torch.nonzero(_uniform(count, 0, 1, generator) < share).flatten().tolist()
 
 
 def _integer(low: int, high: int, generator: torch.Generator) -> int:
     """Draw from low to high, both included."""
     return int(torch.randint(low, high + 1, (), generator=generator, device=generator.device))
-
-
-def _fraction(generator: torch.Generator) -> float:
-    return float(torch.rand((), generator=generator, device=generator.device))
 
 
 def _warp(
@@ -191,8 +186,8 @@ def _mark(images: Tensor, generator: torch.Generator) -> Tensor:
     for row in _chosen(len(images), 0.15, generator):
         picture = _to_pil(images[row, 0])
         word = _WORDS[_integer(0, len(_WORDS) - 1, generator)]
-        left = _integer(0, 1, generator) * 0.7 + 0.2 * _fraction(generator)
-        top = _integer(0, 1, generator) * 0.8 + 0.1 * _fraction(generator)
+        left = _integer(0, 1, generator) * 0.7 + 0.2 * float(_uniform(1, 0, 1, generator))
+        top = _integer(0, 1, generator) * 0.8 + 0.1 * float(_uniform(1, 0, 1, generator))
         font = _font(max(6, round(side * _integer(3, 9, generator) / 100)))
         grey = _integer(150, 255, generator)
         ImageDraw.Draw(picture).text((left * side, top * side), word, fill=grey, font=font)

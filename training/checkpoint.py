@@ -133,7 +133,7 @@ class RunFolder:
         RunDiffers
             If a setting differs that would give another result.
         """
-        before = self._read_settings()
+        before = self._read_json("config.json")
         now = json.loads(self._config.model_dump_json())
         names = {name for name in now if now[name] != before.get(name)} - _FREE_TO_CHANGE
         if names:
@@ -147,7 +147,7 @@ class RunFolder:
         RunMissing
             If there is no run.
         """
-        return str(self._read_settings().get("weights", self._config.weights))
+        return str(self._read_json("config.json").get("weights", self._config.weights))
 
     def fitted_with(self) -> str:
         """Return the run's torch and processor, which need not be those that export it.
@@ -157,20 +157,17 @@ class RunFolder:
         RunMissing
             If there is no run.
         """
+        told = self._read_json("environment.json")
         try:
-            told = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
             return f"torch {told['packages']['torch']} on {told['processor']}"
-        except (OSError, ValueError, LookupError, TypeError):
+        except (LookupError, TypeError):
             raise RunMissing(folder=str(self.path)) from None
 
-    def _read_settings(self) -> dict[str, Any]:
+    def _read_json(self, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
         try:
-            settings: dict[str, Any] = json.loads(
-                (self.path / "config.json").read_text(encoding="utf-8")
-            )
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise RunMissing(folder=str(self.path)) from None
-        return settings
 
     def check_images(self, digest: str, state: Mapping[str, object]) -> None:
         """Make sure that a saved state saw these images, by their `digest`.
@@ -239,10 +236,10 @@ class RunFolder:
         RunMissing
             If no epoch was finished.
         """
+        lines = self._read_json("history.json")
         try:
-            lines = json.loads((self.path / "history.json").read_text(encoding="utf-8"))
             history = [Epoch(**line) for line in lines]
-        except (OSError, ValueError, TypeError):
+        except TypeError:
             history = []
         if not history:
             raise RunMissing(folder=str(self.path))

@@ -19,7 +19,7 @@ from training.config import Config, load_config
 from training.data import Division, divide
 from training.evaluate import evaluate_bundle
 from training.files import write_whole
-from training.fit import fit, stalled
+from training.fit import finished, fit
 from training.images import ImageSet, digest_images, load_images
 from training.manifest import SPLITS, Sample
 from training.model import build_model
@@ -140,7 +140,7 @@ def _fit_division(config: Config, division: Division, *, resume: bool) -> tuple[
 def _check_finished(config: Config, folder: RunFolder) -> None:
     """Make sure that a run has all its epochs, or has run out of patience."""
     history = folder.read_history()
-    if len(history) < config.epochs and not stalled(history, config):
+    if not finished(history, config):
         raise RunUnfinished(
             folder=str(folder.path), done=str(len(history)), epochs=str(config.epochs)
         )

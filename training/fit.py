@@ -70,10 +70,10 @@ def fit(
         history = []
         folder.start(describe_environment(config))
         folder.save(trainer.state(history) | {"images": images})
-    if not _finished(history, config):
+    if not finished(history, config):
         trainer.teachers = [_train_teacher(each, train, validation) for each in config.as_teachers]
     with closing(Journal(folder.path, history)) as journal:
-        while not _finished(history, config):
+        while not finished(history, config):
             started = time.monotonic()
             side_px = _side_px(config, len(history))
             loss = trainer.train_one_epoch(len(history) + 1, side_px)
@@ -101,9 +101,7 @@ class Trainer:
         self._train = train
         self._device = choose_device()
         self._generator = torch.Generator(self._device).manual_seed(config.seed)
-        self._model: GreyResNet = build_model(config).to(
-            self._device, memory_format=torch.channels_last
-        )  # type: ignore[call-overload]
+        self._model = _place(build_model(config), self._device)
         self._averaged = average_weights(self._model, config.ema_decay)
         self._optimiser = torch.optim.AdamW(parameter_groups(self._model, config))
         steps = config.epochs * len(_batches(torch.arange(len(train.samples)), config))
@@ -227,18 +225,24 @@ def predict(model: GreyResNet, images: NDArray[np.uint8], config: Config) -> Ten
 def _train_teacher(config: Config, train: ImageSet, validation: ImageSet) -> GreyResNet:
     """Train one teacher, or go on with it; return it on the device, in evaluation mode."""
     fit(config, train, validation, resume=(config.run_folder / "last.pt").exists())
-    return load_best(config).to(choose_device(), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return _place(load_best(config), choose_device())
 
 
-def _finished(history: Sequence[Epoch], config: Config) -> bool:
-    return len(history) >= config.epochs or stalled(history, config)
+def _place(model: GreyResNet, device: torch.device) -> GreyResNet:
+    """Move a network to a device, in the layout that is fastest there."""
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _side_px(config: Config, epochs_done: int) -> int:
     return config.small_side_px if epochs_done < config.small_epochs else SIDE_PX
 
 
-def stalled(history: Sequence[Epoch], config: Config) -> bool:
+def finished(history: Sequence[Epoch], config: Config) -> bool:
+    """Whether a run has all its epochs, or is out of patience."""
+    return len(history) >= config.epochs or _stalled(history, config)
+
+
+def _stalled(history: Sequence[Epoch], config: Config) -> bool:
     """Whether patience is at an end; it starts with the first epoch of full images."""
     if not config.patience or len(history) <= config.small_epochs:
         return False
