@@ -14,13 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app import __version__
-from app.direct import Direct
-from app.envelope import Envelope, record_of
 from app.errors import InvalidParameter, Malformed, MethodNotAllowed, RequestError
-from app.gate import BodyRules, Gate
-from app.problems import error_for_status, problem_response
-from app.routers import explain, health, metrics, model, predict
-from app.service import LoadModel, Service, load_bundle
+from app.http.direct import Direct
+from app.http.envelope import Envelope, record_of
+from app.http.gate import BodyRules, Gate
+from app.http.routes import explain, health, model_card, predict, prometheus
+from app.render.problem import error_for_status, problem_response
+from app.service.service import LoadModel, Service, load_bundle
 from app.settings import Settings
 
 _DESCRIPTION = (
@@ -58,7 +58,7 @@ def create_app(
     )
     app.state.service = service
     app.state.work_paths = _paths(predict.router, explain.router)
-    routers = [module.router for module in (predict, explain, health, model, metrics)]
+    routers = [module.router for module in (predict, explain, health, model_card, prometheus)]
     app.state.methods = _methods(*routers)
     for router in routers:
         app.include_router(router)

@@ -6,10 +6,11 @@ from typing import Final
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.card import LabelId, Precision
-from app.cpus import count_cpus
-from app.imaging import Limits
-from app.priors import parse_priors
+from app.image.decode import Limits
+from app.machine import count_cpus
+from app.model.card import Precision
+from app.model.labels import LabelId
+from app.reading.priors import parse_priors
 
 PREFIX: Final = "NEUMO_"
 

@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.bundle import find_bundle, read_bundle
-from app.imaging import decode, resize
-from app.inference import OnnxModel
+from app.image.decode import decode
+from app.image.resize import resize
+from app.model.bundle import find_bundle, read_bundle
+from app.model.session import OnnxModel
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -19,14 +19,14 @@ from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score
 
 from app.errors import NeumoError
-from training.checkpoint import RunFolder, best_epoch
 from training.config import Config
-from training.data import divide
+from training.data.divide import divide
+from training.data.images import ImageSet, load_images
+from training.data.manifest import read_samples
 from training.files import write_whole
-from training.fit import fit, load_best, predict
-from training.images import ImageSet, load_images
-from training.manifest import read_samples
-from training.metrics import accuracy, macro_auroc
+from training.fit.checkpoint import RunFolder, best_epoch
+from training.fit.trainer import fit, load_best, predict
+from training.metrics.metrics import accuracy, macro_auroc
 
 STARTS: dict[str, dict[str, object]] = {
     "frozen": {"strategy": "frozen"},

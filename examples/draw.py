@@ -26,15 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from app.bundle import find_bundle, read_bundle
 from app.errors import NotAChestXray
-from app.imaging import SIDE_PX, decode, resize
-from app.inference import OnnxModel
-from app.plausibility import refuse_unlike
-from app.reading import judge
+from app.image.decode import decode
+from app.image.resize import SIDE_PX, resize
+from app.model.bundle import find_bundle, read_bundle
+from app.model.session import OnnxModel
+from app.reading.judge import judge
+from app.reading.refusal import refuse_unlike
 from training.config import LABELS
-from training.images import load_images
-from training.manifest import read_samples
+from training.data.images import load_images
+from training.data.manifest import read_samples
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

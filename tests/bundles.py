@@ -5,8 +5,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from app.card import BUNDLE_FORMAT, LABEL_IDS
-from app.imaging import PREPROCESSING
+from app.image.resize import PREPROCESSING
+from app.model.card import BUNDLE_FORMAT
+from app.model.labels import LABEL_IDS
 
 KNOWN_PIXELS = base64.b64encode(bytes(28 * 28)).decode()
 GRAPH = b"the bytes of a graph"

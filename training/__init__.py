@@ -1,5 +1,5 @@
 """Neumo's training half: labelled X-rays in, a model bundle out.
 
 ``data`` -> ``fit`` -> ``export`` -> ``calibrate`` -> ``evaluate`` -> ``card``; ``cli`` runs
-them in that order. Reads images through `app.imaging`, writes what `app.bundle` reads.
+them in that order. Reads images through `app.image.decode`, writes what `app.model.bundle` reads.
 """

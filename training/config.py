@@ -6,9 +6,9 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.card import Label, Population
-from app.imaging import SIDE_PX
-from training.augmentation import Augmentation
+from app.image.resize import SIDE_PX
+from app.model.card import Label, Population
+from training.fit.augmentation import Augmentation
 
 LABELS = (
     Label(id="normal", en="Normal", es="Normal"),

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from onnx import numpy_helper
 from PIL import Image
 
-from app.bundle import find_bundle, read_bundle
-from app.card import LABEL_IDS
+from app.model.bundle import find_bundle, read_bundle
+from app.model.labels import LABEL_IDS
 from app.settings import Settings
 
 

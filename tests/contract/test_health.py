@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.bundle import find_bundle
-from app.inference import Model
 from app.main import create_app
-from app.service import Phase, load_bundle
+from app.model.bundle import find_bundle
+from app.model.session import Model
+from app.service.service import Phase, load_bundle
 from app.settings import Settings
 from tests.conftest import wait_until_ready
 

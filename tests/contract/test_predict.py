@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.bundle import find_bundle, read_bundle
-from app.card import LABEL_IDS
+from app.model.bundle import find_bundle, read_bundle
+from app.model.labels import LABEL_IDS
 from app.settings import Settings
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")

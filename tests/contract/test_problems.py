@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from app.errors import NotReady
-from app.inference import Model, Outputs, Pixels
 from app.main import create_app
-from app.service import load_bundle
+from app.model.session import Model, Outputs, Pixels
+from app.service.service import load_bundle
 from app.settings import Settings
 from tests.conftest import wait_until_ready
 from tests.images import bomb_png, encode

@@ -28,9 +28,9 @@ compare with the time that this machine took for the first start."""
 
 HANGING = """
 import ctypes, sys, time
-from app.service import load_bundle
+from app.service.service import load_bundle
 from app.settings import Settings
-from app.supervisor import serve
+from app.server.supervisor import serve
 
 class Hanging:
     '''A network that hangs in native code on images whose first pixel is white.'''

@@ -64,7 +64,7 @@ def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
     (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     text = archive.read(entry_points).decode()
     assert "neumo = app.cli:main" in text
-    assert "neumo-train = training.command:main" in text
+    assert "neumo-train = training.__main__:main" in text
     (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
     lines = archive.read(metadata).decode().splitlines()
     assert {line for line in lines if line.startswith("Provides-Extra")} == {

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.bundle import find_bundle
+from app.model.bundle import find_bundle
 from app.settings import Settings
 from tests.conftest import ROOT
 from tests.contract.test_health import value_of
@@ -57,8 +57,8 @@ def test_a_sigterm_before_the_process_listens_for_it_is_not_lost(process: str) -
     code = f"""
 import os, signal, sys, time
 from app.settings import Settings
-from app.supervisor import Supervisor, serve
-from app.server import Server
+from app.server.supervisor import Supervisor, serve
+from app.server.worker import Server
 
 run = {process}.run
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import read_bundle
+from app.model.bundle import read_bundle
 from benchmarks import transfer_learning
 from tests.conftest import ROOT
 from tests.training.drawings import write_data_set
-from training.cli import main
+from training.commands import main
 
 DOCS = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from app.bundle import find_bundle, read_bundle
-from app.imaging import decode, resize
-from app.inference import OnnxModel
+from app.image.decode import decode
+from app.image.resize import resize
+from app.model.bundle import find_bundle, read_bundle
+from app.model.session import OnnxModel
 from app.settings import Settings
 from tests.conftest import ROOT
-from training.evaluate import Refusal
-from training.images import load_images
-from training.manifest import read_samples
-from training.metrics import accuracy, macro_auroc
+from training.data.images import load_images
+from training.data.manifest import read_samples
+from training.measure.evaluation import Refusal
+from training.metrics.metrics import accuracy, macro_auroc
 
 DATA = ROOT.parent / "shared" / "data" / "cxr4" / "manifest.csv"
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import training.images
-from app import imaging
-from app.bundle import find_bundle, read_bundle
-from app.inference import OnnxModel
+import training.data.images
+from app.image import decode as imaging
+from app.model.bundle import find_bundle, read_bundle
+from app.model.session import OnnxModel
 from app.settings import Settings
 from tests.images import encode
 
@@ -34,10 +34,10 @@ def answer(model: OnnxModel, data: bytes) -> np.ndarray:
 
 
 def test_training_reads_images_by_servings_own_functions() -> None:
-    assert training.images.decode is imaging.decode  # type: ignore[attr-defined]
-    assert training.images.resize is imaging.resize  # type: ignore[attr-defined]
+    assert training.data.images.decode is imaging.decode  # type: ignore[attr-defined]
+    assert training.data.images.resize is imaging.resize  # type: ignore[attr-defined]
     for module in ("PIL", "torchvision.transforms", "cv2"):
-        assert module not in inspect.getsource(training.images)
+        assert module not in inspect.getsource(training.data.images)
 
 
 @pytest.mark.parametrize("label", ["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"])

@@ -1,7 +1,7 @@
 """The int8 graph on a CPU that has AVX2 but no VNNI, emulated: it must answer the same.
 
 Such CPUs add products of 8-bit numbers in 16 bits, which overflow unless the weights leave a
-bit free (`training.export`).
+bit free (`training.export.onnx_export`).
 """
 
 import json
@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import find_bundle, read_bundle
-from app.imaging import decode, resize
-from app.inference import OnnxModel
+from app.image.decode import decode
+from app.image.resize import resize
+from app.model.bundle import find_bundle, read_bundle
+from app.model.session import OnnxModel
 from app.settings import Settings
 from tests.conftest import ROOT
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from tests.training.networks import build_small_model, draw_images, make_network
 from tests.training.workplace import Say, Workplace
-from training import fit as fitting
-from training import progress
-from training.cli import main
-from training.export import export_fp32, quantise
-from training.model import GreyResNet
+from training.commands import main
+from training.export.onnx_export import export_fp32, quantise
+from training.fit import progress
+from training.fit import trainer as fitting
+from training.fit.network import GreyResNet
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.card import LABEL_IDS
+from app.model.labels import LABEL_IDS
 
 COLUMNS = ("path", "label", "patient", "split", "source", "licence")
 Row = dict[str, str]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.config import Config
-from training.images import ImageSet
-from training.manifest import Sample
-from training.model import GreyResNet, build_model
+from training.data.images import ImageSet
+from training.data.manifest import Sample
+from training.fit.network import GreyResNet, build_model
 
 
 def make_config(**changes: object) -> Config:

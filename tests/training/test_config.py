@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.card import LABEL_IDS
+from app.model.labels import LABEL_IDS
 from training import config
 from training.config import LABELS, Config, load_config
 

@@ -1,0 +1,191 @@
+"""The gate: what is decided of a request at its head, and while its body comes.
+
+A pure ASGI middleware, because FastAPI would read a body before any dependency could refuse it,
+and because a refusal has to be cheap: under overload most of what is sent is refusals.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import BodyTooLarge, RequestError, RequestTimeout
+from app.http.envelope import record_of
+from app.render.problem import problem_response
+from app.service.admission import Admission, Claim
+
+_LINGER_S: Final = 5.0
+_LINGER_BYTES: Final = 64 * 2**20
+_MOST_DIGITS: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRules:
+    """How large a body may be, and how slow.
+
+    Parameters
+    ----------
+    max_bytes, max_bytes_by_path : largest body, and what other paths take
+    timeout_s : to receive a body in, and a second more for each `min_bytes_per_s` of it received
+    """
+
+    max_bytes: int
+    max_bytes_by_path: Mapping[str, int]
+    timeout_s: float
+    min_bytes_per_s: int
+
+
+class Gate:
+    """Lets requests in, or answers them with a problem.
+
+    - A declared length over its limit is refused before a byte is read, an undeclared one
+      (chunked) as soon as it is over.
+    - A body that comes too slowly is given up.
+    - A POST to one of `work_paths` needs a model that is ready, and a place (`Admission.admit`);
+      all else is answered under any load. Its `Claim` is in the scope: see `claim_of`.
+
+    Parameters
+    ----------
+    check_ready : raises `NotReady` if no work can be done
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        rules: BodyRules,
+        admission: Admission,
+        check_ready: Callable[[], object],
+        work_paths: Collection[str],
+    ) -> None:
+        self._app = app
+        self._rules = rules
+        self._admission = admission
+        self._check_ready = check_ready
+        self._work_paths = work_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._rules.max_bytes_by_path.get(scope["path"], self._rules.max_bytes)
+        headers = Headers(scope=scope)
+        declared = _declared_bytes(headers)
+        body = _Body(self._rules, limit, receive, send, asks_first="expect" in headers)
+        try:
+            if declared is not None and declared > limit:
+                body.refused = True
+                raise BodyTooLarge(max_body_bytes=limit)
+            if scope["method"] == "POST" and scope["path"] in self._work_paths:
+                self._check_ready()
+                with self._admission.admit(declared or 0, body.disconnected) as claim:
+                    scope["neumo.claim"] = claim
+                    body.hold = lambda count: self._admission.hold(claim, count)
+                    await self._app(scope, body.receive, body.send)
+            else:
+                await self._app(scope, body.receive, body.send)
+        except RequestError as error:
+            record = record_of(scope)
+            record.code = error.code
+            answer = problem_response(error, record.request_id, record.language)
+            await answer(scope, receive, body.send)
+
+
+def claim_of(scope: Scope) -> Claim:
+    """Return the claim that `Gate` put into the scope of a request for work."""
+    claim: Claim = scope["neumo.claim"]
+    return claim
+
+
+def _declared_bytes(headers: Headers) -> int | None:
+    """Return the body's length as its head declares it; None if it comes in chunks."""
+    if "content-length" not in headers:
+        return None if "transfer-encoding" in headers else 0
+    digits = headers["content-length"].lstrip("0")[:_MOST_DIGITS]  # int() refuses thousands
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
+class _Body:
+    """One request's body: counts and times what arrives, and lingers after a 413.
+
+    Without lingering, a client that sends all before it reads would meet a reset connection
+    instead of its answer.
+
+    `asks_first` is whether the client waits for a 100 before it sends (RFC 9110, section 10.1.1):
+    whether a body that nobody asked for will still come can't be known, so the connection ends.
+    """
+
+    def __init__(
+        self,
+        rules: BodyRules,
+        limit_bytes: int,
+        receive: Receive,
+        send: Send,
+        *,
+        asks_first: bool,
+    ) -> None:
+        self.refused = False
+        self.hold: Callable[[int], None] = lambda _: None
+        self._rules = rules
+        self._limit_bytes = limit_bytes
+        self._asks_first = asks_first
+        self._receive = receive
+        self._send = send
+        self._received_bytes = 0
+        self._begun_s: float | None = None
+        self._complete = False
+
+    async def receive(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        message = await self._receive_in_time()
+        count = len(message.get("body", b""))
+        self._received_bytes += count
+        if self._received_bytes > self._limit_bytes:
+            self.refused = True
+            raise BodyTooLarge(max_body_bytes=self._limit_bytes)
+        self.hold(count)
+        self._complete = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def disconnected(self) -> None:
+        """Return when the client has gone; call it once the body is complete."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def send(self, message: Message) -> None:
+        unasked = self._asks_first and self._begun_s is None
+        if unasked and message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        if not self.refused or message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        await self._linger()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _receive_in_time(self) -> Message:
+        now_s = time.monotonic()
+        self._begun_s = self._begun_s or now_s
+        allowed_s = self._rules.timeout_s + self._received_bytes / self._rules.min_bytes_per_s
+        try:
+            async with asyncio.timeout(self._begun_s + allowed_s - now_s):
+                return await self._receive()
+        except TimeoutError:
+            raise RequestTimeout from None
+
+    async def _linger(self) -> None:
+        discarded = 0
+        try:
+            async with asyncio.timeout(_LINGER_S):
+                more = True
+                while more and discarded < _LINGER_BYTES:
+                    message = await self._receive()
+                    discarded += len(message.get("body", b""))
+                    more = message["type"] == "http.request" and message.get("more_body", False)
+        except TimeoutError:
+            return

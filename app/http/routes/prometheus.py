@@ -1,0 +1,21 @@
+"""``GET /metrics``: Prometheus."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.http.dependencies import ServiceDep
+from app.service.telemetry import CONTENT_TYPE
+
+router = APIRouter(tags=["metrics"])
+
+
+@router.head("/metrics", include_in_schema=False)
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(service: ServiceDep) -> Response:
+    """Answer in Prometheus' text format: requests, stage times, refusals, readings, model."""
+    return Response(service.metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -1,0 +1,208 @@
+"""From the bytes of an upload to the 224 x 224 grey image the network sees.
+
+The only preprocessing in the project: training reads its images through the same
+`decode` and `resize`, so the two can't drift apart. Bright means dense (MONOCHROME2).
+
+Rules
+-----
+- The content decides the format (JPEG or PNG), never a name or a header of the request.
+- Limits are checked on the image's header, before any pixel is decoded. So is the number of
+  its parts (PNG chunks, JPEG segments and scans): each costs time however few its bytes.
+- Colour becomes grey by ITU-R 601-2 luma; transparency is laid over black.
+- EXIF rotation is applied.
+- 16-bit PNG: the range the pixels use is stretched to 8 bits, lowest value to 0,
+  highest to 255, because files hold 10, 12 or 14 significant bits without saying so.
+  16-bit colour is read by its high byte first.
+- JPEG larger than twice 448 px is decoded at 1/2, 1/4 or 1/8 scale (libjpeg's own scaling).
+- Resizing treats both axes independently (no crop, no bars), with a bilinear filter
+  widened by the scale (antialiased).
+"""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageChops, ImageOps
+
+from app.errors import (
+    EmptyUpload,
+    ImageTooManyPixels,
+    ImageTooSmall,
+    ImageTruncated,
+    ImageUndecodable,
+    UnsupportedMediaType,
+)
+from app.image import jpeg, png
+
+_SIDEWAYS: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+Format = Literal["JPEG", "PNG"]
+SIGNATURES: Final[dict[bytes, Format]] = {b"\xff\xd8\xff": "JPEG", png.SIGNATURE: "PNG"}
+_PNG_FIRST_CHUNK: Final = slice(12, 16)  # its name, after 8 bytes of signature and 4 of length
+_DEEP_BITS: Final = 16
+_STRIPE_ROWS: Final = 64
+_PNG_BIT_DEPTH_OFFSET: Final = 24  # in IHDR: 8 signature, 8 chunk head, 4 + 4 size
+
+# Pillow spends about 10 us on a part of a file: megabytes of tiny ones would hold a thread for
+# minutes. Encoders write some 20 segments in a JPEG, and PNG chunks of 8 kB or more.
+_MAX_PARTS: Final = 20_000
+
+# Of odd metadata Pillow warns, once a tag: an upload could write thousands of lines to stderr.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+# Pillow only warns of a decompression bomb between its limit and twice that; make it raise.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is decoded at all."""
+
+    min_side_px: int = 64
+    max_pixels: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What a file says of itself: no pixel, no name.
+
+    `width` and `height` are pixels as shown (after EXIF rotation), `bits` the depth of one
+    sample, `sha256` the hash of the file's bytes.
+    """
+
+    format: Format
+    width: int
+    height: int
+    bits: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class GreyImage:
+    """Decoded pixels, uint8 [height, width], 0 black (air) to 255 white (dense).
+
+    A JPEG may be decoded smaller than `facts` says; never smaller than 448 px a side
+    unless it is so.
+    """
+
+    pixels: NDArray[np.uint8]
+    facts: ImageFacts
+
+
+def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
+    """Decode a JPEG or PNG file to grey.
+
+    Raises
+    ------
+    EmptyUpload, UnsupportedMediaType, ImageTooSmall, ImageTooManyPixels, ImageTruncated,
+    ImageUndecodable
+    """
+    image_format = _sniff(data)
+    if image_format == "PNG":
+        chunks = png.list_chunks(data, _MAX_PARTS)
+        if chunks is None:
+            raise ImageUndecodable(format=image_format)
+        plain = _decode_plain_png(data, chunks, limits)
+        if plain is not None:
+            return plain
+    elif not jpeg.has_few_parts(data, _MAX_PARTS):
+        raise ImageUndecodable(format=image_format)
+    return _decode_by_pillow(data, image_format, limits)
+
+
+def _decode_plain_png(data: bytes, chunks: list[bytes], limits: Limits) -> GreyImage | None:
+    """Decode by the faster decoder what it decodes; None for the rest."""
+    header = png.read_plain_header(data, chunks)
+    if header is None:
+        return None
+    _check_size(header.width, header.height, limits)
+    samples = png.decode_plain(data, header)
+    if samples is None:
+        return None
+    if header.bits == _DEEP_BITS:
+        pixels = _stretch_used_range(samples)
+    elif header.channels > 1:
+        pixels = np.asarray(Image.fromarray(samples).convert("L"))
+    else:
+        pixels = samples.astype(np.uint8, copy=False)
+    return GreyImage(pixels, _facts(data, "PNG", header.width, header.height, header.bits))
+
+
+def _decode_by_pillow(data: bytes, image_format: Format, limits: Limits) -> GreyImage:
+    try:
+        with Image.open(io.BytesIO(data), formats=[image_format]) as image:
+            width, height = image.size
+            _check_size(width, height, limits)
+            bits = _sample_bits(data) if image_format == "PNG" else 8
+            if image.getexif().get(ExifTags.Base.Orientation, 1) in _SIDEWAYS:
+                width, height = height, width
+            if image_format == "JPEG":
+                image.draft("L", (jpeg.DRAFT_PX, jpeg.DRAFT_PX))
+            ImageOps.exif_transpose(image, in_place=True)
+            pixels = _to_grey(image, bits)
+    except (ImageTooSmall, ImageTooManyPixels):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooManyPixels(max_pixels=limits.max_pixels) from None
+    except MemoryError:
+        raise  # Neumo's own want, not the image's fault
+    except Exception as error:  # noqa: BLE001 - Pillow raises anything on hostile bytes
+        if "truncated" in str(error).lower():
+            raise ImageTruncated from None
+        raise ImageUndecodable(format=image_format) from None
+    return GreyImage(pixels, _facts(data, image_format, width, height, bits))
+
+
+def _facts(data: bytes, image_format: Format, width: int, height: int, bits: int) -> ImageFacts:
+    return ImageFacts(image_format, width, height, bits, hashlib.sha256(data).hexdigest())
+
+
+def _sniff(data: bytes) -> Format:
+    if not data:
+        raise EmptyUpload
+    for signature, image_format in SIGNATURES.items():
+        if data.startswith(signature):
+            return image_format
+    raise UnsupportedMediaType
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise ImageTooManyPixels(max_pixels=limits.max_pixels)
+    if min(width, height) < limits.min_side_px:
+        raise ImageTooSmall(min_side_px=limits.min_side_px)
+
+
+def _sample_bits(data: bytes) -> int:
+    if data[_PNG_FIRST_CHUNK] != b"IHDR":  # Pillow reads such files, the PNG standard forbids them
+        raise ValueError("the first chunk is not IHDR")
+    return data[_PNG_BIT_DEPTH_OFFSET]
+
+
+def _to_grey(image: Image.Image, bits: int) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):  # I;16 is 16-bit grey and must not be cut to 8 bits
+        samples = np.asarray(image)
+        if "transparency" in image.info:  # which convert() ignores in this mode
+            samples = np.where(samples == image.info["transparency"], 0, samples)
+        return _stretch_used_range(samples)
+    if image.has_transparency_data:
+        clear = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
+        image = ImageChops.multiply(clear.convert("L"), clear.getchannel("A"))
+    grey: NDArray[np.uint8] = np.asarray(image if image.mode == "L" else image.convert("L"))
+    return _stretch_used_range(grey) if bits == _DEEP_BITS else grey
+
+
+def _stretch_used_range(samples: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """Map [min, max] to [0, 255] through a table; a constant image becomes black."""
+    low, high = int(samples.min()), int(samples.max())
+    table = np.zeros(high + 1, np.uint8)
+    if high > low:
+        table[low:] = np.rint(np.arange(high - low + 1) * (255 / (high - low)))
+    stretched = np.empty(samples.shape, np.uint8)
+    for top in range(0, len(samples), _STRIPE_ROWS):  # indices take 8 bytes a pixel
+        stripe = slice(top, top + _STRIPE_ROWS)
+        stretched[stripe] = np.take(table, samples[stripe])
+    return stretched

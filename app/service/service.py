@@ -1,0 +1,118 @@
+"""The service: everything one process holds, and the phases of its life."""
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum
+
+from app.errors import BundleError, NotReady, PriorsUnknown
+from app.image.resize import warm_up
+from app.model.load import load_model
+from app.model.session import Model, OnnxModel
+from app.reading.reader import Reader
+from app.service.admission import Admission
+from app.service.telemetry import Metrics
+from app.settings import Settings
+
+_log = logging.getLogger("neumo.service")
+
+LoadModel = Callable[[Settings], Model]
+
+
+class Phase(Enum):
+    """Where in its life a process is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+class Service:
+    """Holds settings, metrics, admission and, once loaded, the reader.
+
+    Parameters
+    ----------
+    load_model : called on a thread; what it raises is the end of this service
+    on_failure : called when the model can't be served
+    """
+
+    def __init__(
+        self, settings: Settings, load_model: LoadModel, on_failure: Callable[[], None]
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.admission = Admission(
+            settings.reader_threads, settings.deadline_s, settings.max_held_bytes, self.metrics
+        )
+        self.phase = Phase.STARTING
+        self._load_model = load_model
+        self._on_failure = on_failure
+        self._reader: Reader | None = None
+
+    @property
+    def reader(self) -> Reader:
+        """The reader of the loaded model.
+
+        Raises
+        ------
+        NotReady
+            Before the model is loaded and while the service stops.
+        """
+        if self._reader is None or self.phase not in (Phase.READY, Phase.DRAINING):
+            raise NotReady
+        return self._reader
+
+    async def start(self) -> None:
+        """Load the model on a thread; meanwhile the health routes answer."""
+        begun = time.perf_counter()
+        try:
+            model = await asyncio.to_thread(self._load_model, self.settings)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the start
+            code = error.code if isinstance(error, BundleError) else "load_failed"
+            members: dict[str, object] = {"code": code}
+            if isinstance(error, BundleError):
+                members["detail"] = error.detail("en")
+            _log.critical("model can't be served", exc_info=error, extra={"members": members})
+            self.phase = Phase.FAILED
+            self._on_failure()
+            return
+        self._reader = Reader(model, self.settings.limits, self.settings.label_priors)
+        self.metrics.set_model(model.card)
+        self.phase = Phase.READY
+        gc.freeze()  # what was made to start lives on: no collection need walk through it
+        members = {
+            "model": model.card.name,
+            "sha256": model.card.sha256,
+            "threads": self.settings.reader_threads,
+            "load_ms": round((time.perf_counter() - begun) * 1000),
+        }
+        _log.info("ready", extra={"members": members})
+
+    def drain(self) -> None:
+        """Tell load balancers to send nothing more; still answer what comes."""
+        if self.phase is Phase.READY:
+            self.phase = Phase.DRAINING
+
+    def stop(self) -> None:
+        """Refuse what comes now, finish what is being read."""
+        self.phase = Phase.STOPPING
+        self.admission.close()
+
+
+def load_bundle(settings: Settings) -> OnnxModel:
+    """Read, hash, check, load and warm up the bundle of `settings`, and ask its known answers.
+
+    Raises
+    ------
+    BundleError
+        `PriorsUnknown` too, if the settings name priors and the card none.
+    """
+    model = load_model(settings.model, settings.precision, settings.inference_threads)
+    if settings.label_priors and model.card.priors is None:
+        raise PriorsUnknown(bundle=model.card.name)
+    warm_up()
+    return model

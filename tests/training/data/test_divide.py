@@ -1,0 +1,145 @@
+"""training.data.divide: which images are for what, and whose they are."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from app.model.card import DataSource
+from app.model.labels import LABEL_IDS
+from tests.training.drawings import make_row, make_rows, write_manifest
+from training.data.divide import describe_sources, divide, split_validation
+from training.data.manifest import DataError, Sample, read_samples
+
+
+def write_folders(root: Path) -> Path:
+    """Write an empty ImageFolder file for each split and label."""
+    for row in make_rows():
+        (root / row["split"] / row["label"]).mkdir(parents=True)
+        (root / row["split"] / row["label"] / "0.png").touch()
+    return root
+
+
+# ---------------------------------------------------------------- validation split
+
+
+def make_training_set(patients_per_label: int = 40) -> list[Sample]:
+    """Two images a patient; twice as many patients with label 0 as with any other."""
+    return [
+        Sample(Path(f"{label}-{patient}-{image}"), label, f"{label}-{patient}", "train", "a", "")
+        for label in range(4)
+        for patient in range(patients_per_label * (2 if label == 0 else 1))
+        for image in range(2)
+    ]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_validation_and_fit_share_no_patient(seed: int) -> None:
+    fit, validation = split_validation(make_training_set(), 0.125, seed)
+    assert not {s.patient for s in fit} & {s.patient for s in validation}
+
+
+def test_validation_and_fit_are_all_the_images_once() -> None:
+    samples = make_training_set()
+    fit, validation = split_validation(samples, 0.125, seed=0)
+    assert Counter(fit + validation) == Counter(samples)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.125, 0.2, 0.25])
+def test_validation_takes_about_the_share_asked_for(share: float) -> None:
+    samples = make_training_set()
+    _, validation = split_validation(samples, share, seed=0)
+    assert len(validation) / len(samples) == pytest.approx(share, abs=0.02)
+
+
+def test_validation_holds_each_label_in_its_share() -> None:
+    _, validation = split_validation(make_training_set(), 0.125, seed=0)
+    counts = Counter(sample.label for sample in validation)
+    # 160, 80, 80 and 80 images, an eighth of each; one patient more or less
+    assert [counts[label] for label in range(4)] == pytest.approx([20, 10, 10, 10], abs=2)
+
+
+def test_the_same_seed_splits_the_same_way() -> None:
+    samples = make_training_set()
+    assert split_validation(samples, 0.125, seed=3) == split_validation(samples, 0.125, seed=3)
+
+
+def test_another_seed_splits_another_way() -> None:
+    samples = make_training_set()
+    assert split_validation(samples, 0.125, seed=3) != split_validation(samples, 0.125, seed=4)
+
+
+# ---------------------------------------------------------------- division
+
+
+def write_patients(folder: Path, count: int) -> Path:
+    """Write a manifest of `count` training images and one test image a label, a patient each."""
+    rows = [
+        make_row(f"{split}-{label}-{number}.png", split, label)
+        for split, images in (("train", count), ("test", 1))
+        for label in LABEL_IDS
+        for number in range(images)
+    ]
+    return write_manifest(folder, rows)
+
+
+def test_a_division_gives_every_image_one_use(tmp_path: Path) -> None:
+    manifest = write_patients(tmp_path, 16)
+    division = divide(manifest, 0.125, seed=0)
+    parts = [division.fit, division.validation, division.test]
+    assert [len(part) for part in parts] == [4 * 14, 4 * 2, 4]
+    used = [sample for part in parts for sample in part]
+    assert Counter(used) == Counter(read_samples(manifest))
+    assert {sample.split for sample in division.test} == {"test"}
+
+
+def test_images_left_out_are_in_no_part_and_the_others_stay(tmp_path: Path) -> None:
+    manifest = write_patients(tmp_path, 16)
+    unwanted = ["train-covid19-3.png", "train-normal-0.png"]
+    division = divide(manifest, 0.125, 0, leave_out=unwanted)
+    used = {sample.path.name for sample in [*division.fit, *division.validation]}
+    assert (len(used), len(division.test)) == (4 * 16 - 2, 4)
+    assert not used & set(unwanted)
+
+
+def test_images_of_a_folder_are_left_out_by_their_path_in_it(tmp_path: Path) -> None:
+    write_patients(tmp_path, 16)
+    division = divide(tmp_path, 0.125, 0, leave_out=["./train-normal-0.png"])
+    assert len(division.fit) + len(division.validation) == 4 * 16 - 1
+
+
+@pytest.mark.parametrize("absent", ["train-normal-99.png", "test-normal-0.png"])
+def test_leaving_out_what_is_not_in_training_is_refused_and_named(
+    tmp_path: Path, absent: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        divide(write_patients(tmp_path, 16), 0.125, 0, ["train-normal-1.png", absent])
+    told = f"leave_out names 1 image(s) that are not in training: '{absent}'"
+    assert str(caught.value) == told
+
+
+def test_a_label_with_too_few_patients_to_hold_some_out_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        divide(write_patients(tmp_path, 8), 0.125, 0, ["train-covid19-0.png"])
+    assert "covid19 has 7 training patient(s); at least 8 are needed" in str(caught.value)
+
+
+# ---------------------------------------------------------------- sources
+
+
+def test_sources_are_counted_by_label() -> None:
+    samples = [
+        Sample(Path(), label, "", "train", source, licence)
+        for label, source, licence in [
+            (0, "b", "CC0"),
+            (0, "a", "CC0"),
+            (3, "a", "CC0"),
+            (3, "a", "CC0"),
+            (1, "a", "CC BY 4.0"),
+        ]
+    ]
+    assert describe_sources(samples) == [
+        DataSource(source="a", licence="CC BY 4.0", images={"covid19": 1}),
+        DataSource(source="a", licence="CC0", images={"normal": 1, "viral_pneumonia": 2}),
+        DataSource(source="b", licence="CC0", images={"normal": 1}),
+    ]

@@ -1,0 +1,142 @@
+"""training.export.calibration: temperature and distance, recovered from data drawn by them."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from app.model.labels import LABEL_IDS
+from training.export.calibration import (
+    fit_distance,
+    fit_distance_threshold,
+    fit_operating_points,
+    fit_orientation,
+    fit_temperature,
+    label_priors,
+)
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+def draw_calls(temperature: float, count: int = 20_000) -> tuple[Floats, Labels]:
+    """Draw logits, and labels as likely as those logits over `temperature` say."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, (count, 4)).astype(np.float32)
+    shares = softmax(logits / temperature, axis=1).cumsum(axis=1)
+    labels = (generator.random((count, 1)) > shares[:, :3]).sum(axis=1)
+    return logits, labels.astype(np.int64)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 0.7, 1.0, 1.6, 4.0])
+def test_the_temperature_labels_were_drawn_with_is_recovered(temperature: float) -> None:
+    assert fit_temperature(*draw_calls(temperature)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_doubled_logits_double_the_temperature() -> None:
+    logits, labels = draw_calls(1.0, count=500)
+    once, twice = (fit_temperature(factor * logits, labels) for factor in (1, 2))
+    assert twice == pytest.approx(2 * once, rel=1e-3)
+
+
+def test_logits_that_are_never_wrong_keep_the_temperature_above_zero() -> None:
+    labels = np.arange(40) % 4
+    logits = 9 * np.eye(4, dtype=np.float32)[labels]
+    assert np.exp(-3) <= fit_temperature(logits, labels) < 1
+
+
+def draw_features(count: int, spread: Floats) -> tuple[Floats, Labels]:
+    """Draw features about four far apart class means, correlated by `spread` [width, width]."""
+    generator = np.random.default_rng(1)
+    labels = np.arange(count) % 4
+    width = len(spread)
+    means = generator.normal(0, 30, (4, width))
+    features = means[labels] + generator.normal(size=(count, width)) @ spread
+    return features.astype(np.float32), labels
+
+
+@pytest.fixture(scope="module")
+def spread() -> Floats:
+    """Deviations from 0.5 to 4 along axes turned at random."""
+    axes, _ = np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6)))
+    return (np.geomspace(0.5, 4, 6)[:, np.newaxis] * axes).astype(np.float32)
+
+
+def test_whitened_features_have_unit_covariance_within_a_class(spread: Floats) -> None:
+    features, labels = draw_features(40_000, spread)
+    whitening, _ = fit_distance(features, labels)
+    for index in range(4):
+        covariance = np.cov((features[labels == index] @ whitening).T)
+        np.testing.assert_allclose(covariance, np.eye(6), atol=0.06)
+
+
+def test_centres_are_the_whitened_class_means(spread: Floats) -> None:
+    features, labels = draw_features(4_000, spread)
+    whitening, centres = fit_distance(features, labels)
+    expected = np.stack([features[labels == index].mean(0) for index in range(4)]) @ whitening
+    np.testing.assert_allclose(centres, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_fewer_images_than_features_still_give_finite_distances() -> None:
+    width = 64
+    features, labels = draw_features(24, np.eye(width, dtype=np.float32))
+    whitening, centres = fit_distance(features, labels)
+    unseen, _ = draw_features(200, np.eye(width, dtype=np.float32))
+    distances = ((unseen[:, None] @ whitening - centres[None]) ** 2).sum(2).min(1)
+    assert np.isfinite(distances).all()
+    assert 0.2 * width < np.median(distances) < 5 * width
+
+
+def test_both_are_float32_for_the_graph(spread: Floats) -> None:
+    whitening, centres = fit_distance(*draw_features(400, spread))
+    assert (whitening.dtype, centres.dtype) == (np.float32, np.float32)
+    assert (whitening.shape, centres.shape) == ((6, 6), (4, 6))
+
+
+# ---------------------------------------------------------------- operating points and refusal
+
+
+def test_an_operating_point_is_what_95_percent_of_a_labels_own_images_reach() -> None:
+    generator = np.random.default_rng(2)
+    labels = np.arange(4000) % 4
+    probabilities = generator.dirichlet(np.ones(4), 4000).astype(np.float32)
+    points = fit_operating_points(probabilities, labels)
+    for index, label in enumerate(LABEL_IDS):
+        own = probabilities[labels == index, index]
+        assert (own >= points[label]).mean() == pytest.approx(0.95, abs=0.002)
+
+
+def test_the_image_that_sets_a_point_reaches_it() -> None:
+    labels = np.arange(4)
+    probabilities = np.full((4, 4), 0.2, np.float32) + np.float32(0.2) * np.eye(4, dtype=np.float32)
+    points = fit_operating_points(probabilities, labels)
+    assert all(probabilities[0, 0] >= point > 0.39999 for point in points.values())
+
+
+def test_another_sensitivity_gives_another_point() -> None:
+    labels = np.repeat(np.arange(4), 101)
+    probabilities = np.tile(np.linspace(0, 1, 101, dtype=np.float32)[:, None], (4, 4))
+    assert fit_operating_points(probabilities, labels, 0.75)["normal"] == pytest.approx(0.25)
+    assert fit_operating_points(probabilities, labels, 0.95)["covid19"] == pytest.approx(0.05)
+
+
+def test_the_distance_threshold_leaves_room_above_validation() -> None:
+    distances = np.arange(101, dtype=np.float32)
+    assert fit_distance_threshold(distances) == pytest.approx(1.2 * 99)
+
+
+def test_priors_are_the_shares_of_the_labels() -> None:
+    assert label_priors(np.array([0, 0, 0, 0, 1, 2, 2, 3])) == {
+        "normal": 0.5, "covid19": 0.125, "bacterial_pneumonia": 0.25, "viral_pneumonia": 0.125
+    }  # fmt: skip
+
+
+def test_orientation_is_told_by_a_linear_rule_of_as_many_logits() -> None:
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(5, 512))
+    orientations = np.tile(np.arange(5), 60)
+    features = (centres[orientations] + generator.normal(size=(300, 512))).astype(np.float32)
+    weights, bias = fit_orientation(features[:200], orientations[:200])
+    assert (weights.shape, bias.shape) == ((512, 5), (5,))
+    called = (features[200:] @ weights + bias).argmax(1)
+    assert (called == orientations[200:]).mean() > 0.95

@@ -1,0 +1,87 @@
+"""Images in memory, as the network reads them."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from app.errors import RequestError
+from app.image.decode import GreyImage, Limits, decode
+from app.image.resize import SIDE_PX, resize
+from training.data.manifest import DataError, Sample
+
+UNREADABLE: Final = (OSError, RequestError)
+"""What `read_image` raises for an image that can't be used."""
+
+_MIN_SIDE_PX: Final = 32  # training images may be smaller than serving accepts
+_BATCH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Images in memory, uint8 [N, 1, 224, 224], with their samples."""
+
+    images: NDArray[np.uint8]
+    samples: Sequence[Sample]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class indices, int64 [N]."""
+        return np.array([sample.label for sample in self.samples], np.int64)
+
+
+def read_image(sample: Sample) -> GreyImage:
+    """Decode one image through serving's own code.
+
+    Raises
+    ------
+    OSError, RequestError
+        That is, any of `UNREADABLE`.
+    """
+    return decode(sample.path.read_bytes(), Limits(min_side_px=_MIN_SIDE_PX))
+
+
+def load_images(samples: Sequence[Sample], what: str) -> NDArray[np.uint8]:
+    """Decode and resize through serving's own code: uint8 [N, 1, 224, 224].
+
+    Held in memory: 50 kB an image.
+
+    Raises
+    ------
+    DataError
+        Naming every image that can't be read.
+    """
+    images = np.empty((len(samples), 1, SIDE_PX, SIDE_PX), np.uint8)
+    unreadable: list[str] = []
+    for index, sample in enumerate(tqdm(samples, desc=f"reading {what}", unit="image")):
+        try:
+            images[index] = resize(read_image(sample))
+        except UNREADABLE as error:
+            unreadable.append(f"{sample.path}: {error}")
+    if unreadable:
+        raise DataError(reason=f"{len(unreadable)} unreadable image(s):\n" + "\n".join(unreadable))
+    return images
+
+
+def digest_images(*sets: ImageSet) -> str:
+    """Return the sha256 of each set's images and labels, in order: another, if one changed."""
+    contents = [part.images.tobytes() + part.labels.tobytes() for part in sets]
+    return " ".join(hashlib.sha256(content).hexdigest() for content in contents)
+
+
+def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """Return uint8 images [N, 1, side, side], antialiased; the same array if they are no larger."""
+    if images.shape[-1] <= side_px:
+        return images
+    parts = [
+        F.interpolate(torch.from_numpy(part), (side_px, side_px), mode="bilinear", antialias=True)
+        for part in np.array_split(images, math.ceil(len(images) / _BATCH))
+    ]
+    return torch.cat(parts).numpy()

@@ -1,0 +1,121 @@
+"""Calibration: the temperature, and what the distance is measured against.
+
+Both come from the outputs of the very graph that is served, not from PyTorch's.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.covariance import LedoitWolf
+from sklearn.linear_model import LogisticRegression
+
+from app.model.labels import LabelId
+from training.config import LABELS
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+SENSITIVITY: Final = 0.95
+"""That operating points are chosen for, on validation."""
+
+DISTANCE_ROOM: Final = 1.2
+UPRIGHT_THRESHOLD: Final = 0.1
+"""Refused as turned or inverted is what is upright with less than this probability."""
+
+_ORIENTATION_C: Final = 0.01
+_LOG_BOUNDS: Final = (-3.0, 3.0)
+
+
+def fit_temperature(logits: Floats, labels: Labels) -> float:
+    """Return the temperature that minimises the negative log-likelihood.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks".
+
+    Parameters
+    ----------
+    logits : [N, 4], labels : [N], both of the validation split
+    """
+
+    def loss(log_temperature: float) -> float:
+        scores = log_softmax(logits.astype(np.float64) / np.exp(log_temperature), axis=1)
+        return float(-scores[np.arange(len(labels)), labels].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=_LOG_BOUNDS, method="bounded").x))
+
+
+def fit_distance(pooled: Floats, labels: Labels) -> tuple[Floats, Floats]:
+    """Fit a Mahalanobis distance to class means with one covariance for all classes.
+
+    Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples";
+    the covariance is shrunk after Ledoit and Wolf 2004.
+
+    Parameters
+    ----------
+    pooled : [N, 512] features of training images, labels : [N]
+
+    Returns
+    -------
+    whitening : [512, 512]; ``pooled @ whitening`` has unit covariance within a class
+    centres : [4, 512], the whitened class means
+    """
+    features = pooled.astype(np.float64)
+    means = np.stack([features[labels == index].mean(0) for index in range(len(LABELS))])
+    covariance = LedoitWolf(assume_centered=True).fit(features - means[labels]).covariance_
+    values, vectors = np.linalg.eigh(covariance)
+    whitening = vectors / np.sqrt(values)
+    return whitening.astype(np.float32), (means @ whitening).astype(np.float32)
+
+
+def fit_orientation(whitened: Floats, orientations: Labels) -> tuple[Floats, Floats]:
+    """Fit a multinomial logistic regression that tells how an X-ray was turned.
+
+    Parameters
+    ----------
+    whitened : [N, 512] features of training images, turned and as they are
+    orientations : [N], indices into `app.model.card.ORIENTATIONS`
+
+    Returns
+    -------
+    weights [512, 5], bias [5]
+    """
+    told = LogisticRegression(C=_ORIENTATION_C, max_iter=1000).fit(whitened, orientations)
+    return told.coef_.T.astype(np.float32), told.intercept_.astype(np.float32)
+
+
+def fit_operating_points(
+    probabilities: Floats, labels: Labels, sensitivity: float = SENSITIVITY
+) -> dict[LabelId, float]:
+    """Return the probability of each label that `sensitivity` of its own images reach.
+
+    The labels that reach theirs are then a set that holds the true one so often, whatever it
+    is (class-conditional conformal prediction: Vovk 2012, "Conditional Validity of Inductive
+    Conformal Predictors").
+
+    Parameters
+    ----------
+    probabilities : [N, 4], labels : [N], both of the validation split
+    """
+    points = {}
+    for index, label in enumerate(LABELS):
+        own = probabilities[labels == index, index].astype(np.float64)
+        point = float(np.quantile(own, 1 - sensitivity, method="lower"))
+        points[label.id] = np.floor(point * 1e6) / 1e6  # so that the image it comes from stays in
+    return points
+
+
+def fit_distance_threshold(distances: Floats) -> float:
+    """Return the distance above which a picture is no frontal chest X-ray.
+
+    The 99 % quantile of the validation split's, and a fifth as much again: X-rays of hospitals
+    that are in no split lie further out than those of one that is.
+    """
+    return float(DISTANCE_ROOM * np.quantile(distances.astype(np.float64), 0.99))
+
+
+def label_priors(labels: Labels) -> dict[LabelId, float]:
+    """Return the share of each label among the images that probabilities are calibrated on."""
+    shares = np.bincount(labels, minlength=len(LABELS)) / len(labels)
+    return {label.id: float(share) for label, share in zip(LABELS, shares, strict=True)}

@@ -1,0 +1,1 @@
+"""Fitting: the network, its training loop, and the run folder that keeps every epoch."""

@@ -1,0 +1,289 @@
+"""Fine-tuning: epochs over the training images, the best kept by validation macro-AUROC."""
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any, Final, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from app.errors import NeumoError
+from app.image.resize import SIDE_PX
+from app.language import Text
+from training.config import LABELS, Config
+from training.data.images import ImageSet, digest_images, shrink
+from training.fit.augmentation import augment
+from training.fit.checkpoint import Epoch, RunFolder, best_epoch
+from training.fit.environment import choose_device, describe_environment, uses_bfloat16
+from training.fit.network import GreyResNet, build_model, parameter_groups, set_training_mode
+from training.fit.progress import Journal
+from training.fit.schedule import average_weights, warmup_cosine
+from training.metrics.metrics import macro_auroc
+
+_CLIP: Final = 5.0
+_PREDICT_BATCH: Final = 64
+
+
+class Diverged(NeumoError):
+    """The loss is no longer a number."""
+
+    code = "training_diverged"
+    title = Text("The training diverged", "El entrenamiento ha divergido")
+    advice = Text(
+        "The loss is no longer a number in epoch {epoch}. Give a smaller --learning-rate.",
+        "La pérdida ya no es un número en la época {epoch}. Indique un --learning-rate menor.",
+    )
+
+
+def fit(
+    config: Config, train: ImageSet, validation: ImageSet, *, resume: bool = False
+) -> list[Epoch]:
+    """Train, leaving weights, history and curves in the run folder; return the history.
+
+    With `resume`, go on after the last whole epoch: the result is that of a run that was never
+    stopped, to the bit on the same processor with as many threads.
+
+    Raises
+    ------
+    RunMissing, RunDiffers
+        If there is nothing to resume, or it was started with other settings or images.
+    Diverged
+        If the loss is no longer a number.
+    """
+    folder = RunFolder(config)
+    trainer = Trainer(config, train)
+    images = digest_images(train, validation)
+    if resume:
+        state = folder.resume()
+        folder.check_images(images, state)
+        history = trainer.restore(state)
+        if history:
+            folder.write_history(history)  # the run may have been stopped before it did
+    else:
+        history = []
+        folder.start(describe_environment(config))
+        folder.save(trainer.state(history) | {"images": images})
+    if not finished(history, config):
+        trainer.teachers = [_train_teacher(each, train, validation) for each in config.as_teachers]
+    with closing(Journal(folder.path, history)) as journal:
+        while not finished(history, config):
+            started = time.monotonic()
+            side_px = _side_px(config, len(history))
+            loss = trainer.train_one_epoch(len(history) + 1, side_px)
+            logits = predict(trainer.result, shrink(validation.images, side_px), config)
+            seconds = time.monotonic() - started
+            rate = trainer.learning_rate
+            history.append(
+                _summarise(len(history) + 1, side_px, rate, loss, logits, validation, seconds)
+            )
+            if best_epoch(history) is history[-1]:
+                folder.save_best(trainer.result.resnet.state_dict())
+            folder.save(trainer.state(history) | {"images": images})
+            folder.write_history(history)
+            journal.write(history)
+    return history
+
+
+class Trainer:
+    """Everything that changes during a run, so that all of it can be saved and restored."""
+
+    def __init__(self, config: Config, train: ImageSet) -> None:
+        torch.manual_seed(config.seed)
+        torch.backends.cudnn.deterministic = True
+        self._config = config
+        self._train = train
+        self._device = choose_device()
+        self._generator = torch.Generator(self._device).manual_seed(config.seed)
+        self._model = _place(build_model(config), self._device)
+        self._averaged = average_weights(self._model, config.ema_decay)
+        self._optimiser = torch.optim.AdamW(parameter_groups(self._model, config))
+        steps = config.epochs * len(_batches(torch.arange(len(train.samples)), config))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimiser, warmup_cosine(config, steps)
+        )
+        self._class_weights = _class_weights(train.labels, config).to(self._device)
+        self.teachers: Sequence[GreyResNet] = ()
+        """Networks whose mean probabilities are learned instead of the labels."""
+
+    @property
+    def result(self) -> GreyResNet:
+        """The network to measure and keep: the averaged one, if weights are averaged."""
+        if self._averaged is None:
+            return self._model
+        return cast("GreyResNet", self._averaged.module)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the backbone (finetune) or the head (frozen), now."""
+        return float(self._schedule.get_last_lr()[0])
+
+    def state(self, history: Sequence[Epoch]) -> dict[str, Any]:
+        """Return all that `restore` needs."""
+        return {
+            "model": self._model.state_dict(),
+            "averaged": self._averaged.state_dict() if self._averaged else None,
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "generator": self._generator.get_state(),
+            "history": [asdict(epoch) for epoch in history],
+        }
+
+    def restore(self, state: dict[str, Any]) -> list[Epoch]:
+        """Take up a saved state; return the history up to there."""
+        self._model.load_state_dict(state["model"])
+        if self._averaged:
+            self._averaged.load_state_dict(state["averaged"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._generator.set_state(state["generator"])
+        return [Epoch(**line) for line in state["history"]]
+
+    def train_one_epoch(self, number: int, side_px: int) -> float:
+        """Pass over the training images once; return the mean loss."""
+        set_training_mode(self._model, self._config.strategy)
+        pixels = shrink(self._train.images, side_px)
+        labels = torch.from_numpy(self._train.labels)
+        order = torch.randperm(len(labels), generator=self._generator, device=self._device)
+        batches = _batches(order.cpu(), self._config)
+        title = f"epoch {number}/{self._config.epochs}"
+        total = 0.0
+        progress = tqdm(batches, desc=title, unit="batch", leave=False)
+        for done, batch in enumerate(progress, start=1):
+            picked = torch.from_numpy(pixels[batch.numpy()]).to(self._device)
+            images = augment(
+                picked, self._generator, self._config.augmentation, self._config.augmented_share
+            )
+            total += self._step(images, labels[batch].to(self._device))
+            if not math.isfinite(total):
+                raise Diverged(epoch=str(number))
+            progress.set_postfix(loss=f"{total / done:.3f}", rate=f"{self.learning_rate:.1e}")
+        return total / len(batches)
+
+    def _step(self, images: Tensor, labels: Tensor) -> float:
+        with _autocast(self._config, self._device):
+            logits = self._model(images.contiguous(memory_format=torch.channels_last))
+        if self.teachers:
+            loss = F.cross_entropy(logits.float(), self._ask_teachers(images))
+        else:
+            loss = F.cross_entropy(
+                logits.float(),
+                labels,
+                weight=self._class_weights,
+                label_smoothing=self._config.label_smoothing,
+            )
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._model.parameters(), _CLIP)
+        self._optimiser.step()
+        self._schedule.step()
+        if self._averaged:
+            self._averaged.update_parameters(self._model)
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _ask_teachers(self, images: Tensor) -> Tensor:
+        """Return the teachers' mean probabilities, [N, 4], for the very images that are learned."""
+        with _autocast(self._config, self._device):
+            told = [teacher(images).float().softmax(1) for teacher in self.teachers]
+        return torch.stack(told).mean(0)
+
+
+def load_best(config: Config) -> GreyResNet:
+    """Return the best checkpoint of a run, on the CPU, in evaluation mode.
+
+    Raises
+    ------
+    RunMissing
+        If there is none.
+    """
+    weights = RunFolder(config).load_best()
+    model = build_model(config.model_copy(update={"weights": "random"}))
+    model.resnet.load_state_dict(weights)
+    return model.eval()
+
+
+@torch.inference_mode()
+def predict(model: GreyResNet, images: NDArray[np.uint8], config: Config) -> Tensor:
+    """Return logits, float32 [N, 4], for uint8 images [N, 1, H, W]."""
+    model.eval()
+    device = next(model.parameters()).device
+    outputs = []
+    for start in range(0, len(images), _PREDICT_BATCH):
+        batch = torch.from_numpy(images[start : start + _PREDICT_BATCH]).to(device).float()
+        with _autocast(config, device):
+            outputs.append(model(batch.contiguous(memory_format=torch.channels_last)).float().cpu())
+    return torch.cat(outputs)
+
+
+def _train_teacher(config: Config, train: ImageSet, validation: ImageSet) -> GreyResNet:
+    """Train one teacher, or go on with it; return it on the device, in evaluation mode."""
+    fit(config, train, validation, resume=(config.run_folder / "last.pt").exists())
+    return _place(load_best(config), choose_device())
+
+
+def _place(model: GreyResNet, device: torch.device) -> GreyResNet:
+    """Move a network to a device, in the layout that is fastest there."""
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _side_px(config: Config, epochs_done: int) -> int:
+    return config.small_side_px if epochs_done < config.small_epochs else SIDE_PX
+
+
+def finished(history: Sequence[Epoch], config: Config) -> bool:
+    """Whether a run has all its epochs, or is out of patience."""
+    return len(history) >= config.epochs or _stalled(history, config)
+
+
+def _stalled(history: Sequence[Epoch], config: Config) -> bool:
+    """Whether patience is at an end; it starts with the first epoch of full images."""
+    if not config.patience or len(history) <= config.small_epochs:
+        return False
+    return history[-1].epoch - best_epoch(history).epoch >= config.patience
+
+
+def _batches(order: Tensor, config: Config) -> list[Tensor]:
+    """Cut an epoch's order into batches; a last batch of one has no batch statistics."""
+    return [batch for batch in torch.split(order, config.batch_size) if len(batch) > 1]
+
+
+def _autocast(config: Config, device: torch.device) -> torch.autocast:
+    enabled = uses_bfloat16(config.precision, device)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def _class_weights(labels: NDArray[np.int64], config: Config) -> Tensor:
+    """Weigh each class by a power of 1 over its share, mean 1 over the images: float32 [4]."""
+    counts = np.bincount(labels, minlength=len(LABELS))
+    weights = 1 / counts ** {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[config.class_weights]
+    weights *= counts.sum() / (weights * counts).sum()
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _summarise(
+    number: int,
+    side_px: int,
+    learning_rate: float,
+    train_loss: float,
+    logits: Tensor,
+    validation: ImageSet,
+    seconds: float,
+) -> Epoch:
+    truth = torch.from_numpy(validation.labels)
+    return Epoch(
+        epoch=number,
+        side_px=side_px,
+        learning_rate=learning_rate,
+        train_loss=train_loss,
+        validation_loss=float(F.cross_entropy(logits, truth)),
+        validation_accuracy=float((logits.argmax(1) == truth).float().mean()),
+        validation_macro_auroc=macro_auroc(validation.labels, logits.softmax(1).numpy()),
+        seconds=seconds,
+    )

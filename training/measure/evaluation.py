@@ -1,0 +1,133 @@
+"""Measuring a graph through ONNX Runtime: what is served is what is measured."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from scipy.special import softmax
+from tqdm import tqdm
+
+from app.machine import count_cpus
+from app.model.bundle import Bundle
+from app.model.figures import Metrics
+from app.model.labels import LabelId
+from app.model.session import Network, Outputs
+from training.config import LABELS
+from training.data.images import ImageSet, load_images
+from training.data.manifest import read_samples
+from training.files import write_whole
+from training.metrics.metrics import measure
+from training.report import plots
+
+_BATCH: Final = 32
+
+
+def run_network(network: Network, images: NDArray[np.uint8], what: str) -> Outputs:
+    """Run images, uint8 [N, 1, 224, 224], one at a time as serving does."""
+    parts = [
+        network.run(images[index : index + 1])
+        for index in tqdm(range(len(images)), desc=f"measuring {what}", unit="image")
+    ]
+    return Outputs(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("probabilities", "logits", "cam", "distance", "orientation")
+            if getattr(parts[0], name) is not None
+        )
+    )
+
+
+def run_core(
+    model: onnx.ModelProto, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return (cam [N, 4, 7, 7], pooled [N, 512]) of a graph that gives both, in batches."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = count_cpus()
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    starts = tqdm(range(0, len(images), _BATCH), desc="taking features", unit="batch")
+    parts = [
+        session.run(["cam", "pooled"], {"image": images[start : start + _BATCH]})
+        for start in starts
+    ]
+    cam, pooled = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return cam, pooled
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is refused as no upright frontal chest X-ray; as `app.reading.refusal` does."""
+
+    distance_threshold: float | None
+    upright_threshold: float | None
+
+    def holds(self, outputs: Outputs) -> NDArray[np.bool_]:
+        """Return whether each of N pictures is refused, bool [N]."""
+        refused = np.zeros(len(outputs.distance), dtype=bool)
+        if self.distance_threshold is not None:
+            refused |= outputs.distance > self.distance_threshold
+        if self.upright_threshold is not None and outputs.orientation is not None:
+            refused |= outputs.orientation[:, 0] < self.upright_threshold
+        return refused
+
+
+def evaluate(
+    outputs: Outputs,
+    images: ImageSet,
+    operating_points: Mapping[LabelId, float] | None = None,
+    refusal: Refusal | None = None,
+) -> Metrics:
+    """Compute the card's figures of one split from what a network answered for it."""
+    return measure(
+        images.labels,
+        outputs.probabilities,
+        [sample.patient for sample in images.samples],
+        [sample.source for sample in images.samples],
+        operating_points=operating_points,
+        refused=None if refusal is None else refusal.holds(outputs),
+        uncalibrated=softmax(outputs.logits, axis=1),
+    )
+
+
+def in_our_order(outputs: Outputs, bundle: Bundle) -> Outputs:
+    """Put the columns of a bundle, which may be in any order, into that of `LABELS`."""
+    columns = [[own.id for own in bundle.card.labels].index(label.id) for label in LABELS]
+    return replace(
+        outputs,
+        probabilities=outputs.probabilities[:, columns],
+        logits=outputs.logits[:, columns],
+        cam=outputs.cam[:, columns],
+    )
+
+
+def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Metrics:
+    """Measure a bundle on one split of a data set; write ``evaluation.json`` and the plots.
+
+    Raises
+    ------
+    DataError
+        If the data set can't be read, or a label has no image in the split.
+    """
+    samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
+    images = ImageSet(load_images(samples, split), samples)
+    network = Network(bundle.graph, count_cpus())
+    outputs = in_our_order(run_network(network, images.images, split), bundle)
+    card = bundle.card
+    refusal = Refusal(card.distance_threshold, card.upright_threshold)
+    metrics = evaluate(outputs, images, card.operating_points, refusal)
+    report.mkdir(parents=True, exist_ok=True)
+    whole = {
+        "model": {"name": bundle.card.name, "sha256": bundle.card.sha256},
+        "split": split,
+        "metrics": metrics.model_dump(),
+    }
+    write_whole(report / "evaluation.json", (json.dumps(whole, indent=1) + "\n").encode())
+    plots.plot_all(images.labels, outputs.probabilities, report)
+    return metrics

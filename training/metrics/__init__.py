@@ -1,0 +1,1 @@
+"""Metrics: figures of labels and probabilities, with intervals by patient. No graph, no file."""

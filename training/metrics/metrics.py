@@ -1,0 +1,142 @@
+"""Figures of a classifier from labels and probabilities, with intervals by patient."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
+
+from app.model.figures import Interval, Metrics
+from app.model.labels import LABEL_IDS, LabelId
+from training.metrics.bootstrap import Figures, Weights, auroc, draw_patients, interval, share
+from training.metrics.reliability import measure_calibration, simulate_calibration_error
+from training.metrics.tasks import measure_tasks
+
+Labels = NDArray[np.int64]
+Probabilities = NDArray[np.float32]
+
+_CLASSES: Final = list(range(len(LABEL_IDS)))
+
+
+def accuracy(labels: Labels, probabilities: Probabilities) -> float:
+    """Share of images whose most likely label is the true one."""
+    return float((probabilities.argmax(1) == labels).mean())
+
+
+def macro_auroc(labels: Labels, probabilities: Probabilities) -> float:
+    """Mean of the four areas under the ROC curve, each label against the rest."""
+    once = np.ones((1, len(labels)))
+    return float(np.mean([auroc(labels == i, probabilities[:, i], once)[0] for i in _CLASSES]))
+
+
+def measure(
+    labels: Labels,
+    probabilities: Probabilities,
+    patients: Sequence[str],
+    sources: Sequence[str],
+    seed: int = 0,
+    operating_points: Mapping[LabelId, float] | None = None,
+    refused: NDArray[np.bool_] | None = None,
+    uncalibrated: Probabilities | None = None,
+) -> Metrics:
+    """Compute every figure of the card on one split.
+
+    Parameters
+    ----------
+    labels : int64 [N], `probabilities` : float32 [N, 4], rows summing to 1
+    patients, sources : N names each
+    seed : of the bootstrap
+    operating_points : of each label; without them nothing is told of answers withheld
+    refused : [N], what is taken for no chest X-ray; counted here, and in all else like the rest
+    uncalibrated : [N, 4], the probabilities before temperature, to tell what it changes
+
+    Raises
+    ------
+    ValueError
+        If a label has no image: its figures are undefined.
+    """
+    if len(np.unique(labels)) < len(LABEL_IDS):
+        raise ValueError("every label needs at least one image")
+    weights = draw_patients(labels, patients, seed)
+    called = probabilities.argmax(1)
+    truths = dict(enumerate(np.eye(len(_CLASSES), dtype=bool)[labels].T))
+    calls = dict(enumerate(np.eye(len(_CLASSES), dtype=bool)[called].T))
+    sensitivity = {i: share(truths[i] & calls[i], truths[i], weights) for i in _CLASSES}
+    specificity = {i: share(~truths[i] & ~calls[i], ~truths[i], weights) for i in _CLASSES}
+    precision = {i: share(truths[i] & calls[i], calls[i], weights) for i in _CLASSES}
+    areas = {i: auroc(truths[i], probabilities[:, i], weights) for i in _CLASSES}
+    named = np.array(sources)
+    right = called == labels
+    by_chance, by_chance_95 = simulate_calibration_error(probabilities, seed)
+    return Metrics(
+        images=len(labels),
+        patients=len(set(patients)),
+        accuracy=interval(share(right, np.ones_like(right), weights)),
+        balanced_accuracy=interval(np.mean(list(sensitivity.values()), axis=0)),
+        macro_auroc=interval(np.mean(list(areas.values()), axis=0)),
+        sensitivity=_by_label(sensitivity),
+        specificity=_by_label(specificity),
+        precision=_by_label(precision),
+        auroc=_by_label(areas),
+        **measure_calibration(labels, probabilities).model_dump(),
+        ece_by_chance=by_chance,
+        ece_by_chance_95=by_chance_95,
+        before_temperature=None
+        if uncalibrated is None
+        else measure_calibration(labels, uncalibrated),
+        confusion=confusion_matrix(labels, called, labels=_CLASSES).tolist(),
+        accuracy_by_source={
+            source: accuracy(labels[named == source], probabilities[named == source])
+            for source in sorted(set(sources))
+        },
+        sensitivity_by_source={
+            source: _by_label(
+                {
+                    i: share(truths[i] & right & (named == source), held, weights)
+                    for i in _CLASSES
+                    if (held := truths[i] & (named == source)).any()
+                }
+            )
+            for source in sorted(set(sources))
+        },
+        tasks=measure_tasks(labels, probabilities, patients, sources, seed),
+        refused=None
+        if refused is None
+        else interval(share(refused, np.ones_like(refused), weights)),
+        aurc=area_under_risk_coverage(labels, probabilities),
+        **_measure_answered(right, probabilities, weights, operating_points),
+    )
+
+
+def area_under_risk_coverage(labels: Labels, probabilities: Probabilities) -> float:
+    """Mean error over all shares of images answered, the most confident first.
+
+    Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks".
+    """
+    order = np.argsort(-probabilities.max(1), kind="stable")
+    wrong = (probabilities.argmax(1) != labels)[order]
+    return float((wrong.cumsum() / np.arange(1, len(labels) + 1)).mean())
+
+
+def _measure_answered(
+    right: NDArray[np.bool_],
+    probabilities: Probabilities,
+    weights: Weights,
+    operating_points: Mapping[LabelId, float] | None,
+) -> dict[str, Interval]:
+    """Measure what `app.reading.judge.judge` answers with `ok`."""
+    if operating_points is None:
+        return {}
+    points = np.array([operating_points[label] for label in LABEL_IDS])
+    reached = probabilities >= points
+    rows = np.arange(len(probabilities))
+    answered = (reached.sum(1) == 1) & reached[rows, probabilities.argmax(1)]
+    return {
+        "answered": interval(share(answered, np.ones_like(answered), weights)),
+        "accuracy_answered": interval(share(right & answered, answered, weights)),
+    }
+
+
+def _by_label(figures: Mapping[int, Figures]) -> dict[LabelId, Interval]:
+    return {LABEL_IDS[index]: interval(values) for index, values in figures.items()}

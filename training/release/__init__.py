@@ -1,0 +1,1 @@
+"""Releasing: a finished run, or a bundle measured anew, becomes a bundle."""

@@ -1,0 +1,207 @@
+"""Measuring a bundle anew: card and graphs as this version writes them, the network as it is.
+
+For a bundle from before a figure, a rule or a limitation was known, or one whose operating
+points a hospital wants from its own patients.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+from app.errors import NeumoError
+from app.language import Text
+from app.machine import count_cpus
+from app.model.bundle import FP32_FILE, Bundle
+from app.model.card import BUNDLE_FORMAT, Card, DataSource
+from app.model.figures import Metrics
+from app.model.labels import LabelId
+from app.model.session import Network, Outputs
+from training.config import Config
+from training.data.divide import Division, describe_sources, divide
+from training.data.images import ImageSet
+from training.data.manifest import name_some, read_samples
+from training.export.calibration import (
+    UPRIGHT_THRESHOLD,
+    fit_distance_threshold,
+    fit_operating_points,
+    label_priors,
+)
+from training.export.graph import Tail, answer, cut_tail, read_blocks
+from training.measure.audit import audit_graph
+from training.measure.evaluation import Refusal, evaluate, in_our_order, run_network
+from training.release.features import fit_features
+from training.release.release import Splits
+from training.report.bundle_writer import write_bundle
+
+_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out")
+_TEXTS: Final = ("licence", "intended_use", "limitations", "population")
+
+
+class SplitDiffers(NeumoError):
+    """Validation would hold images that the network was fitted to."""
+
+    code = "split_differs"
+    title = Text("The validation split would be another", "La validación sería otra")
+    advice = Text(
+        "{bundle} was fitted with {settings}: with another value, images that it learned from "
+        "would count as validation. Give the same, or none: then the card's is taken.",
+        "{bundle} se ajustó con {settings}: con otro valor, imágenes de las que aprendió contarían "
+        "como validación. Indique el mismo, o ninguno: entonces se toma el de la ficha.",
+    )
+
+
+class SourcesDiffer(NeumoError):
+    """Images of a source that was fitted, but not those that were."""
+
+    code = "sources_differ"
+    title = Text("The data set is partly the bundle's", "Los datos son en parte los del modelo")
+    advice = Text(
+        "{bundle} was fitted to images of {sources}, but this data set trains on others of that "
+        "name, so what was held out can't be told. Give the data set of the run, or one whose "
+        "training images come from other sources.",
+        "{bundle} se ajustó con imágenes de {sources}, pero estos datos entrenan con otras de ese "
+        "nombre, y no se puede saber cuáles se reservaron. Indique los datos del entrenamiento, u "
+        "otros cuyas imágenes de entrenamiento procedan de otras fuentes.",
+    )
+
+
+def divide_again(config: Config, card: Card) -> Division:
+    """Divide the data set; if the network was fitted to it, then as its run did, by the card.
+
+    Of a data set that shares no source with the card's nothing was fitted: it is divided as
+    `config` says. A card without `settings` tells the seed alone; the rest is `config`'s then.
+
+    Raises
+    ------
+    SplitDiffers
+        If a setting that decides the division was given, and is not the card's.
+    SourcesDiffer
+        If the data set shares a source with the card's, but not its images.
+    DataError
+        As `divide` does.
+    """
+    here = {sample.source for sample in read_samples(config.data) if sample.split == "train"}
+    shared = sorted(here & {source.source for source in card.training.data})
+    if shared:
+        config = _as_fitted(config, card)
+    division = divide(
+        config.data, config.validation_share, config.seed, config.leave_out, config.subset
+    )
+    trained = describe_sources([*division.fit, *division.validation])
+    if shared and _count(trained) != _count(card.training.data):
+        raise SourcesDiffer(bundle=card.name, sources=", ".join(shared))
+    return division
+
+
+def _as_fitted(config: Config, card: Card) -> Config:
+    known = {"seed": card.training.seed} | {
+        name: value for name, value in card.training.settings.items() if name in _DIVIDES
+    }
+    wrong = [
+        name
+        for name, value in known.items()
+        if name in config.model_fields_set and getattr(config, name) != value
+    ]
+    if wrong:
+        settings = ", ".join(_show(name, known[name]) for name in wrong)
+        raise SplitDiffers(bundle=card.name, settings=settings)
+    return config.model_copy(update=known)
+
+
+def _show(name: str, value: Any) -> str:  # noqa: ANN401 - of JSON
+    if value in (None, []):
+        return f"no {name}"
+    return f"{name} {name_some(value) if isinstance(value, list) else value}"
+
+
+def _count(sources: Iterable[DataSource]) -> Counter[tuple[str, str]]:
+    """Count images by source and label; licences may have been told otherwise."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for source in sources:
+        for label, images in source.images.items():
+            counts[source.source, label] += images
+    return counts
+
+
+def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits) -> Card:
+    """Fit distance and orientation, choose, and measure anew; write ``config.bundle_folder``.
+
+    The network and its temperature stay, so the priors do too, and how it was quantised; texts and
+    population are the card's where `config` was given no others. `fp32` is the float32 graph
+    beside, as `app.model.bundle.read_fp32` gives it: its distance is fitted and its figures are
+    measured anew as well. Where there is none, the card no longer vouches for one, and keeps its
+    figures only of the images that are measured here.
+    """
+    card, validation, test = int8.card, splits.validation, splits.test
+    graph = _refit(int8, splits.fit)
+    exact = _refit(fp32, splits.fit) if fp32 else None
+    validated = _ask(graph, validation, "validation", int8)
+    tested = _ask(graph, test, "test", int8)
+    points = fit_operating_points(validated.probabilities, validation.labels)
+    refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
+    metrics = {}
+    audit = {}
+    for split, images, outputs in (("validation", validation, validated), ("test", test, tested)):
+        metrics[split] = evaluate(outputs, images, points, refusal)
+        audit[split] = audit_graph(graph, images, outputs, refusal, card.training.seed)
+        row = f"{split}_fp32"
+        if exact:
+            metrics[row] = evaluate(_ask(exact, images, f"{split}, fp32", int8), images)
+        elif row in card.metrics and _same_images(card.metrics[row], metrics[split]):
+            metrics[row] = card.metrics[row]
+    told = {name: getattr(config, name) for name in _TEXTS if name in config.model_fields_set}
+    made = {
+        "bundle_format": BUNDLE_FORMAT,
+        "sha256": _hash(graph),
+        "operating_points": points,
+        "distance_threshold": refusal.distance_threshold,
+        "upright_threshold": refusal.upright_threshold,
+        "priors": card.priors or _priors(card, splits),
+        "metrics": metrics,
+        "audit": audit,
+        "fp32": card.fp32.model_copy(update={"sha256": _hash(exact)})
+        if exact and card.fp32
+        else None,
+    }
+    card = card.model_copy(update=told | made)
+    folder = config.bundle_folder
+    graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
+    graphs |= {"model.onnx": graph} | ({FP32_FILE: exact} if exact else {})
+    write_bundle(folder, card, graphs, test.labels, tested.probabilities)
+    return card
+
+
+def _refit(bundle: Bundle, fitted: ImageSet) -> bytes:
+    """Return the bundle's graph with distance and orientation fitted to these images."""
+    bare, bias, temperature = cut_tail(bundle.graph)
+    bare = read_blocks(bare)
+    tail = Tail(bias, temperature, *fit_features(bare, fitted))
+    graph: bytes = answer(bare, tail).SerializeToString()
+    return graph
+
+
+def _ask(graph: bytes, images: ImageSet, what: str, bundle: Bundle) -> Outputs:
+    return in_our_order(run_network(Network(graph, count_cpus()), images.images, what), bundle)
+
+
+def _same_images(ours: Metrics, theirs: Metrics) -> bool:
+    """Whether two rows are of the same images, as far as their counts tell."""
+
+    def counts(row: Metrics) -> tuple[object, ...]:
+        labels = [sum(called) for called in row.confusion]
+        return row.images, row.patients, labels, row.accuracy_by_source.keys()
+
+    return counts(ours) == counts(theirs)
+
+
+def _priors(card: Card, splits: Splits) -> dict[LabelId, float] | None:
+    """Return what an older card does not tell; None if others were calibrated on."""
+    trained = describe_sources([*splits.fit.samples, *splits.validation.samples])
+    if _count(trained) != _count(card.training.data):
+        return None
+    return label_priors(splits.validation.labels)
+
+
+def _hash(graph: bytes) -> str:
+    return hashlib.sha256(graph).hexdigest()
