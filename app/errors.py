@@ -3,12 +3,14 @@
 `NeumoError`
     `RequestError`: a call that can't be answered; each has an HTTP status.
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
+        403 `Refused`
         404 `NotFound`  405 `MethodNotAllowed`  408 `RequestTimeout`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `NotAChestXray`
         431 `HeadTooLarge`
         500 `InternalError`  503 `NotReady` `Overloaded`  504 `DeadlineExceeded`
+    `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown`
@@ -19,6 +21,7 @@ can carry patient data.
 """
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 from app.language import Language, Text
@@ -45,21 +48,8 @@ class NeumoError(Exception):
 class RequestError(NeumoError):
     """A call that can't be answered, rendered as RFC 9457 problem+json."""
 
-    status: ClassVar[int]
+    status: int
     retry_after_s: ClassVar[int | None] = None
-    type_prefix: ClassVar[str] = "urn:problem-type:neumo:"
-
-    def problem(self, request_id: str, language: Language) -> dict[str, Fact]:
-        """Return the members of the problem (RFC 9457 section 3), `facts` among them."""
-        return {
-            "type": self.type_prefix + self.code,
-            "title": self.title.render(language),
-            "status": self.status,
-            "detail": self.detail(language),
-            "code": self.code,
-            "request_id": request_id,
-            **self.facts,
-        }
 
     def headers(self) -> dict[str, str]:
         """Return the HTTP headers this problem adds."""
@@ -129,6 +119,34 @@ class TooManyFiles(RequestError):
         "Esta llamada admite como máximo {max_files} archivo(s). Envíe varios a /predict/batch, "
         "por grupos si hace falta.",
     )
+
+
+class Refused(RequestError):
+    """A guard in front of the call refuses it, with a status of its own.
+
+    Parameters
+    ----------
+    status : the guard's, such as 401, 403 or 429
+    headers : that the guard adds, such as WWW-Authenticate
+    """
+
+    status = 403
+    code = "refused"
+    title = Text("Refused", "Petición rechazada")
+    advice = Text(
+        "A rule of this service refuses the call. Ask its operator what you may call, and how.",
+        "Una regla de este servicio rechaza la petición. Pregunte a su operador qué puede pedir y "
+        "cómo.",
+    )
+
+    def __init__(self, status: int = 403, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self.status = status
+        self._headers = dict(headers or {})
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that the guard adds."""
+        return super().headers() | self._headers
 
 
 class NotFound(RequestError):
@@ -364,6 +382,18 @@ class DeadlineExceeded(RequestError):
         "smaller one.",
         "No se pudo leer la imagen a tiempo y ya no se leerá. Inténtelo de nuevo o envíe una "
         "más pequeña.",
+    )
+
+
+class CallerGone(NeumoError):
+    """Nobody waits for the answer any more; nobody is answered."""
+
+    code = "caller_gone"
+    title = Text("The caller has gone", "El cliente se ha ido")
+    advice = Text(
+        "The connection was closed before the answer was ready. Send the request again.",
+        "La conexión se cerró antes de que la respuesta estuviera lista. Envíe la petición de "
+        "nuevo.",
     )
 
 

@@ -38,11 +38,6 @@ def negotiate(accept_language: str | None) -> Language:
     return best
 
 
-def answer_headers(language: Language) -> dict[str, str]:
-    """Return the headers of an answer in `language` that nobody but its caller may keep."""
-    return {"Content-Language": language, "Vary": "Accept-Language", "Cache-Control": "no-store"}
-
-
 def _quality(parameter: str) -> float:
     name, _, value = parameter.partition("=")
     if not name.strip():

@@ -1,26 +1,24 @@
 """The application: everything built from settings in one place, and handed down."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import NoReturn
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.routing import Route
 
 from app import __version__
-from app.errors import InvalidParameter, Malformed, MethodNotAllowed, RequestError
-from app.http.direct import Direct
-from app.http.envelope import Envelope, record_of
+from app.errors import InvalidParameter, Malformed
+from app.http.answer import error_of_framework
+from app.http.envelope import Envelope
 from app.http.gate import BodyRules, Gate
+from app.http.route_table import RouteTable
 from app.http.routes import explain, health, model_card, predict, prometheus
-from app.render.problem import error_for_status, problem_response
-from app.service.service import LoadModel, Service, load_bundle
+from app.service.service import LoadModel, Service, load_model_from
 from app.settings import Settings
 
 _DESCRIPTION = (
@@ -32,7 +30,7 @@ _DESCRIPTION = (
 
 def create_app(
     settings: Settings | None = None,
-    load_model: LoadModel = load_bundle,
+    load_model: LoadModel = load_model_from,
     on_failure: Callable[[], None] = lambda: None,
     *,
     load_before_serving: bool = False,
@@ -56,24 +54,15 @@ def create_app(
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
         lifespan=partial(_lifespan, service, load_before_serving),
     )
-    app.state.service = service
-    app.state.work_paths = _paths(predict.router, explain.router)
-    routers = [module.router for module in (predict, explain, health, model_card, prometheus)]
-    app.state.methods = _methods(*routers)
-    for router in routers:
+    work = [predict.router, explain.router]
+    other = [health.router, model_card.router, prometheus.router]
+    routes = RouteTable.of(work=work, other=other)
+    app.state.service, app.state.routes = service, routes
+    for router in (*work, *other):
         app.include_router(router)
-    app.add_exception_handler(RequestError, _answer_error)
-    app.add_exception_handler(HTTPException, _answer_http_exception)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_middleware(
-        Direct,
-        endpoints={
-            route.path: route.endpoint
-            for route in predict.router.routes
-            if isinstance(route, Route)
-        },
-        answer_error=_answer_error,
-    )
+    # Errors are raised through to the envelope: there each becomes an answer, in one place.
+    app.add_exception_handler(HTTPException, _raise_as_ours)
+    app.add_exception_handler(RequestValidationError, _raise_invalid)
     app.add_middleware(
         Gate,
         rules=BodyRules(
@@ -84,28 +73,10 @@ def create_app(
         ),
         admission=service.admission,
         check_ready=lambda: service.reader,
-        work_paths=app.state.work_paths,
+        work_paths=routes.work_paths,
     )
-    paths = _paths(*routers)
-    app.add_middleware(Envelope, metrics=service.metrics, paths=paths)  # last added, outermost
+    app.add_middleware(Envelope, metrics=service.metrics, routes=routes)  # last added, outermost
     return app
-
-
-def _paths(*routers: APIRouter) -> frozenset[str]:
-    return frozenset(route.path for route in _routes(*routers))
-
-
-def _methods(*routers: APIRouter) -> dict[str, str]:
-    """Return each path's methods, as the header Allow names them."""
-    methods: defaultdict[str, set[str]] = defaultdict(set)
-    for route in _routes(*routers):
-        methods[route.path] |= route.methods or set()
-    return {path: ", ".join(sorted(each)) for path, each in methods.items()}
-
-
-def _routes(*routers: APIRouter) -> list[Route]:
-    routes = [route for router in routers for route in router.routes]
-    return [route for route in routes if isinstance(route, Route)]
 
 
 @asynccontextmanager
@@ -122,26 +93,14 @@ async def _lifespan(
     await asyncio.to_thread(service.stop)
 
 
-async def _answer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)  # noqa: S101 - Starlette dispatches by this type
-    record = record_of(request.scope)
-    record.code = error.code
-    return problem_response(error, record.request_id, record.language)
-
-
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
+async def _raise_as_ours(_: Request, error: Exception) -> NoReturn:
     assert isinstance(error, HTTPException)  # noqa: S101 - Starlette dispatches by this type
-    answer = await _answer_error(request, error_for_status(error.status_code))
-    answer.headers.update(error.headers or {})
-    methods = request.app.state.methods.get(request.url.path)
-    if answer.status_code == MethodNotAllowed.status and methods:
-        answer.headers["Allow"] = methods  # Starlette names those of one route alone
-    return answer
+    raise error_of_framework(error) from None
 
 
-async def _answer_invalid(request: Request, error: Exception) -> Response:
+async def _raise_invalid(_: Request, error: Exception) -> NoReturn:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - Starlette dispatches by this
     where = error.errors()[0]["loc"]
     if where[0] == "query":  # the names are those that a route declares
-        return await _answer_error(request, InvalidParameter(parameter=str(where[1])))
-    return await _answer_error(request, Malformed())
+        raise InvalidParameter(parameter=str(where[1])) from None
+    raise Malformed from None

@@ -1,24 +1,27 @@
-"""What surrounds every request: its id and language, its log line, its counters, its last resort.
+"""What surrounds every request: its id and language, its errors, its log line, its counters.
 
-A pure ASGI middleware, outside everything else of the application.
+A pure ASGI middleware, outside everything else of the application: whatever fails in there is
+answered here, and nowhere else.
 """
 
 import asyncio
 import logging
 import re
 import time
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from app.errors import InternalError, NotReady, RequestError
+from app.errors import CallerGone, InternalError, MethodNotAllowed, NotReady, RequestError
+from app.http.answer import problem_response
+from app.http.route_table import RouteTable
 from app.language import Language, negotiate
-from app.render.problem import problem_response
+from app.reading.reading import Reading
 from app.service.telemetry import Metrics
 
 _log = logging.getLogger("neumo.request")
@@ -47,6 +50,16 @@ class Record:
     code: str | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def total_ms(self) -> float:
+        """Milliseconds since the request's head."""
+        return (time.perf_counter() - self.started_s) * 1000
+
+    def add_stages(self, reading: Reading) -> None:
+        """Add the times of one Reading."""
+        for stage, spent_ms in (("decode", reading.decode_ms), ("inference", reading.inference_ms)):
+            self.stages_ms[stage] = round(self.stages_ms.get(stage, 0) + spent_ms, 3)
+
 
 def record_of(scope: Scope) -> Record:
     """Return the record that `Envelope` put into a request's scope."""
@@ -68,12 +81,12 @@ class Envelope:
 
     Parameters
     ----------
-    paths : the application's own; any other is told as "unmatched", for a path may name a patient
+    routes : any path that is none of them is told as "unmatched", for a path may name a patient
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: RouteTable) -> None:
         self._app = app
-        self._paths = paths
+        self._methods = routes.methods
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,29 +106,30 @@ class Envelope:
                 MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
             await send(message)
 
-        async def answer_unless_begun(error: RequestError, headers: Mapping[str, str]) -> None:
-            if answering:
-                return
-            record.code = error.code
-            failure = problem_response(error, record.request_id, record.language)
-            failure.headers.update(headers)
-            await failure(scope, receive, send_marked)
-
         try:
             await self._app(scope, receive, send_marked)
-        except ClientDisconnect:
+        except (CallerGone, ClientDisconnect):
             record.status = _CLIENT_CLOSED
-        except asyncio.CancelledError:  # the grace of a stop is over
-            await answer_unless_begun(NotReady(), {"Connection": "close"})
-        except Exception:  # noqa: BLE001 - the last resort: nothing may leave unanswered
-            _log.exception("request failed", extra={"members": {"request_id": record.request_id}})
-            await answer_unless_begun(InternalError(), {})
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the last resort
+            error = _error_of(failure, record)
+            if not answering:
+                record.code = error.code
+                answer = self._answer(error, scope, record)
+                if isinstance(failure, asyncio.CancelledError):
+                    answer.headers["Connection"] = "close"
+                await answer(scope, receive, send_marked)
         finally:
             self._account(scope, record)
 
+    def _answer(self, error: RequestError, scope: Scope, record: Record) -> Response:
+        answer = problem_response(error, record.request_id, record.language)
+        if isinstance(error, MethodNotAllowed) and scope["path"] in self._methods:
+            answer.headers["Allow"] = self._methods[scope["path"]]
+        return answer
+
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = scope["path"] if scope["path"] in self._paths else UNMATCHED
+        route = scope["path"] if scope["path"] in self._methods else UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:
@@ -133,6 +147,17 @@ class Envelope:
             members["code"] = record.code
         level = logging.DEBUG if route in _QUIET_ROUTES else logging.INFO
         _log.log(level, "request", extra={"members": members})
+
+
+def _error_of(failure: BaseException, record: Record) -> RequestError:
+    """Return what a caller is told of a failure; what is Neumo's own fault is logged."""
+    if isinstance(failure, RequestError):
+        return failure
+    if isinstance(failure, asyncio.CancelledError):  # the grace of a stop is over
+        return NotReady()
+    members = {"request_id": record.request_id}
+    _log.error("request failed", exc_info=failure, extra={"members": members})
+    return InternalError()
 
 
 def _request_id(given: str) -> str:

@@ -13,9 +13,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyTooLarge, RequestError, RequestTimeout
-from app.http.envelope import record_of
-from app.render.problem import problem_response
+from app.errors import BodyTooLarge, RequestTimeout
 from app.service.admission import Admission, Claim
 
 _LINGER_S: Final = 5.0
@@ -76,23 +74,16 @@ class Gate:
         headers = Headers(scope=scope)
         declared = _declared_bytes(headers)
         body = _Body(self._rules, limit, receive, send, asks_first="expect" in headers)
-        try:
-            if declared is not None and declared > limit:
-                body.refused = True
-                raise BodyTooLarge(max_body_bytes=limit)
-            if scope["method"] == "POST" and scope["path"] in self._work_paths:
-                self._check_ready()
-                with self._admission.admit(declared or 0, body.disconnected) as claim:
-                    scope["neumo.claim"] = claim
-                    body.hold = lambda count: self._admission.hold(claim, count)
-                    await self._app(scope, body.receive, body.send)
-            else:
-                await self._app(scope, body.receive, body.send)
-        except RequestError as error:
-            record = record_of(scope)
-            record.code = error.code
-            answer = problem_response(error, record.request_id, record.language)
-            await answer(scope, receive, body.send)
+        if declared is not None and declared > limit:
+            raise BodyTooLarge(max_body_bytes=limit)
+        if scope["method"] == "POST" and scope["path"] in self._work_paths:
+            self._check_ready()
+            with self._admission.admit(declared or 0, body.disconnected) as claim:
+                scope["neumo.claim"] = claim
+                body.hold = lambda count: self._admission.hold(claim, count)
+                await self._app(scope, body.receive, send)
+        else:
+            await self._app(scope, body.receive, send)
 
 
 def claim_of(scope: Scope) -> Claim:

@@ -1,4 +1,4 @@
-"""What the OpenAPI page tells of calls that take images: their bodies and their problems."""
+"""What the OpenAPI page tells beside what FastAPI sees: bodies, queries and problems."""
 
 from typing import Any, Final, get_args
 
@@ -17,12 +17,14 @@ from app.errors import (
     NotAChestXray,
     NotReady,
     Overloaded,
+    RequestError,
     RequestTimeout,
     TooManyFiles,
     UnsupportedMediaType,
 )
 from app.http.upload import FIELD, MAX_AGE_YEARS
 from app.model.labels import View
+from app.render.problem import MEDIA_TYPE, Problem
 
 ANY_UPLOAD: Final = (
     Malformed,
@@ -85,3 +87,15 @@ ONE_FILE: Final = _body(
 )
 _BINARIES: Final = {"type": "array", "items": _BINARY, "minItems": 1}
 MANY_FILES: Final = _body({"multipart/form-data": _form(**{FIELD: _BINARIES}, **_SUBJECT)})
+
+
+def describe_problems(*errors: type[RequestError]) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems a route answers with, by status, each by its code."""
+    codes: dict[int, list[str]] = {}
+    for error in errors:
+        codes.setdefault(error.status, []).append(f"`{error.code}`")
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {
+        status: {"description": ", ".join(names), "content": content}
+        for status, names in sorted(codes.items())
+    }

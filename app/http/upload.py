@@ -1,8 +1,8 @@
-"""The files of a request: from a multipart form or the raw body, held in memory only."""
+"""What a request holds: files, from a form or the raw body, in memory only; and parameters."""
 
 import math
 from collections.abc import Mapping
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
@@ -10,7 +10,8 @@ from starlette.requests import Request
 from app.errors import EmptyUpload, InvalidParameter, MissingFile
 from app.http.form import Form
 from app.model.labels import View
-from app.reading.judge import NOBODY, Subject
+from app.reading.population import Subject
+from app.service.service import Service
 
 FIELD: Final = "file"
 """The form field that holds an image."""
@@ -19,22 +20,45 @@ MAX_AGE_YEARS: Final = 130
 _FLAG: Final = TypeAdapter(bool)
 
 
-async def read_upload(request: Request) -> tuple[bytes, Subject]:
-    """Return the one file of a request, in the field `FIELD` or as the raw body.
+def service_of(request: Request) -> Service:
+    """Return this process's service."""
+    return cast("Service", request.app.state.service)
 
-    And what the form's fields ``age_years`` and ``view`` say of it.
+
+async def read_upload(request: Request) -> tuple[bytes, Subject]:
+    """Return the one file of a request, in the form field `FIELD` or as the raw body.
+
+    And what the form's fields ``age_years`` and ``view``, or else the query's, say of it.
 
     Raises
     ------
     EmptyUpload, MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter
     """
+    subject = read_subject(request.query_params)
     if _is_form(request):
         files, fields = await _read_form(request, (FIELD,), max_files=1)
-        return files[0], read_subject(fields)
+        return files[0], subject.updated(read_subject(fields))
     body = await request.body()
     if not body:
         raise EmptyUpload
-    return body, NOBODY
+    return body, subject
+
+
+async def read_uploads(request: Request, max_files: int) -> tuple[list[bytes], Subject]:
+    """Return the files of a form's fields `FIELD` or ``files``, in order, at most `max_files`.
+
+    And what its fields ``age_years`` and ``view``, or else the query's, say of all of them. An
+    empty file is returned as such: whether it fails the request is the caller's to say.
+
+    Raises
+    ------
+    MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter
+    """
+    subject = read_subject(request.query_params)
+    if not _is_form(request):
+        raise MissingFile(field=FIELD)
+    files, fields = await _read_form(request, (FIELD, "files"), max_files)
+    return files, subject.updated(read_subject(fields))
 
 
 def read_subject(fields: Mapping[str, str]) -> Subject:
@@ -76,22 +100,6 @@ def read_flag(given: Mapping[str, str], name: str) -> bool:
         return _FLAG.validate_python(given[name])
     except ValidationError:
         raise InvalidParameter(parameter=name) from None
-
-
-async def read_uploads(request: Request, max_files: int) -> tuple[list[bytes], Subject]:
-    """Return the files of a form's fields `FIELD` or ``files``, in order, at most `max_files`.
-
-    And what its fields ``age_years`` and ``view`` say of all of them. An empty file is returned
-    as such: whether it fails the request is the caller's to say.
-
-    Raises
-    ------
-    MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter
-    """
-    if not _is_form(request):
-        raise MissingFile(field=FIELD)
-    files, fields = await _read_form(request, (FIELD, "files"), max_files)
-    return files, read_subject(fields)
 
 
 def _is_form(request: Request) -> bool:

@@ -177,6 +177,6 @@ class Card(Strict):
         known = [answer.model_copy(update={"probabilities": told}) for answer, told in pairs]
         return self.model_copy(update={"sha256": self.fp32.sha256, "known_answers": known})
 
-    def index(self, label: LabelId) -> int:
-        """Return the label's column in the graph's outputs."""
-        return [own.id for own in self.labels].index(label)
+    def display(self, label: LabelId, language: Language) -> str:
+        """Return the name of a label that people read."""
+        return next(own for own in self.labels if own.id == label).display(language)

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from app.errors import BundleMissing
+from app.errors import BundleMissing, PriorsUnknown
 from app.image.resize import SIDE_PX
 from app.machine import has_dot_products
 from app.model.bundle import FP32_FILE, find_bundle, read_bundle, read_fp32
@@ -19,10 +19,18 @@ from app.model.session import OnnxModel
 _TIMED_RUNS: Final = 5
 
 
-def load_model(name: str, precision: Precision, threads: int) -> OnnxModel:
+def load_model(
+    name: str, precision: Precision, threads: int, *, priors_needed: bool = False
+) -> OnnxModel:
     """Load, warm up and check the graph of a bundle that `precision` names.
 
     `auto` is int8 where the bundle holds no float32 graph that its card vouches for.
+
+    Parameters
+    ----------
+    name : as of `app.model.bundle.find_bundle`
+    threads : of one run of the graph
+    priors_needed : whether probabilities will be re-weighted, so the card has to tell its priors
 
     Raises
     ------
@@ -30,6 +38,8 @@ def load_model(name: str, precision: Precision, threads: int) -> OnnxModel:
     """
     path = find_bundle(name)
     bundle = read_bundle(path)
+    if priors_needed and bundle.card.priors is None:
+        raise PriorsUnknown(bundle=bundle.card.name)
     if precision == "fp32":
         exact = read_fp32(path, bundle)
         if exact is None:
@@ -41,10 +51,10 @@ def load_model(name: str, precision: Precision, threads: int) -> OnnxModel:
     exact = read_fp32(path, bundle)
     if exact is None:
         return int8
-    return min((int8, _checked(OnnxModel(exact, threads))), key=time_run)
+    return min((int8, _checked(OnnxModel(exact, threads))), key=_time_run)
 
 
-def time_run(model: OnnxModel) -> float:
+def _time_run(model: OnnxModel) -> float:
     """Return the seconds of a run, the fastest of a few."""
     pixels = np.zeros((1, 1, SIDE_PX, SIDE_PX), np.uint8)
     seconds = []

@@ -1,6 +1,7 @@
 """One ONNX Runtime session, and the numbers it gives for a batch of images."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -12,6 +13,7 @@ from app.errors import GraphUnusable, KnownAnswerWrong
 from app.image.resize import SIDE_PX
 from app.model.bundle import Bundle
 from app.model.card import KNOWN_SIDE_PX, Card
+from app.model.labels import ORIENTATIONS, LabelId, Orientation
 
 OUTPUTS: Final = ("probabilities", "logits", "cam", "distance")
 """Of every graph; `orientation` comes with bundle format 2."""
@@ -41,6 +43,39 @@ class Outputs:
     cam: Floats
     distance: Floats
     orientation: Floats | None = None
+
+    def one(self, labels: Sequence[LabelId], index: int = 0) -> "ImageOutputs":
+        """Return what is given for the image at `index`; `labels` name the columns."""
+        turned = None
+        if self.orientation is not None:
+            turned = dict(zip(ORIENTATIONS, self.orientation[index].tolist(), strict=True))
+        return ImageOutputs(
+            probabilities=dict(zip(labels, self.probabilities[index].tolist(), strict=True)),
+            logits=dict(zip(labels, self.logits[index].tolist(), strict=True)),
+            cam=dict(zip(labels, self.cam[index], strict=True)),
+            distance=float(self.distance[index]),
+            orientation=turned,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOutputs:
+    """What one forward pass gives for one image, by name.
+
+    Parameters
+    ----------
+    probabilities : calibrated, in the card's order of labels
+    logits : before temperature
+    cam : float32 [7, 7] each
+    distance : as of `Outputs`
+    orientation : probabilities; None if the graph does not tell
+    """
+
+    probabilities: dict[LabelId, float]
+    logits: dict[LabelId, float]
+    cam: dict[LabelId, Floats]
+    distance: float
+    orientation: dict[Orientation, float] | None
 
 
 class Model(Protocol):

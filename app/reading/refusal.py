@@ -1,8 +1,8 @@
 """Whether a picture is a frontal chest X-ray at all, and what would make it one.
 
 By the distance of its features to those of the training images and by how they say it is turned
-(`app.model.session.Outputs`), not by anything of the file. Only what is too far is looked at again:
-inverted and turned.
+(`app.model.session.ImageOutputs`), not by anything of the file. Only what is too far is looked at
+again: inverted and turned.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 
 from app.errors import NotAChestXray
-from app.model.labels import ORIENTATIONS, Orientation
-from app.model.session import Model, Outputs, Pixels
+from app.model.labels import Orientation
+from app.model.session import ImageOutputs, Model, Pixels
 
 _MENDS: Final[tuple[tuple[str, Callable[[Pixels], Pixels]], ...]] = (
     ("inverted", lambda pixels: 255 - pixels),
@@ -32,12 +32,13 @@ _REASONS: Final[Mapping[Orientation, str]] = MappingProxyType(
 )
 
 
-def refuse_unlike(model: Model, pixels: Pixels, outputs: Outputs) -> None:
+def refuse_unlike(model: Model, pixels: Pixels, outputs: ImageOutputs) -> None:
     """Refuse a picture that is too far from what the model knows, turned or inverted.
 
     Parameters
     ----------
-    pixels : uint8 [1, 1, 224, 224], and what the model made of them
+    pixels : uint8 [1, 1, 224, 224]
+    outputs : what the model gave for them
 
     Raises
     ------
@@ -45,12 +46,13 @@ def refuse_unlike(model: Model, pixels: Pixels, outputs: Outputs) -> None:
         With a `reason`: inverted, upside_down, sideways, or unknown.
     """
     threshold = model.card.distance_threshold
-    if threshold is not None and float(outputs.distance[0]) > threshold:
+    if threshold is not None and not outputs.distance <= threshold:  # written so that a NaN fails
         raise NotAChestXray(reason=_find_mend(model, pixels, threshold))
     least = model.card.upright_threshold
-    if least is None or outputs.orientation is None or float(outputs.orientation[0, 0]) >= least:
+    turned = outputs.orientation
+    if least is None or turned is None or turned["upright"] >= least:
         return
-    most_likely = ORIENTATIONS[1 + int(outputs.orientation[0, 1:].argmax())]
+    most_likely = max(_REASONS, key=turned.__getitem__)
     raise NotAChestXray(reason=_REASONS[most_likely])
 
 

@@ -19,6 +19,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from app.image.decode import GreyImage
 from app.language import Language, Text
+from app.model.labels import LabelId
+from app.reading.reading import Reading
 
 Floats = NDArray[np.float32]
 
@@ -69,6 +71,30 @@ def relevance(cam: Floats) -> Floats:
     top = float(positive.max())
     shares: Floats = (positive / (top or 1.0)).astype(np.float32)
     return shares
+
+
+def render_overlay(
+    reading: Reading,
+    language: Language,
+    label: LabelId | None = None,
+    alpha: float = DEFAULT_ALPHA,
+) -> bytes:
+    """Return the class activation map of `label`, or of the label called, as a PNG.
+
+    Parameters
+    ----------
+    alpha : from 0 (only the radiograph) to 1 (the strongest cell hides it)
+    """
+    judgement = reading.judgement
+    label = label or judgement.label
+    legend = Legend(
+        label=reading.card.display(label, language),
+        share=judgement.probabilities[label],
+        uncertain=judgement.status == "uncertain",
+        model=reading.card.name,
+        language=language,
+    )
+    return draw_overlay(reading.image, reading.outputs.cam[label], legend, alpha)
 
 
 def draw_overlay(image: GreyImage, cam: Floats, legend: Legend, alpha: float) -> bytes:

@@ -1,42 +1,37 @@
-"""Errors as RFC 9457 ``application/problem+json`` answers: one shape, one handler."""
+"""An error as its caller is told it: RFC 9457 ``application/problem+json``, one shape for all."""
 
-import json
 from typing import Final
 
-from starlette.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import (
-    InternalError,
-    Malformed,
-    MethodNotAllowed,
-    NotFound,
-    RequestError,
-)
-from app.language import Language, answer_headers
+from app.errors import RequestError
+from app.language import Language
 
 MEDIA_TYPE: Final = "application/problem+json"
-
-_BY_STATUS: Final[dict[int, type[RequestError]]] = {
-    error.status: error for error in (Malformed, NotFound, MethodNotAllowed)
-}
+_TYPE_PREFIX: Final = "urn:problem-type:neumo:"
 
 
-def render_problem(
-    error: RequestError, request_id: str, language: Language
-) -> tuple[dict[str, str], bytes]:
-    """Render an error for its caller: the headers that tell of it, and the body."""
-    fields = {"content-type": MEDIA_TYPE, **answer_headers(language), **error.headers()}
-    problem = error.problem(request_id, language)
-    return fields, json.dumps(problem, ensure_ascii=False, separators=(",", ":")).encode()
+class Problem(BaseModel):
+    """Why a call can't be answered (RFC 9457). Some codes add members of their own."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str = Field(examples=["urn:problem-type:neumo:image_truncated"])
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do next")
+    code: str = Field(description="Stable; decide by this", examples=["image_truncated"])
+    request_id: str
 
 
-def problem_response(error: RequestError, request_id: str, language: Language) -> Response:
-    """Answer with an error."""
-    fields, body = render_problem(error, request_id, language)
-    return Response(body, error.status, fields)
-
-
-def error_for_status(status: int) -> RequestError:
-    """Return Neumo's error for a status that the framework raised by itself."""
-    fallback = InternalError if status >= InternalError.status else Malformed
-    return _BY_STATUS.get(status, fallback)()
+def render_problem(error: RequestError, request_id: str, language: Language) -> Problem:
+    """Render an error with the members of RFC 9457 section 3, ours, and the error's facts."""
+    return Problem(
+        type=_TYPE_PREFIX + error.code,
+        title=error.title.render(language),
+        status=error.status,
+        detail=error.detail(language),
+        code=error.code,
+        request_id=request_id,
+        **error.facts,
+    )

@@ -1,13 +1,21 @@
-"""The JSON that Neumo answers with. `SCHEMA_VERSION` counts up when a member changes meaning."""
+"""A Reading as JSON. `SCHEMA_VERSION` counts up when a member changes meaning."""
 
+import base64
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.language import Language
 from app.model.labels import LabelId
+from app.reading import reading as domain
 from app.reading.judge import Status
+from app.render.problem import Problem
+from app.render.wording import NOTICE, WARNINGS
 
 SCHEMA_VERSION: Final = 1
+_DECIMALS: Final = 6
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -109,19 +117,6 @@ class Explanation(_Answer):
     model: ModelReference
 
 
-class Problem(_Answer):
-    """Why a call can't be answered (RFC 9457). Some codes add members of their own."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    type: str = Field(examples=["urn:problem-type:neumo:image_truncated"])
-    title: str
-    status: int
-    detail: str = Field(description="What happened and what to do next")
-    code: str = Field(description="Stable; decide by this", examples=["image_truncated"])
-    request_id: str
-
-
 class BatchAnswer(_Answer):
     """One result a file, in the files' order: a Reading, or a Problem (it has a `code`)."""
 
@@ -130,7 +125,93 @@ class BatchAnswer(_Answer):
     results: list[Reading | Problem]
 
 
-class Health(_Answer):
-    """The state of this process."""
+def render_reading(
+    reading: domain.Reading,
+    request_id: str,
+    language: Language,
+    total_ms: float,
+    overlay_png: bytes | None = None,
+) -> Reading:
+    """Render a Reading.
 
-    status: Literal["ok"]
+    Parameters
+    ----------
+    total_ms : milliseconds since the request came
+    overlay_png : what `app.render.overlay` drew of the label called, if the answer is to hold it
+    """
+    judgement = reading.judgement
+    heatmap = None
+    if overlay_png is not None:
+        picture = base64.b64encode(overlay_png).decode()
+        heatmap = Heatmap(map=_map(reading, judgement.label), png_base64=picture)
+    return Reading(
+        request_id=request_id,
+        status=judgement.status,
+        label=judgement.label,
+        display_label=reading.card.display(judgement.label, language),
+        candidates=judgement.candidates,
+        probabilities=judgement.probabilities,
+        abnormal=judgement.abnormal,
+        non_covid_pneumonia=judgement.non_covid_pneumonia,
+        warnings=_cautions(reading, language),
+        notice=NOTICE.render(language),
+        schema_version=SCHEMA_VERSION,
+        image=_image(reading),
+        model=_model(reading),
+        timing_ms=Timing(
+            decode=reading.decode_ms, inference=reading.inference_ms, total=round(total_ms, 3)
+        ),
+        heatmap=heatmap,
+    )
+
+
+def render_explanation(
+    reading: domain.Reading, request_id: str, language: Language, label: LabelId | None = None
+) -> Explanation:
+    """Render the class activation map of `label`, or of the label called, as numbers."""
+    judgement = reading.judgement
+    label = label or judgement.label
+    return Explanation(
+        request_id=request_id,
+        display_label=reading.card.display(label, language),
+        probability=judgement.probabilities[label],
+        status=judgement.status,
+        warnings=_cautions(reading, language),
+        map=_map(reading, label),
+        notice=NOTICE.render(language),
+        schema_version=SCHEMA_VERSION,
+        image=_image(reading),
+        model=_model(reading),
+    )
+
+
+def render_batch(request_id: str, results: Sequence[Reading | Problem]) -> BatchAnswer:
+    """Put the results of a batch's files together, in their order."""
+    return BatchAnswer(request_id=request_id, schema_version=SCHEMA_VERSION, results=list(results))
+
+
+def _image(reading: domain.Reading) -> Image:
+    return Image(**asdict(reading.facts))
+
+
+def _model(reading: domain.Reading) -> ModelReference:
+    card = reading.card
+    return ModelReference(name=card.name, version=card.version, sha256=card.sha256)
+
+
+def _cautions(reading: domain.Reading, language: Language) -> list[Caution]:
+    return [
+        Caution(code=code, message=WARNINGS[code].render(language))
+        for code in reading.judgement.warnings
+    ]
+
+
+def _map(reading: domain.Reading, label: LabelId) -> ActivationMap:
+    cam = reading.outputs.cam[label].astype(float)
+    logit = reading.outputs.logits[label]
+    return ActivationMap(
+        label=label,
+        cam=cam.round(_DECIMALS).tolist(),
+        bias=round(logit - float(cam.mean()), _DECIMALS),
+        logit=round(logit, _DECIMALS),
+    )

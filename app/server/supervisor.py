@@ -26,7 +26,7 @@ from uvicorn.supervisors.multiprocess import Process
 from app.machine import tune_allocator
 from app.server.worker import Server, build_server
 from app.service.logs import configure_logging
-from app.service.service import LoadModel, load_bundle
+from app.service.service import LoadModel, load_model_from
 from app.service.telemetry import forget_process, share_among_processes
 from app.settings import Settings
 
@@ -172,7 +172,7 @@ class Supervisor:
         return number
 
 
-def serve(settings: Settings, load_model: LoadModel = load_bundle) -> int:
+def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     """Serve until SIGTERM or SIGINT; return the process's exit code."""
     configure_logging(settings.log_level)
     tune_allocator()

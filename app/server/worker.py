@@ -21,9 +21,9 @@ from starlette.datastructures import Headers
 from uvicorn.config import STARTUP_FAILURE
 
 from app.errors import RequestError
+from app.http.answer import problem_answer
 from app.http.envelope import OTHER, UNMATCHED, open_record
 from app.main import create_app
-from app.render.problem import render_problem
 from app.server.connection import Connection, ConnectionRules, RawHeaders
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service
@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
             turn_away=self._turn_away,
             refuse=self._refuse,
         )
-        self._work_paths = {path.encode(): path for path in app.state.work_paths}
+        self._work_paths = {path.encode(): path for path in app.state.routes.work_paths}
         self._exit_at_s: float | None = None
         self._parent = os.getppid()
         super().__init__(
@@ -132,7 +132,7 @@ class Server(uvicorn.Server):
         self, error: RequestError, path: bytes, headers: RawHeaders
     ) -> tuple[dict[str, str], bytes]:
         record = open_record(Headers(raw=headers))
-        fields, body = render_problem(error, record.request_id, record.language)
+        fields, body = problem_answer(error, record.request_id, record.language)
         # What is turned away is a POST to one of these; of all else the head isn't known.
         work = self._work_paths.get(path)
         route, method = (UNMATCHED, OTHER) if work is None else (work, "POST")

@@ -15,11 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final, Literal, Protocol, TypeVar
 
-from starlette.requests import ClientDisconnect
-
-from app.errors import DeadlineExceeded, Overloaded
-from app.reading.reader import Check
+from app.errors import CallerGone, DeadlineExceeded, Overloaded
 from app.service.telemetry import Metrics
+
+Check = Callable[[], None]
+"""Raises if a piece of work is no longer wanted."""
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
@@ -167,8 +167,13 @@ class Admission:
         claim.held_bytes += more_bytes
         self._held_bytes += more_bytes
 
-    async def run(self, work: Work[Result], claim: Claim) -> Result:
+    async def run(self, work: Work[Result], claim: Claim, *, refuse_late: bool = True) -> Result:
         """Do `work` on a thread of the pool, within the deadline from now on.
+
+        Parameters
+        ----------
+        refuse_late : or else it waits its turn however long the queue is, for it goes on with
+            what was done already
 
         Raises
         ------
@@ -176,12 +181,12 @@ class Admission:
             If it can't be done in time.
         DeadlineExceeded
             If it was not. It is given up: at its next stage if it has begun.
-        ClientDisconnect
+        CallerGone
             If the client has gone.
         """
         if claim.gone:
-            raise ClientDisconnect
-        late = self._late(self._deadline_s)
+            raise CallerGone
+        late = self._late(self._deadline_s) if refuse_late else None
         if late is not None:
             raise late
         deadline_s = time.monotonic() + self._deadline_s
@@ -195,7 +200,7 @@ class Admission:
             raise DeadlineExceeded from None
         except asyncio.CancelledError:
             if claim.gone:
-                raise ClientDisconnect from None
+                raise CallerGone from None
             raise
 
     def close(self) -> None:
@@ -209,7 +214,7 @@ class Admission:
             reason = _unwanted(claim, deadline_s)
             if reason is not None:
                 self._metrics.count_dropped(reason, "inference" if begun else "decode")
-                raise ClientDisconnect if reason == "client_gone" else DeadlineExceeded
+                raise CallerGone if reason == "client_gone" else DeadlineExceeded
 
         def do() -> Result:
             nonlocal begun

@@ -1,4 +1,8 @@
-"""The service: everything one process holds, and the phases of its life."""
+"""The service: everything one process holds, the phases of its life, and the one door to a Reading.
+
+Whatever a Reading is asked through (HTTP, and what else comes) calls `Service.read`: admission,
+decoding, network, judging and counting stand there once.
+"""
 
 import asyncio
 import gc
@@ -6,19 +10,24 @@ import logging
 import time
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
+from typing import TypeVar
 
-from app.errors import BundleError, NotReady, PriorsUnknown
+from app.errors import BundleError, NotReady
 from app.image.resize import warm_up
 from app.model.load import load_model
 from app.model.session import Model, OnnxModel
+from app.reading.population import Subject
 from app.reading.reader import Reader
-from app.service.admission import Admission
+from app.reading.reading import Reading
+from app.service.admission import Admission, Check, Claim
 from app.service.telemetry import Metrics
 from app.settings import Settings
 
 _log = logging.getLogger("neumo.service")
 
 LoadModel = Callable[[Settings], Model]
+Rendered = TypeVar("Rendered")
 
 
 class Phase(Enum):
@@ -66,6 +75,40 @@ class Service:
             raise NotReady
         return self._reader
 
+    async def read(self, data: bytes, subject: Subject, claim: Claim) -> Reading:
+        """Read one image within the deadline, and count it.
+
+        Parameters
+        ----------
+        data : a whole file
+        subject : what is said of the patient and the projection
+        claim : of the request that was let in, as `Admission.admit` gives it
+
+        Raises
+        ------
+        RequestError
+            `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.reading.reader.Reader.read`.
+        CallerGone
+        """
+        reading = await self.admission.run(partial(self.reader.read, data, subject), claim)
+        self.metrics.count_reading(reading)
+        return reading
+
+    async def render(self, render: Callable[[], Rendered], claim: Claim) -> Rendered:
+        """Run a rendering that takes its time, such as a picture, where images are read.
+
+        Raises
+        ------
+        DeadlineExceeded
+        CallerGone
+        """
+
+        def work(*, check: Check) -> Rendered:
+            check()
+            return render()
+
+        return await self.admission.run(work, claim, refuse_late=False)
+
     async def start(self) -> None:
         """Load the model on a thread; meanwhile the health routes answer."""
         begun = time.perf_counter()
@@ -103,7 +146,7 @@ class Service:
         self.admission.close()
 
 
-def load_bundle(settings: Settings) -> OnnxModel:
+def load_model_from(settings: Settings) -> OnnxModel:
     """Read, hash, check, load and warm up the bundle of `settings`, and ask its known answers.
 
     Raises
@@ -111,8 +154,11 @@ def load_bundle(settings: Settings) -> OnnxModel:
     BundleError
         `PriorsUnknown` too, if the settings name priors and the card none.
     """
-    model = load_model(settings.model, settings.precision, settings.inference_threads)
-    if settings.label_priors and model.card.priors is None:
-        raise PriorsUnknown(bundle=model.card.name)
+    model = load_model(
+        settings.model,
+        settings.precision,
+        settings.inference_threads,
+        priors_needed=settings.label_priors is not None,
+    )
     warm_up()
     return model

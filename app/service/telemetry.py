@@ -16,7 +16,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from app.model.card import Card
-from app.render.reading_json import Reading
+from app.reading.reading import Reading
 
 MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where the workers of one service leave their figures for each other (prometheus-client)."""
@@ -110,9 +110,9 @@ class Metrics:
 
     def count_reading(self, reading: Reading) -> None:
         """Count one Reading and its stages."""
-        self._readings.labels(reading.label, reading.status).inc()
-        self._stages.labels("decode").observe(reading.timing_ms.decode / 1000)
-        self._stages.labels("inference").observe(reading.timing_ms.inference / 1000)
+        self._readings.labels(reading.judgement.label, reading.judgement.status).inc()
+        self._stages.labels("decode").observe(reading.decode_ms / 1000)
+        self._stages.labels("inference").observe(reading.inference_ms / 1000)
 
     def count_refusal(self, code: str) -> None:
         """Count one problem that was answered, alone or within a batch."""

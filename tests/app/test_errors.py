@@ -9,6 +9,7 @@ import pytest
 from app import errors
 from app.errors import BundleError, Fact, NeumoError, RequestError
 from app.language import Language, Text
+from app.render.problem import render_problem
 
 RFC_9457_MEMBERS = {"type", "title", "status", "detail"}
 OUR_MEMBERS = {"code", "request_id"}
@@ -136,7 +137,7 @@ def test_a_problem_is_the_members_of_rfc_9457_with_ours_and_the_facts(
 ) -> None:
     facts = sample_facts(error)
     raised = error(**facts)
-    assert raised.problem("01J00000000000000000000000", language) == {
+    assert render_problem(raised, "01J00000000000000000000000", language).model_dump() == {
         "type": f"urn:problem-type:neumo:{error.code}",
         "title": error.title.render(language),
         "status": error.status,
@@ -153,7 +154,7 @@ def test_no_fact_takes_the_place_of_a_member(error: type[RequestError]) -> None:
 
 
 def test_a_problem_with_known_facts_reads_as_written() -> None:
-    problem = errors.ImageTooSmall(min_side_px=64).problem("id-1", "en")
+    problem = render_problem(errors.ImageTooSmall(min_side_px=64), "id-1", "en").model_dump()
     assert problem == {
         "type": "urn:problem-type:neumo:image_too_small",
         "title": "Image too small",

@@ -52,7 +52,7 @@ def test_the_maps_mean_and_the_heads_own_bias_are_the_logit(
     cam = np.array(shown["cam"])
     assert cam.shape == (7, 7)
     assert shown["label"] == label
-    bias = biases["head_bias"][bundle.card.index(label)]
+    bias = biases["head_bias"][LABEL_IDS.index(label)]
     assert shown["bias"] == pytest.approx(bias, abs=1e-4)
     assert cam.mean() + bias == pytest.approx(shown["logit"], abs=1e-4)
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.model.bundle import find_bundle
 from app.model.session import Model
-from app.service.service import Phase, load_bundle
+from app.service.service import Phase, load_model_from
 from app.settings import Settings
 from tests.conftest import wait_until_ready
 
@@ -27,7 +27,7 @@ def test_while_the_model_loads_it_is_live_but_not_ready() -> None:
 
     def load_late(settings: Settings) -> Model:
         gate.wait(20)
-        return load_bundle(settings)
+        return load_model_from(settings)
 
     with TestClient(create_app(Settings(), load_model=load_late)) as client:
         assert client.get("/health/live").status_code == 200

@@ -12,7 +12,7 @@ from httpx2 import Response
 from app.errors import NotReady
 from app.main import create_app
 from app.model.session import Model, Outputs, Pixels
-from app.service.service import load_bundle
+from app.service.service import load_model_from
 from app.settings import Settings
 from tests.conftest import wait_until_ready
 from tests.images import bomb_png, encode
@@ -230,7 +230,7 @@ class Broken:
 @pytest.fixture(scope="module")
 def broken() -> Iterator[TestClient]:
     """An application whose network fails at every run."""
-    app = create_app(Settings(), load_model=lambda settings: Broken(load_bundle(settings)))  # type: ignore[arg-type, return-value]
+    app = create_app(Settings(), load_model=lambda settings: Broken(load_model_from(settings)))  # type: ignore[arg-type, return-value]
     with TestClient(app, raise_server_exceptions=False) as client:
         wait_until_ready(client)
         yield client
@@ -299,7 +299,8 @@ class Slow:
 
 def test_what_was_not_read_in_time_is_answered_504(jpeg: bytes) -> None:
     app = create_app(
-        Settings(deadline_s=0.5, threads=1), load_model=lambda _: Slow(load_bundle(Settings()), 1)
+        Settings(deadline_s=0.5, threads=1),
+        load_model=lambda _: Slow(load_model_from(Settings()), 1),
     )
     with TestClient(app) as client:
         wait_until_ready(client)
@@ -313,7 +314,8 @@ def test_what_was_not_read_in_time_is_answered_504(jpeg: bytes) -> None:
 
 def test_a_file_of_a_batch_that_was_not_read_in_time_has_its_504_in_its_place(jpeg: bytes) -> None:
     app = create_app(
-        Settings(deadline_s=0.5, threads=1), load_model=lambda _: Slow(load_bundle(Settings()), 1)
+        Settings(deadline_s=0.5, threads=1),
+        load_model=lambda _: Slow(load_model_from(Settings()), 1),
     )
     with TestClient(app) as client:
         wait_until_ready(client)

@@ -28,7 +28,7 @@ compare with the time that this machine took for the first start."""
 
 HANGING = """
 import ctypes, sys, time
-from app.service.service import load_bundle
+from app.service.service import load_model_from
 from app.settings import Settings
 from app.server.supervisor import serve
 
@@ -44,7 +44,7 @@ class Hanging:
         return self.model.run(pixels)
 
 settings = Settings(port=PORT, worker_timeout_s=2, deadline_s=1, threads=2)
-sys.exit(serve(settings, lambda settings: Hanging(load_bundle(settings))))
+sys.exit(serve(settings, lambda settings: Hanging(load_model_from(settings))))
 """
 
 

@@ -63,7 +63,7 @@ def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     text = archive.read(entry_points).decode()
-    assert "neumo = app.cli:main" in text
+    assert "neumo = app.cli.command:main" in text
     assert "neumo-train = training.__main__:main" in text
     (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
     lines = archive.read(metadata).decode().splitlines()
@@ -81,7 +81,9 @@ def test_it_reads_an_image_from_another_folder(
     zipfile.ZipFile(wheel).extractall(site)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    code = "import app, sys; from app.cli import main; print(app.__file__); sys.exit(main())"
+    code = (
+        "import app, sys; from app.cli.command import main; print(app.__file__); sys.exit(main())"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code, "predict", "--json", str(examples["normal"])],
         cwd=elsewhere,

@@ -119,7 +119,7 @@ def test_a_bundle_that_is_not_right_stops_the_start(
 
 def test_several_workers_without_a_temporary_folder_say_what_to_set() -> None:
     code = (
-        "import sys, tempfile; tempfile.tempdir = '/proc/none'; from app.cli import main;"
+        "import sys, tempfile; tempfile.tempdir = '/proc/none'; from app.cli.command import main;"
         "sys.exit(main(['serve', '--port', '0', '--workers', '2']))"
     )
     result = subprocess.run(

@@ -1,21 +1,26 @@
 """``POST /explain``: where in the image the network found what speaks for a label."""
 
-from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.errors import InvalidParameter
-from app.http.dependencies import OrderDep, service_of
+from app.http.answer import answer_headers
+from app.http.envelope import record_of
 from app.http.gate import claim_of
-from app.http.openapi import ANY_UPLOAD, ONE_FILE, ONE_IMAGE, SUBJECT_QUERY, with_query
-from app.http.problem_responses import describe_problems
-from app.http.upload import read_upload
-from app.language import answer_headers
+from app.http.openapi import (
+    ANY_UPLOAD,
+    ONE_FILE,
+    ONE_IMAGE,
+    SUBJECT_QUERY,
+    describe_problems,
+    with_query,
+)
+from app.http.upload import read_upload, service_of
 from app.model.labels import LabelId
-from app.render.overlay import DEFAULT_ALPHA
-from app.render.reading_json import Explanation
+from app.render.overlay import DEFAULT_ALPHA, render_overlay
+from app.render.reading_json import Explanation, render_explanation
 
 router = APIRouter(tags=["predict"])
 
@@ -38,7 +43,6 @@ router = APIRouter(tags=["predict"])
 )
 async def explain(
     request: Request,
-    order: OrderDep,
     label: Annotated[LabelId | None, Query(description="Missing: the label called")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Strength of the colours")] = (
         DEFAULT_ALPHA
@@ -48,17 +52,17 @@ async def explain(
     ] = "png",
 ) -> Response:
     """Answer with the class activation map of a label, from the same forward pass as /predict."""
-    service, claim = service_of(request), claim_of(request.scope)
-    reader = service.reader
+    service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     data, subject = await read_upload(request)
-    order = order.of(subject)
-    headers = answer_headers(order.language)
+    reading = await service.read(data, subject, claim)
+    record.add_stages(reading)
+    language = record.language
     if format == "json":
-        explain_it = partial(reader.explain, data, order, label)
-        explanation = await service.admission.run(explain_it, claim)
-        return Response(
-            explanation.model_dump_json(), media_type="application/json", headers=headers
+        explanation = render_explanation(reading, record.request_id, language, label)
+        content, media_type = explanation.model_dump_json().encode(), "application/json"
+    else:
+        content = await service.render(
+            lambda: render_overlay(reading, language, label, alpha), claim
         )
-    draw_it = partial(reader.draw, data, order, label, alpha)
-    png = await service.admission.run(draw_it, claim)
-    return Response(png, media_type="image/png", headers=headers)
+        media_type = "image/png"
+    return Response(content, media_type=media_type, headers=answer_headers(language))

@@ -1,14 +1,24 @@
-"""Health checks: 200, or 503 as a problem; never a 200 with a doubt in it."""
+"""``GET /health/*``: 200, or 503 as a problem; never a 200 with a doubt in it."""
 
-from fastapi import APIRouter
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
 
 from app.errors import NotReady
-from app.http.dependencies import ServiceDep
-from app.http.problem_responses import describe_problems
-from app.render.reading_json import Health
+from app.http.openapi import describe_problems
+from app.http.upload import service_of
 from app.service.service import Phase
 
 router = APIRouter(prefix="/health", tags=["health"])
+
+
+class Health(BaseModel):
+    """The state of this process."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["ok"]
 
 
 @router.head("/live", include_in_schema=False)
@@ -20,21 +30,21 @@ async def live() -> Health:
 
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", summary="A Reading can be had now", responses=describe_problems(NotReady))
-async def ready(service: ServiceDep) -> Health:
+async def ready(request: Request) -> Health:
     """Answer 200 from the model's known answers on until SIGTERM. If not: send no traffic.
 
     Overload does not make a service unready: with every replica overloaded, none would be left.
     What is too much is refused request by request.
     """
-    if service.phase is not Phase.READY:
+    if service_of(request).phase is not Phase.READY:
         raise NotReady
     return Health(status="ok")
 
 
 @router.head("/startup", include_in_schema=False)
 @router.get("/startup", summary="The model is loaded", responses=describe_problems(NotReady))
-async def startup(service: ServiceDep) -> Health:
+async def startup(request: Request) -> Health:
     """Answer 200 once the model was loaded and gave its known answers."""
-    if service.phase not in (Phase.READY, Phase.DRAINING, Phase.STOPPING):
+    if service_of(request).phase not in (Phase.READY, Phase.DRAINING, Phase.STOPPING):
         raise NotReady
     return Health(status="ok")

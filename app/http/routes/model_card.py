@@ -1,11 +1,11 @@
 """``GET /model``: the card of the served model."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.errors import NotReady
-from app.http.dependencies import ServiceDep
-from app.http.problem_responses import describe_problems
+from app.http.openapi import describe_problems
+from app.http.upload import service_of
 from app.model.card import Card
 
 router = APIRouter(tags=["model"])
@@ -18,6 +18,6 @@ router = APIRouter(tags=["model"])
     response_model=Card,
     responses=describe_problems(NotReady),
 )
-async def model(service: ServiceDep) -> Response:
+async def model(request: Request) -> Response:
     """Answer with card.json: intended use, data, figures with intervals, hash, known answers."""
-    return Response(service.reader.model.card_json, media_type="application/json")
+    return Response(service_of(request).reader.model.card_json, media_type="application/json")

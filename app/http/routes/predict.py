@@ -1,18 +1,13 @@
-"""``POST /predict`` and ``POST /predict/batch``: images in, Readings out.
-
-Each endpoint takes the request alone, so that `app.http.direct` can call it.
-"""
+"""``POST /predict`` and ``POST /predict/batch``: images in, Readings out."""
 
 import asyncio
 import logging
-from functools import partial
 
 from fastapi import APIRouter, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app.errors import InternalError, InvalidParameter, RequestError
-from app.http.dependencies import order_of, service_of
+from app.errors import CallerGone, InternalError, InvalidParameter, RequestError
+from app.http.answer import answer_headers
 from app.http.envelope import record_of
 from app.http.gate import claim_of
 from app.http.openapi import (
@@ -22,15 +17,19 @@ from app.http.openapi import (
     ONE_FILE,
     ONE_IMAGE,
     SUBJECT_QUERY,
+    describe_problems,
     with_query,
 )
-from app.http.problem_responses import describe_problems
-from app.http.upload import read_flag, read_upload, read_uploads
-from app.language import answer_headers
-from app.reading.reader import Order, Reader
-from app.render.reading_json import SCHEMA_VERSION, BatchAnswer, Problem, Reading
-from app.service.admission import Claim
-from app.service.service import Service
+from app.http.upload import read_flag, read_upload, read_uploads, service_of
+from app.language import Language
+from app.render.overlay import render_overlay
+from app.render.problem import Problem, render_problem
+from app.render.reading_json import (
+    BatchAnswer,
+    Reading,
+    render_batch,
+    render_reading,
+)
 
 _log = logging.getLogger("neumo.predict")
 
@@ -50,15 +49,15 @@ async def predict(request: Request) -> Response:
     The content decides the format, not a name or a header.
     """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
-    reader = service.reader
-    order, heatmap = order_of(request), read_flag(request.query_params, "heatmap")
+    heatmap = read_flag(request.query_params, "heatmap")
     data, subject = await read_upload(request)
-    reading = await service.admission.run(
-        partial(reader.read, data, order.of(subject), heatmap=heatmap), claim
-    )
-    service.metrics.count_reading(reading)
-    record.stages_ms = _stages([reading])
-    return _json(reading, order)
+    reading = await service.read(data, subject, claim)
+    record.add_stages(reading)
+    png = None
+    if heatmap:
+        png = await service.render(lambda: render_overlay(reading, record.language), claim)
+    answer = render_reading(reading, record.request_id, record.language, record.total_ms, png)
+    return _json(answer, record.language)
 
 
 @router.post(
@@ -74,55 +73,35 @@ async def predict_batch(request: Request) -> Response:
     `age_years` and `view` hold for all of them: send what differs in calls of its own.
     """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
-    reader = service.reader
-    order = order_of(request)
     files, subject = await read_uploads(request, service.settings.max_batch_files)
-    order = order.of(subject)
     # No more of a batch than can be read at once waits at once: others come in between.
     turns = asyncio.Semaphore(service.settings.reader_threads)
 
-    async def read_in_turn(file: bytes) -> Reading | Problem:
-        async with turns:
-            return await _read_or_explain(service, reader, file, order, claim)
+    async def read_in_turn(data: bytes) -> Reading | Problem:
+        try:
+            async with turns:
+                reading = await service.read(data, subject, claim)
+        except CallerGone:
+            raise
+        except RequestError as error:
+            refusal = error
+        except Exception:  # noqa: BLE001 - one file's failure must not cost the others' Readings
+            members = {"request_id": record.request_id}
+            _log.exception("file failed", extra={"members": members})
+            refusal = InternalError()
+        else:
+            record.add_stages(reading)
+            return render_reading(reading, record.request_id, record.language, record.total_ms)
+        service.metrics.count_refusal(refusal.code)
+        return render_problem(refusal, record.request_id, record.language)
 
-    results = await asyncio.gather(*(read_in_turn(file) for file in files))
-    record.stages_ms = _stages([result for result in results if isinstance(result, Reading)])
-    answer = BatchAnswer(
-        request_id=order.request_id, schema_version=SCHEMA_VERSION, results=results
-    )
-    return _json(answer, order)
-
-
-async def _read_or_explain(
-    service: Service, reader: Reader, data: bytes, order: Order, claim: Claim
-) -> Reading | Problem:
-    try:
-        reading = await service.admission.run(partial(reader.read, data, order), claim)
-    except ClientDisconnect:
-        raise
-    except RequestError as error:
-        refusal = error
-    except Exception:  # noqa: BLE001 - one file's failure must not cost the others their Readings
-        _log.exception("file failed", extra={"members": {"request_id": order.request_id}})
-        refusal = InternalError()
-    else:
-        service.metrics.count_reading(reading)
-        return reading
-    service.metrics.count_refusal(refusal.code)
-    return Problem.model_validate(refusal.problem(order.request_id, order.language))
+    results = await asyncio.gather(*map(read_in_turn, files))
+    return _json(render_batch(record.request_id, results), record.language)
 
 
-def _stages(readings: list[Reading]) -> dict[str, float]:
-    times = [reading.timing_ms for reading in readings]
-    return {
-        "decode": round(sum(time.decode for time in times), 3),
-        "inference": round(sum(time.inference for time in times), 3),
-    }
-
-
-def _json(answer: Reading | BatchAnswer, order: Order) -> Response:
+def _json(answer: Reading | BatchAnswer, language: Language) -> Response:
     return Response(
         answer.model_dump_json(exclude_none=True),
         media_type="application/json",
-        headers=answer_headers(order.language),
+        headers=answer_headers(language),
     )

@@ -1,9 +1,9 @@
 """``GET /metrics``: Prometheus."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.http.dependencies import ServiceDep
+from app.http.upload import service_of
 from app.service.telemetry import CONTENT_TYPE
 
 router = APIRouter(tags=["metrics"])
@@ -16,6 +16,6 @@ router = APIRouter(tags=["metrics"])
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-async def metrics(service: ServiceDep) -> Response:
+async def metrics(request: Request) -> Response:
     """Answer in Prometheus' text format: requests, stage times, refusals, readings, model."""
-    return Response(service.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+    return Response(service_of(request).metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.envelope import Envelope
+from app.http.route_table import RouteTable
 from app.service.telemetry import Metrics
 from tests.contract.test_health import value_of
 
@@ -36,7 +37,9 @@ class Call:
     def __init__(self, app: ASGIApp) -> None:
         self.sent: list[Message] = []
         self.metrics = Metrics()
-        self._envelope = Envelope(app, self.metrics, ["/predict"])
+        self._envelope = Envelope(
+            app, self.metrics, RouteTable({"/predict": "POST"}, frozenset(["/predict"]))
+        )
         asyncio.run(self._make_and_cancel())
 
     @property

@@ -26,6 +26,7 @@ from app.errors import (
 from app.image import png
 from app.image.decode import Limits, decode
 from app.image.resize import resize
+from app.render.problem import render_problem
 from tests.images import (
     PNG_SIGNATURE,
     RGB,
@@ -342,7 +343,7 @@ def test_a_refusal_holds_no_bytes_of_the_input(data: bytes) -> None:
     with pytest.raises(RequestError) as caught:
         decode(data)
     error = caught.value
-    shown = f"{error!r} {error.problem('id', 'en')} {error.problem('id', 'es')}"
+    shown = f"{error!r} {render_problem(error, 'id', 'en')} {render_problem(error, 'id', 'es')}"
     for part in ("DOE", "JANE"):
         assert part not in shown
 

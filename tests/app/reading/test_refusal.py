@@ -8,6 +8,7 @@ import pytest
 
 from app.errors import NotAChestXray
 from app.model.card import Card
+from app.model.labels import LABEL_IDS
 from app.model.session import Outputs, Pixels
 from app.reading.refusal import refuse_unlike
 from tests.bundles import make_card
@@ -34,7 +35,7 @@ class Template:
 def look_at(pixels: Pixels, threshold: float | None = 10.0) -> int:
     """Run and judge; return how often the model had to run."""
     model = Template(threshold)
-    refuse_unlike(model, pixels, model.run(pixels))
+    refuse_unlike(model, pixels, model.run(pixels).one(LABEL_IDS))
     return model.runs
 
 
@@ -79,7 +80,7 @@ def test_an_inverted_picture_is_known_by_its_grey_levels() -> None:
 
     model = Dark(100.0)
     with pytest.raises(NotAChestXray) as refusal:
-        refuse_unlike(model, bright, model.run(bright))
+        refuse_unlike(model, bright, model.run(bright).one(LABEL_IDS))
     assert refusal.value.facts == {"reason": "inverted"}
 
 
@@ -109,7 +110,7 @@ def test_a_near_picture_that_is_turned_is_refused_for_it(
 ) -> None:
     model = Compass(*orientation)
     with pytest.raises(NotAChestXray) as refusal:
-        refuse_unlike(model, CHEST, model.run(CHEST))
+        refuse_unlike(model, CHEST, model.run(CHEST).one(LABEL_IDS))
     assert refusal.value.facts == {"reason": reason}
     assert model.runs == 1
 
@@ -118,11 +119,18 @@ def test_a_near_picture_that_is_turned_is_refused_for_it(
 def test_what_may_be_upright_passes_and_a_card_without_that_threshold_asks_nothing(
     model: Compass,
 ) -> None:
-    refuse_unlike(model, CHEST, model.run(CHEST))
+    refuse_unlike(model, CHEST, model.run(CHEST).one(LABEL_IDS))
 
 
 def test_a_card_without_a_threshold_refuses_nothing() -> None:
     assert look_at(255 - CHEST, None) == 1
+
+
+def test_a_distance_that_is_no_number_is_refused() -> None:
+    model = Template(10.0)
+    nan = replace(model.run(CHEST), distance=np.array([np.nan], np.float32)).one(LABEL_IDS)
+    with pytest.raises(NotAChestXray):
+        refuse_unlike(model, CHEST, nan)
 
 
 @pytest.mark.parametrize("reason", NotAChestXray.mends)

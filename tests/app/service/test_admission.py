@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from starlette.requests import ClientDisconnect
 
-from app.errors import DeadlineExceeded, Overloaded
-from app.reading.reader import Check
-from app.service.admission import FIRST_GUESS_S, Admission, Claim, Work
+from app.errors import CallerGone, DeadlineExceeded, Overloaded
+from app.service.admission import FIRST_GUESS_S, Admission, Check, Claim, Work
 from app.service.telemetry import Metrics
 from tests.contract.test_health import value_of
 
@@ -148,7 +146,7 @@ def test_work_whose_client_goes_while_it_waits_is_never_begun() -> None:
             second = asyncio.create_task(made.request(made.quick, leave))
             await asyncio.sleep(0.05)
             gone.set()
-            with pytest.raises(ClientDisconnect):
+            with pytest.raises(CallerGone):
                 await second
             made.go_on.set()
             assert await first == "read"
@@ -165,7 +163,7 @@ def test_work_whose_client_goes_while_it_is_decoded_is_not_inferred() -> None:
             async def leave() -> None:
                 await made.until_begun()
 
-            with pytest.raises(ClientDisconnect):
+            with pytest.raises(CallerGone):
                 await made.request(disconnected=leave)
             made.go_on.set()
             await made.until_idle()

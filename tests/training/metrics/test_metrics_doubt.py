@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.model.card import Card
-from app.model.labels import LabelId
+from app.model.labels import LABEL_IDS, LabelId
 from app.model.session import Outputs
 from app.reading.judge import judge
 from tests.bundles import make_card
@@ -42,7 +42,9 @@ def test_what_is_answered_is_what_serving_answers_with_ok() -> None:
     empty = np.zeros((1, 4, 7, 7), np.float32)
     answered = np.array(
         [
-            judge(Outputs(row[None], row[None], empty, empty[0, 0, 0, :1]), card, "en").status
+            judge(
+                Outputs(row[None], row[None], empty, empty[0, 0, 0, :1]).one(LABEL_IDS), card
+            ).status
             == "ok"
             for row in probabilities
         ]

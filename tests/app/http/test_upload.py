@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import InvalidParameter
 from app.http.upload import read_subject
-from app.reading.judge import Subject
+from app.reading.population import Subject
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""Answers: the headers that all share, and the one way in which an error becomes an answer."""
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.errors import (
+    InternalError,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    Refused,
+    RequestError,
+)
+from app.language import Language
+from app.render.problem import MEDIA_TYPE, render_problem
+
+
+def answer_headers(language: Language) -> dict[str, str]:
+    """Return the headers of an answer in `language` that nobody but its caller may keep."""
+    return {"Content-Language": language, "Vary": "Accept-Language", "Cache-Control": "no-store"}
+
+
+def problem_answer(
+    error: RequestError, request_id: str, language: Language
+) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body that tell an error to its caller."""
+    fields = {"content-type": MEDIA_TYPE, **answer_headers(language), **error.headers()}
+    return fields, render_problem(error, request_id, language).model_dump_json().encode()
+
+
+def problem_response(error: RequestError, request_id: str, language: Language) -> Response:
+    """Return an error as a response."""
+    fields, body = problem_answer(error, request_id, language)
+    return Response(body, error.status, fields)
+
+
+def error_of_framework(error: HTTPException) -> RequestError:
+    """Return Neumo's error for one that the framework, or a route's dependency, raised."""
+    for known in (Malformed, NotFound, MethodNotAllowed):
+        if error.status_code == known.status:
+            return known()
+    if error.status_code >= InternalError.status:
+        return InternalError()
+    return Refused(error.status_code, error.headers)

@@ -1,0 +1,37 @@
+"""The paths the application knows: what may be named in a log, and what is work for the network."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from fastapi import APIRouter
+from starlette.routing import Route
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """What every layer in front of the routes has to know of them.
+
+    Parameters
+    ----------
+    methods : by path, as the header Allow names them
+    work_paths : those whose POST needs the model and a place in the queue
+    """
+
+    methods: Mapping[str, str]
+    work_paths: frozenset[str]
+
+    @classmethod
+    def of(cls, *, work: list[APIRouter], other: list[APIRouter]) -> Self:
+        """Read the table off the routers."""
+        methods: defaultdict[str, set[str]] = defaultdict(set)
+        for route in [route for router in (*work, *other) for route in router.routes]:
+            if isinstance(route, Route):
+                methods[route.path] |= route.methods or set()
+        return cls(
+            methods={path: ", ".join(sorted(each)) for path, each in methods.items()},
+            work_paths=frozenset(
+                route.path for router in work for route in router.routes if isinstance(route, Route)
+            ),
+        )

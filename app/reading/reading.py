@@ -1,0 +1,37 @@
+"""The Reading: what is said of one image. A domain object, without language, JSON or HTTP.
+
+`app.render` makes its shapes; one Reading can be rendered several times.
+"""
+
+from dataclasses import dataclass
+
+from app.image.decode import GreyImage, ImageFacts
+from app.model.card import Card
+from app.model.session import ImageOutputs
+from app.reading.judge import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is said of one image, with all that it was made from.
+
+    Parameters
+    ----------
+    image : the decoded radiograph, for renderings that show it
+    outputs : what the network gave for it
+    judgement : what that means
+    card : of the model that read it
+    decode_ms, inference_ms : milliseconds of decoding with resizing, and of the network
+    """
+
+    image: GreyImage
+    outputs: ImageOutputs
+    judgement: Judgement
+    card: Card
+    decode_ms: float
+    inference_ms: float
+
+    @property
+    def facts(self) -> ImageFacts:
+        """What the file says of itself."""
+        return self.image.facts

@@ -1,0 +1,33 @@
+"""What every rendering of a Reading says to people, in their language."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from app.language import Text
+from app.reading.population import WarningCode
+
+NOTICE: Final = Text(
+    "Decision support, not a diagnosis. Only COVID-19, bacterial and viral pneumonia are looked "
+    "for: 'normal' means none of these three, not healthy. No other finding is looked for.",
+    "Ayuda a la decisión, no es un diagnóstico. Solo se buscan COVID-19, neumonía bacteriana y "
+    "vírica: «normal» significa ninguna de las tres, no sano. No se busca ningún otro hallazgo.",
+)
+WARNINGS: Final[Mapping[WarningCode, Text]] = MappingProxyType(
+    {
+        "population_unknown": Text(
+            "The patient's age was not given, so it is not known whether this model has learned "
+            "from patients like this one. Send the fields 'age_years' and 'view'.",
+            "No se indicó la edad del paciente, por lo que no se sabe si el modelo ha aprendido de "
+            "pacientes como este. Envíe los campos 'age_years' y 'view'.",
+        ),
+        "age_outside_population": Text(
+            "The model knows this label from patients of other ages only.",
+            "El modelo conoce esta etiqueta solo de pacientes de otras edades.",
+        ),
+        "view_outside_population": Text(
+            "The model has not learned from radiographs in this view.",
+            "El modelo no ha aprendido de radiografías en esta proyección.",
+        ),
+    }
+)
