@@ -1,8 +1,24 @@
-"""Neumo's serving half: a chest X-ray comes in over HTTP, a Reading goes out.
+"""Neumo's serving half: a chest X-ray comes in through a door, what is said of it goes out.
 
-The way of an image, module by module:
-``imaging`` (decode, resize) -> ``inference`` (one ONNX session) -> ``reading`` (judge)
--> ``schemas`` (the Reading as JSON). ``bundle`` is the contract with ``training``.
+    door -> bytes -> image -> model -> reading -> render -> door
+
+Rooms, top to bottom; a room imports only what stands below it:
+
+    cli/        the command neumo: a module a command
+    server/     processes and sockets: supervisor, worker, connection; the only room of uvicorn
+    main        create_app: the one place that wires rooms together
+    http/       from an ASGI scope to service.read and back: envelope, gate, form, upload, routes/
+    service/    who is read now, and how it is counted: service, admission, telemetry, logs
+    settings    every NEUMO_* setting, frozen
+    render/     one Reading, many shapes: reading_json, problem, overlay, wording
+    reading/    numbers become what is said: reader, judge, refusal, population, priors
+    model/      a bundle, checked, in a session: card, figures, labels, bundle, session, load
+    image/      bytes become 224 x 224 grey pixels: decode, jpeg, png, resize
+    errors      the tree of all errors
+    language    the two languages
+    machine     what this computer gives
+
+`model.bundle` is the contract with `training`, which reads its images through `image` too.
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -2,10 +2,12 @@
 
 import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 _CGROUP: Final = Path("/sys/fs/cgroup")
+_MEMBERSHIP: Final = Path("/proc/self/cgroup")
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _DOT_PRODUCTS: Final = frozenset(("avx512_vnni", "avx_vnni", "asimddp"))
 _ARENA_MAX: Final = -8  # the names are those of mallopt(3)
@@ -14,29 +16,71 @@ _TRIM_THRESHOLD: Final = -1
 _KEPT_BYTES: Final = 32 * 2**20
 
 
-def count_cpus(cgroup: Path = _CGROUP) -> int:
+def count_cpus(cgroup: Path = _CGROUP, membership: Path = _MEMBERSHIP) -> int:
     """Return the CPUs this process may use, at least 1.
 
-    The smaller of the scheduler's affinity and the container's quota, read from
-    ``cpu.max`` (cgroup v2) or ``cpu/cpu.cfs_quota_us`` (v1) and rounded up.
+    The smallest of the scheduler's affinity and the quotas of the cgroups it is in, read from
+    ``cpu.max`` (cgroup v2) or ``cpu.cfs_quota_us`` (v1) and rounded up.
     """
+    quotas = [_quota(folder) for folder in _cgroups(cgroup, "cpu", membership)]
     affinity = len(os.sched_getaffinity(0))
-    quota = _quota(cgroup)
-    return affinity if quota is None else max(1, min(affinity, quota))
+    return max(1, min([affinity, *(quota for quota in quotas if quota is not None)]))
 
 
-def _quota(cgroup: Path) -> int | None:
+def memory_bytes(cgroup: Path = _CGROUP, membership: Path = _MEMBERSHIP) -> int:
+    """Return the bytes of memory this process may use.
+
+    The smallest of the machine's and the limits of the cgroups it is in, read from
+    ``memory.max`` (cgroup v2) or ``memory.limit_in_bytes`` (v1).
+    """
+    limits = [_memory_limit(folder) for folder in _cgroups(cgroup, "memory", membership)]
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *(limit for limit in limits if limit is not None)])
+
+
+def _cgroups(cgroup: Path, controller: str, membership: Path) -> Iterator[Path]:
+    """Yield the folders whose limits hold for this process: its own, and all above it.
+
+    ``/proc/self/cgroup`` has lines ``number:controllers:path``, without controllers in v2
+    (cgroups(7)).
+    """
     try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
+        lines = membership.read_text().splitlines()
+    except OSError:
+        lines = []
+    yield from (cgroup, cgroup / controller)
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        folder = cgroup / controller if controllers else cgroup
+        for part in Path(path).parts[1:]:
+            folder /= part
+            yield folder
+
+
+def _quota(folder: Path) -> int | None:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
         except OSError:
             return None
     if quota in ("max", "-1"):
         return None
     return -(-int(quota) // int(period))
+
+
+def _memory_limit(folder: Path) -> int | None:
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        try:
+            limit = (folder / name).read_text().strip()
+        except OSError:
+            continue
+        return None if limit == "max" else int(limit)
+    return None
 
 
 def has_dot_products(cpu_info: Path = _CPU_INFO) -> bool:

@@ -1,18 +1,20 @@
 """Every setting of the service, read from ``NEUMO_*``; command-line flags win."""
 
-import os
 from typing import Final
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.image.decode import Limits
-from app.machine import count_cpus
+from app.machine import count_cpus, memory_bytes
 from app.model.card import Precision
 from app.model.labels import LabelId
 from app.reading.priors import parse_priors
 
 PREFIX: Final = "NEUMO_"
+_MOST_WORKERS: Final = 64
+_WORKER_BYTES: Final = 150_000_000
+"""Resident memory of a worker that holds nothing, and some."""
 
 
 class Settings(BaseSettings):
@@ -24,7 +26,14 @@ class Settings(BaseSettings):
     port: int = Field(
         8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
     )
-    workers: int = Field(1, ge=1, le=64, description="Processes that serve the same port.")
+    workers: int = Field(
+        0,
+        ge=0,
+        le=_MOST_WORKERS,
+        description="Processes that serve the same port; 0: one for each CPU of this machine or "
+        "container, but no more than its memory holds at their peaks (150 MB and twice "
+        "max_held_bytes each).",
+    )
     model: str = Field(
         "neumo-r18-2", description="Bundle to serve: a name below models/, or a folder's path."
     )
@@ -149,12 +158,15 @@ class Settings(BaseSettings):
     @property
     def reader_threads(self) -> int:
         """`threads`, with 0 resolved."""
-        return self.threads or max(1, count_cpus() // self.workers)
+        return self.threads or max(1, count_cpus() // self.worker_count)
 
-    def export(self) -> None:
-        """Write every setting to the environment, for worker processes to read."""
-        for name, value in self.model_dump().items():
-            os.environ[PREFIX + name.upper()] = str(value)
+    @property
+    def worker_count(self) -> int:
+        """`workers`, with 0 resolved."""
+        if self.workers:
+            return self.workers
+        held = memory_bytes() // (_WORKER_BYTES + 2 * self.max_held_bytes)
+        return max(1, min(count_cpus(), held, _MOST_WORKERS))
 
 
 def describe_settings() -> str:

@@ -92,7 +92,7 @@ class Worker(Process):
 
 
 class Supervisor:
-    """Keeps `settings.workers` workers alive until SIGTERM or SIGINT."""
+    """Keeps `settings.worker_count` workers alive until SIGTERM or SIGINT."""
 
     def __init__(self, settings: Settings, load_model: LoadModel, listener: socket.socket) -> None:
         self._settings = settings
@@ -108,7 +108,7 @@ class Supervisor:
         """Return the exit code: 0 after an orderly stop."""
         gc.collect()
         gc.freeze()  # or the collector would copy the memory that is shared
-        self._workers = [self._start() for _ in range(self._settings.workers)]
+        self._workers = [self._start() for _ in range(self._settings.worker_count)]
         while self._signal is None and not self._failed:
             time.sleep(_TURN_S)
             self._workers = [
@@ -181,7 +181,7 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
         return STARTUP_FAILURE
     _raise_open_files()
     folder = None
-    if settings.workers > 1:
+    if settings.worker_count > 1:
         try:
             folder = tempfile.mkdtemp(prefix="neumo-metrics-")
         except OSError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.machine import count_cpus, has_dot_products
+from app.machine import count_cpus, has_dot_products, memory_bytes
 
 
 @pytest.fixture
@@ -32,6 +32,43 @@ def test_cgroup_v1(tmp_path: Path, quota: str, cpus: int) -> None:
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     assert count_cpus(tmp_path) == cpus
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Path:
+    """What /proc/self/cgroup tells within a service of systemd."""
+    membership = tmp_path / "membership"
+    membership.write_text("0::/system.slice/neumo.service\n")
+    (tmp_path / "system.slice" / "neumo.service").mkdir(parents=True)
+    return membership
+
+
+@pytest.mark.usefixtures("four_cpus")
+@pytest.mark.parametrize(
+    ("own", "above", "cpus"), [("100000", "max", 1), ("max", "200000", 2), ("300000", "200000", 2)]
+)
+def test_the_tightest_of_the_cgroups_above_holds(
+    tmp_path: Path, service: Path, own: str, above: str, cpus: int
+) -> None:
+    (tmp_path / "system.slice" / "neumo.service" / "cpu.max").write_text(f"{own} 100000\n")
+    (tmp_path / "system.slice" / "cpu.max").write_text(f"{above} 100000\n")
+    assert count_cpus(tmp_path, service) == cpus
+
+
+def test_memory_is_the_machines_or_the_cgroups(tmp_path: Path, service: Path) -> None:
+    machine = memory_bytes(tmp_path, tmp_path / "none")
+    assert machine > 2**28
+    limit = tmp_path / "system.slice" / "neumo.service" / "memory.max"
+    limit.write_text("max\n")
+    assert memory_bytes(tmp_path, service) == machine
+    limit.write_text("268435456\n")
+    assert memory_bytes(tmp_path, service) == 2**28
+
+
+def test_memory_of_a_cgroup_v1(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1048576\n")
+    assert memory_bytes(tmp_path, tmp_path / "none") == 2**20
 
 
 @pytest.mark.usefixtures("four_cpus")

@@ -21,7 +21,7 @@ def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("port", 70_000), ("workers", 0), ("max_pixels", 10**9), ("log_level", "loud")],
+    [("port", 70_000), ("workers", -1), ("max_pixels", 10**9), ("log_level", "loud")],
 )
 def test_values_out_of_bounds_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError, match=name):
@@ -33,15 +33,33 @@ def test_settings_are_frozen() -> None:
         Settings().port = 1  # type: ignore[misc]
 
 
-def test_workers_read_back_what_their_parent_exports(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.setenv(f"NEUMO_{name.upper()}", "to be undone")
-    settings = Settings(
-        **{name: field.default for name, field in Settings.model_fields.items() if name != "port"},
-        port=9999,
-    )
-    settings.export()
-    assert Settings() == settings
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memory", "settings", "workers"),
+    [
+        (2, 2 * GIB, {}, 2),
+        (16, 64 * GIB, {}, 16),
+        (1, 64 * GIB, {}, 1),
+        (16, 2 * GIB, {}, 3),  # of 687 MB each
+        (16, 2 * GIB, {"max_held_bytes": 64 * 2**20}, 7),  # of 284 MB each
+        (2, GIB // 4, {}, 1),
+        (200, 1000 * GIB, {}, 64),
+        (2, 2 * GIB, {"workers": 1}, 1),
+        (2, GIB // 4, {"workers": 5}, 5),
+    ],
+)
+def test_there_is_a_worker_a_cpu_but_no_more_than_the_memory_holds(
+    cpus: int,
+    memory: int,
+    settings: dict[str, int],
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.settings.count_cpus", lambda: cpus)
+    monkeypatch.setattr("app.settings.memory_bytes", lambda: memory)
+    assert Settings(**settings).worker_count == workers  # type: ignore[arg-type]
 
 
 def test_threads_are_shared_among_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
