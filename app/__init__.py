@@ -21,7 +21,12 @@ Rooms, top to bottom; a room imports only what stands below it:
 `model.bundle` is the contract with `training`, which reads its images through `image` too.
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
+
+# ONNX Runtime sends usage data to its maker from the moment it is imported, and keeps a device's id
+# in the home folder. It asks this once: so it is set before anything here can import it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 try:
     __version__ = version("neumo")

@@ -223,12 +223,12 @@ def _load(name: str) -> Recognise:
     unknown = dict.fromkeys((label.id for label in LABELS), 0.0)
 
     def recognise(pixels: Pixels) -> dict[str, float]:
-        outputs = model.run(pixels[np.newaxis])
+        outputs = model.run(pixels[np.newaxis]).one([label.id for label in model.card.labels])
         try:
             refuse_unlike(model, pixels[np.newaxis], outputs)
         except NotAChestXray:
             return unknown
-        judgement = judge(outputs, model.card, "en")
+        judgement = judge(outputs, model.card)
         return unknown | judgement.probabilities if judgement.status == "ok" else unknown
 
     return recognise

@@ -85,14 +85,20 @@ class Server:
         return self.log.read_text(errors="replace")
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 @contextmanager
 def started(
     *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Iterator[Server]:
     """Start `neumo serve` on a free port; end it, by its own process id, on leaving."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = [sys.executable, "-m", "app", "serve", "--port", str(port), *arguments]

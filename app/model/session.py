@@ -103,7 +103,6 @@ class Network:
     """
 
     def __init__(self, graph: bytes, threads: int = 1) -> None:
-        ort.disable_telemetry_events()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

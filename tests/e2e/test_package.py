@@ -41,8 +41,6 @@ def test_it_holds_the_two_packages_and_the_served_bundle_and_nothing_else(wheel:
     assert tops == {"app", "training"}
     others = [name for name in names if not name.endswith(".py") and ".dist-info/" not in name]
     assert sorted(others) == [
-        "app/fonts/DejaVuSans-latin.ttf",
-        "app/fonts/LICENSE",
         "app/models/neumo-r18-2/README.md",
         "app/models/neumo-r18-2/card.json",
         "app/models/neumo-r18-2/changes.png",
@@ -54,6 +52,8 @@ def test_it_holds_the_two_packages_and_the_served_bundle_and_nothing_else(wheel:
         "app/models/neumo-r18-2/risk-coverage.png",
         "app/models/neumo-r18-2/roc.png",
         "app/py.typed",
+        "app/render/fonts/DejaVuSans-latin.ttf",
+        "app/render/fonts/LICENSE",
         "training/py.typed",
         "training/recipes/neumo-r18-2.toml",
     ]
