@@ -11,6 +11,7 @@
         431 `HeadTooLarge`
         500 `InternalError`  503 `NotReady` `Overloaded`  504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
+    `FileUnreadable`: a file that the terminal was given can't be opened.
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown`
@@ -394,6 +395,17 @@ class CallerGone(NeumoError):
         "The connection was closed before the answer was ready. Send the request again.",
         "La conexión se cerró antes de que la respuesta estuviera lista. Envíe la petición de "
         "nuevo.",
+    )
+
+
+class FileUnreadable(NeumoError):
+    """A file that the terminal was given can't be opened."""
+
+    code = "file_unreadable"
+    title = Text("The file can't be opened", "No se puede abrir el archivo")
+    advice = Text(
+        "The file can't be opened ({reason}). Check its path, and who may read it.",
+        "No se puede abrir el archivo ({reason}). Compruebe su ruta y quién puede leerlo.",
     )
 
 

@@ -1,6 +1,9 @@
 """Every setting of the service, read from ``NEUMO_*``; command-line flags win."""
 
-from typing import Final
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,10 +20,18 @@ _WORKER_BYTES: Final = 150_000_000
 """Resident memory of a worker that holds nothing, and some."""
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+# What Kubernetes puts into every pod of a namespace that has a Service called neumo.
+_SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
+
+
 class Settings(BaseSettings):
     """Bounded, frozen, built once at start-up and handed down."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(
@@ -132,11 +143,15 @@ class Settings(BaseSettings):
         description="Seconds that a worker may give no sign, or one image keep a thread, before "
         "the worker is replaced. Longer than the largest image takes.",
     )
-    log_level: str = Field(
+    log_level: LogLevel = Field(
         "info",
-        pattern="^(debug|info|warning|error)$",
         description="debug, info, warning or error; debug also logs health and metrics calls.",
     )
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _ignore_service_link(cls, port: object) -> object:
+        return cls.model_fields["port"].default if _is_service_link(port) else port
 
     @field_validator("priors")
     @classmethod
@@ -169,13 +184,37 @@ class Settings(BaseSettings):
         return max(1, min(count_cpus(), held, _MOST_WORKERS))
 
 
+def remark_on(environment: Mapping[str, str]) -> list[str]:
+    """Say what in an environment looks like a setting and is not taken for one."""
+    known = [name.upper() for name in Settings.model_fields]
+    remarks = []
+    for name, value in environment.items():
+        if name == "NEUMO_PORT" and _is_service_link(value):
+            remarks.append(
+                "NEUMO_PORT is a Kubernetes service link and ignored: set enableServiceLinks: "
+                "false in the pod, or give the Service another name than neumo"
+            )
+        stem = name.removeprefix(PREFIX)
+        if stem == name or stem in known or _SERVICE_LINK.fullmatch(name):
+            continue
+        near = difflib.get_close_matches(stem, known, n=1)
+        meant = f", did you mean {PREFIX}{near[0]}?" if near else ""
+        remarks.append(f"{name} is no setting{meant}")
+    return remarks
+
+
+def _is_service_link(port: object) -> bool:
+    return isinstance(port, str) and "://" in port
+
+
 def describe_settings() -> str:
     """Return the settings as a Markdown table, the source of ``docs/settings.md``."""
     lines = [
         "# Settings of the service",
         "",
         "Written by `make settings` from `app/settings.py`. Flags of `neumo serve` win over the",
-        "environment. A value out of bounds stops the start with exit code 2 and its name.",
+        "environment. A value out of bounds stops the start with exit code 2 and its name. An",
+        "empty variable counts as unset, and one that is no setting is told at the start.",
         "",
         "| variable | flag | default | meaning |",
         "|---|---|---|---|",

@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     # Not through `Settings`, which takes long to import: this runs every few seconds.
     # 0.0.0.0, which a container listens on, can be asked too.
     parser.add_argument("--host", default=os.environ.get("NEUMO_HOST", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=os.environ.get("NEUMO_PORT", "8000"))
+    parser.add_argument("--port", type=int, default=_port_of(os.environ.get("NEUMO_PORT", "")))
     parser.add_argument("--timeout", type=float, default=2.0, help="seconds")
 
 
@@ -25,7 +25,15 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         sys.stdout.write(f"no answer: {error.strerror or type(error).__name__}\n")
         return 1
+    except http.client.HTTPException:
+        sys.stdout.write(f"port {options.port} answers, but not in HTTP: it is not neumo\n")
+        return 1
     finally:
         connection.close()
     sys.stdout.write(f"{options.check}: {status}\n")
     return 0 if status == http.client.OK else 1
+
+
+def _port_of(variable: str) -> str:
+    """Return the port of NEUMO_PORT, as the settings read it: a Kubernetes service link is none."""
+    return "8000" if not variable or "://" in variable else variable

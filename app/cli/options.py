@@ -20,7 +20,8 @@ def read_settings(options: argparse.Namespace) -> "Settings | None":
     except ValidationError as error:
         for fault in error.errors(include_url=False):
             name = PREFIX + "_".join(map(str, fault["loc"])).upper()
-            sys.stderr.write(f"neumo: {name}: {fault['msg']}\n")
+            message = fault["msg"].removeprefix("Value error, ")
+            sys.stderr.write(f"neumo: {name}: {message}\n")
         return None
 
 

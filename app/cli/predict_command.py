@@ -1,6 +1,8 @@
 """``neumo predict``: read files in the terminal, without a server."""
 
 import argparse
+import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from app.cli.options import read_settings
 from app.language import Language, Text
 
 if TYPE_CHECKING:
-    from app.errors import RequestError
+    from app.errors import NeumoError
     from app.reading.reader import Reader
     from app.reading.reading import Reading
 
@@ -31,10 +33,14 @@ def _run(options: argparse.Namespace) -> int:
     from app.reading.reader import Reader
     from app.render.wording import NOTICE
     from app.service.service import load_model_from
+    from app.settings import remark_on
 
+    _write_whatever_the_terminal_lacks()
     settings = read_settings(options)
     if settings is None:
         return 2
+    for remark in remark_on(os.environ):
+        sys.stderr.write(f"neumo: {remark}\n")
     try:
         model = load_model_from(settings)
     except BundleError as error:
@@ -47,53 +53,83 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if all(outcomes) else 1
 
 
+def _write_whatever_the_terminal_lacks() -> None:
+    """Show a character that the terminal's encoding lacks as another, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
 def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> bool:
-    """Print one file's Reading to standard output, or why there is none to standard error."""
-    from app.errors import RequestError
+    """Print what is said of one file, or why nothing is; return whether it was read."""
+    from app.errors import FileUnreadable, NeumoError
 
     begun_s = time.perf_counter()
     try:
-        reading = reader.read(path.read_bytes())
-    except OSError as error:
-        sys.stderr.write(f"{path}: {error.strerror}\n")
-        return False
-    except RequestError as error:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise FileUnreadable(reason=reason) from None
+        reading = reader.read(data)
+    except NeumoError as error:
         if options.json:
-            sys.stdout.write(_problem_line(error, options.language))
+            _write_line(path, _problem(error, options.language))
         else:
-            sys.stderr.write(f"{path}: {error.detail(options.language)}\n")
+            sys.stderr.write(f"{_shown(path)}: {error.detail(options.language)}\n")
         return False
     if options.json:
         total_ms = (time.perf_counter() - begun_s) * 1000
-        sys.stdout.write(_reading_line(reading, options.language, total_ms))
+        _write_line(path, _reading(reading, options.language, total_ms))
     else:
         sys.stdout.write(_describe(path, reading, options.language))
     return True
 
 
-def _reading_line(reading: "Reading", language: Language, total_ms: float) -> str:
+def _write_line(path: Path, members: dict[str, object]) -> None:
+    """Write one line of JSON in ASCII, which every terminal and pipe takes."""
+    sys.stdout.write(json.dumps({"path": _text(path)} | members) + "\n")
+
+
+def _reading(reading: "Reading", language: Language, total_ms: float) -> dict[str, object]:
     from ulid import ULID
 
     from app.render.reading_json import render_reading
 
     answer = render_reading(reading, str(ULID()), language, total_ms)
-    return answer.model_dump_json(exclude_none=True) + "\n"
+    return answer.model_dump(mode="json", exclude_none=True)
 
 
-def _problem_line(error: "RequestError", language: Language) -> str:
+def _problem(error: "NeumoError", language: Language) -> dict[str, object]:
     from ulid import ULID
 
+    from app.errors import RequestError
     from app.render.problem import render_problem
 
-    return render_problem(error, str(ULID()), language).model_dump_json() + "\n"
+    if isinstance(error, RequestError):
+        return render_problem(error, str(ULID()), language).model_dump()
+    title = error.title.render(language)
+    return {"title": title, "detail": error.detail(language), "code": error.code}
 
 
 def _describe(path: Path, reading: "Reading", language: Language) -> str:
     judgement, card = reading.judgement, reading.card
     doubt = _UNCERTAIN.render(language) if judgement.candidates else ""
-    lines = [f"{path}: {card.display(judgement.label, language)}{doubt}"]
+    lines = [f"{_shown(path)}: {card.display(judgement.label, language)}{doubt}"]
     lines += [
         f"  {card.display(label, language):<22}{share:7.1%}"
         for label, share in judgement.probabilities.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _text(path: Path) -> str:
+    """Return a path as text; bytes that are none in UTF-8 become replacement characters."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def _shown(path: Path) -> str:
+    """Return a path for a terminal, on which a control character could do anything."""
+    return "".join(
+        sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in _text(path)
+    )

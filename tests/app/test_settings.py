@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings, describe_settings
+from app.settings import Settings, describe_settings, remark_on
 from tests.conftest import ROOT
 
 
@@ -26,6 +26,44 @@ def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
 def test_values_out_of_bounds_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUMO_PORT", "")
+    monkeypatch.setenv("NEUMO_LOG_LEVEL", "")
+    assert (Settings().port, Settings().log_level) == (8000, "info")
+
+
+KUBERNETES = {
+    "NEUMO_PORT": "tcp://10.43.0.1:8000",
+    "NEUMO_SERVICE_HOST": "10.43.0.1",
+    "NEUMO_SERVICE_PORT": "8000",
+    "NEUMO_SERVICE_PORT_HTTP": "8000",
+    "NEUMO_PORT_8000_TCP": "tcp://10.43.0.1:8000",
+    "NEUMO_PORT_8000_TCP_PROTO": "tcp",
+    "NEUMO_PORT_8000_TCP_PORT": "8000",
+    "NEUMO_PORT_8000_TCP_ADDR": "10.43.0.1",
+}
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp", "sctp"])
+def test_a_kubernetes_service_link_is_no_port(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUMO_PORT", f"{scheme}://10.43.0.1:9000")
+    assert Settings().port == 8000
+    assert Settings(port=6000).port == 6000
+
+
+def test_a_service_called_neumo_is_remarked_on_once() -> None:
+    (remark,) = remark_on(KUBERNETES)
+    assert "enableServiceLinks: false" in remark
+    assert remark_on({"NEUMO_PORT": "8001"}) == []
+
+
+def test_what_looks_like_a_setting_and_is_none_is_told() -> None:
+    assert remark_on({"NEUMO_DEADLINE": "3", "NEUMO_COLOUR": "red", "PATH": "/bin"}) == [
+        "NEUMO_DEADLINE is no setting, did you mean NEUMO_DEADLINE_S?",
+        "NEUMO_COLOUR is no setting",
+    ]
 
 
 def test_settings_are_frozen() -> None:

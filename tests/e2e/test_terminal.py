@@ -5,7 +5,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT
 from tests.server import Server, predict
@@ -23,6 +26,7 @@ def test_the_terminal_gives_the_same_reading_as_http(
         check=True,
     )
     told = json.loads(result.stdout)
+    assert told.pop("path") == str(path)
     served = json.loads(predict(server, path.read_bytes())[1])
     for changing in ("request_id", "timing_ms"):
         del told[changing], served[changing]
@@ -60,3 +64,89 @@ def test_the_health_command_tells_by_its_exit_code(server: Server) -> None:
         closed = str(free.getsockname()[1])
         assert ask("--port", closed) == 1
         assert ask("--port", str(server.port), NEUMO_PORT=closed) == 0
+
+
+def test_health_says_that_a_stranger_holds_the_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+
+        def greet() -> None:
+            connection, _ = stranger.accept()
+            connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        result = neumo("health", "--port", str(port))
+        thread.join()
+    assert result.returncode == 1
+    assert result.stdout.decode() == f"port {port} answers, but not in HTTP: it is not neumo\n"
+    assert result.stderr == b""
+
+
+def test_health_reads_over_a_kubernetes_service_link() -> None:
+    result = neumo("health", environment={"NEUMO_PORT": "tcp://10.43.0.1:1"})
+    assert result.returncode == 1  # nobody listens on 8000, or a stranger: it asked there
+    assert result.stderr == b""
+
+
+def neumo(
+    *arguments: str | bytes, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=ROOT,
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_every_file_has_its_line_and_every_line_its_file(
+    examples: dict[str, Path], tmp_path: Path
+) -> None:
+    files = [
+        str(examples["covid19"]), str(tmp_path / "missing.jpg"), str(ROOT / "README.md"),
+        str(tmp_path), str(examples["normal"]),
+    ]  # fmt: skip
+    result = neumo("predict", "--json", *files)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 1
+    assert result.stderr == b""
+    assert [line["path"] for line in lines] == files
+    assert [line.get("label", line.get("code")) for line in lines] == [
+        "covid19", "file_unreadable", "unsupported_media_type", "file_unreadable", "normal"
+    ]  # fmt: skip
+    assert "No such file or directory" in lines[1]["detail"]
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C", "POSIX"])
+@pytest.mark.parametrize(
+    "name", [b"ni\xf1o.jpg", "niño.jpg".encode(), b"a\nb.jpg", "胸.jpg".encode()]
+)
+def test_a_file_of_any_name_is_read_in_any_locale(
+    examples: dict[str, Path], tmp_path: Path, locale: str, name: bytes
+) -> None:
+    path = bytes(tmp_path) + b"/" + name
+    Path(os.fsdecode(path)).write_bytes(examples["normal"].read_bytes())
+    after = str(examples["covid19"])
+    environment = {"LC_ALL": locale, "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    told = neumo("predict", "--json", path, after, environment=environment)
+    assert [json.loads(line)["label"] for line in told.stdout.splitlines()] == ["normal", "covid19"]
+    shown = json.loads(told.stdout.splitlines()[0])["path"]
+    assert shown == path.decode(errors="replace")
+    people = neumo("predict", "--language", "es", path, after, environment=environment)
+    assert people.returncode == 0
+    assert people.stderr == b""
+    titles = [line for line in people.stdout.splitlines() if line.startswith(bytes(tmp_path))]
+    assert [line.rpartition(b": ")[2] for line in titles] == [b"Normal"]
+    assert b"covid19.jpg: COVID-19" in people.stdout
+
+
+def test_a_wrong_setting_is_told_in_plain_words() -> None:
+    result = neumo("serve", "--log-level", "loud", "--port", "many")
+    told = result.stderr.decode()
+    assert result.returncode == 2
+    assert "NEUMO_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'" in told
+    assert "NEUMO_PORT: Input should be a valid integer" in told
+    assert "^" not in told
