@@ -23,6 +23,7 @@ can carry patient data.
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from app.language import Language, Text
@@ -51,6 +52,13 @@ class RequestError(NeumoError):
 
     status: int
     retry_after_s: ClassVar[int | None] = None
+    reasons: ClassVar[Mapping[str, Text]] = {}
+    """Closer details, by the fact `reason`."""
+
+    def detail(self, language: Language) -> str:
+        """Say in `language` what happened and what to do next, as closely as is known."""
+        closer = self.reasons.get(str(self.facts.get("reason")))
+        return closer.render(language, **self.facts) if closer else super().detail(language)
 
     def headers(self) -> dict[str, str]:
         """Return the HTTP headers this problem adds."""
@@ -69,6 +77,48 @@ class Malformed(RequestError):
         "No se pudo interpretar la petición. Envíe una imagen en el campo multipart 'file' o "
         "como cuerpo completo.",
     )
+    reasons = MappingProxyType(
+        {
+            "no_boundary": Text(
+                "The Content-Type multipart/form-data names no usable boundary. Let the HTTP "
+                "library write this header itself: don't set Content-Type by hand.",
+                "El Content-Type multipart/form-data no indica un boundary utilizable. Deje que la "
+                "biblioteca HTTP escriba esta cabecera; no ponga Content-Type a mano.",
+            ),
+            "form_incomplete": Text(
+                "The form ends before its closing boundary, or its boundary is not the one that "
+                "Content-Type names. Send it again, whole.",
+                "El formulario termina antes de su boundary final, o su boundary no es el que "
+                "indica Content-Type. Envíelo de nuevo, completo.",
+            ),
+            "form_syntax": Text(
+                "The form's parts could not be told apart: their headers or boundaries are broken. "
+                "Let an HTTP library write the form, or send the image as the whole body.",
+                "No se pudieron separar las partes del formulario: sus cabeceras o boundaries son "
+                "incorrectos. Deje que una biblioteca HTTP lo escriba, o envíe la imagen como "
+                "cuerpo.",
+            ),
+            "part_without_name": Text(
+                "A part of the form has no name. Give each part a header "
+                'Content-Disposition: form-data; name="...".',
+                "Una parte del formulario no tiene nombre. Ponga en cada parte la cabecera "
+                'Content-Disposition: form-data; name="...".',
+            ),
+            "too_many_parts": Text(
+                "The form has too many parts. Send the images and the fields 'age_years' and "
+                "'view' only; nothing else is read.",
+                "El formulario tiene demasiadas partes. Envíe solo las imágenes y los campos "
+                "'age_years' y 'view'; no se lee nada más.",
+            ),
+            "address": Text(
+                "The address line holds characters that have to be percent-encoded (letters "
+                "outside ASCII, spaces). Encode the query, as curl does with --data-urlencode.",
+                "La línea de dirección contiene caracteres que deben codificarse con % (letras "
+                "fuera de ASCII, espacios). Codifique la consulta, como hace curl con "
+                "--data-urlencode.",
+            ),
+        }
+    )
 
 
 class InvalidParameter(RequestError):
@@ -80,6 +130,29 @@ class InvalidParameter(RequestError):
     advice = Text(
         "The parameter '{parameter}' can't take this value. /docs lists those it takes.",
         "El parámetro '{parameter}' no admite este valor. /docs enumera los admitidos.",
+    )
+    reasons = MappingProxyType(
+        {
+            "age": Text(
+                "'{parameter}' can't take this value. It takes years from 0 to 130, such as 61 "
+                "or 61.5, or DICOM's words, such as 061Y, 018M, 006W or 010D. Leave it out if not "
+                "known.",
+                "'{parameter}' no admite este valor. Admite años de 0 a 130, como 61 o 61,5, o las "
+                "formas de DICOM, como 061Y, 018M, 006W o 010D. Omítalo si no se conoce.",
+            ),
+            "view": Text(
+                "'{parameter}' can't take this value. It takes PA, AP or lateral, or DICOM's words "
+                "(LL, RL, LLD, RLD, LLO, RLO). Leave it out if unknown.",
+                "'{parameter}' no admite este valor. Admite PA, AP o lateral, o los términos de "
+                "DICOM (LL, RL, LLD, RLD, LLO, RLO). Omítalo si no se conoce.",
+            ),
+            "count": Text(
+                "'{parameter}' is given more than once, but not once a file. Give it once, for all "
+                "files, or once for each file, in their order; an empty one says nothing.",
+                "'{parameter}' se indica más de una vez, pero no una por archivo. Indíquelo una "
+                "vez, para todos, o una por archivo, en su orden; vacío no dice nada.",
+            ),
+        }
     )
 
 
@@ -102,9 +175,30 @@ class MissingFile(RequestError):
     code = "missing_file"
     title = Text("No file in the form", "Falta el archivo en el formulario")
     advice = Text(
-        "The form has no file in its field '{field}'. With curl: -F {field}=@chest.jpg",
-        "El formulario no trae ningún archivo en el campo '{field}'. Con curl: "
-        "-F {field}=@torax.jpg",
+        "The form has no file in its field '{field}' ('files', 'file[]' and 'files[]' are taken "
+        "too). With curl: -F {field}=@chest.jpg",
+        "El formulario no trae ningún archivo en el campo '{field}' (también se admiten 'files', "
+        "'file[]' y 'files[]'). Con curl: -F {field}=@torax.jpg",
+    )
+    reasons = MappingProxyType(
+        {
+            "text": Text(
+                "The form's field '{field}' holds text, not an image. Attach the file itself: its "
+                "part needs a filename or an image's Content-Type. With curl: "
+                "-F {field}=@chest.jpg",
+                "El campo '{field}' del formulario contiene texto, no una imagen. Adjunte el "
+                "propio archivo: su parte necesita un filename o el Content-Type de una imagen. "
+                "Con curl: -F {field}=@torax.jpg",
+            ),
+            "no_form": Text(
+                "This call takes a form (multipart/form-data) with the images in its field "
+                "'{field}'. With curl: -F {field}=@chest.jpg. /predict takes an image as the whole "
+                "body.",
+                "Esta llamada espera un formulario (multipart/form-data) con las imágenes en el "
+                "campo '{field}'. Con curl: -F {field}=@torax.jpg. /predict admite una imagen como "
+                "cuerpo completo.",
+            ),
+        }
     )
 
 
@@ -218,6 +312,53 @@ class UnsupportedMediaType(RequestError):
         "El contenido no es JPEG ni PNG. Exporte la radiografía como JPEG o PNG; cambiar el "
         "nombre de un archivo no lo convierte.",
     )
+    reasons = MappingProxyType(
+        {
+            "content_encoding": Text(
+                "The body is compressed (Content-Encoding), which is not read. JPEG and PNG are "
+                "compressed already: send the file as it is.",
+                "El cuerpo está comprimido (Content-Encoding), lo que no se lee. JPEG y PNG ya "
+                "están comprimidos: envíe el archivo tal cual.",
+            ),
+            "gzip": Text(
+                "The content is compressed with gzip. Unpack it and send the JPEG or PNG itself.",
+                "El contenido está comprimido con gzip. Descomprímalo y envíe el JPEG o PNG.",
+            ),
+            "json": Text(
+                "The content is JSON. Send the image's own bytes: as the form field 'file', or as "
+                "the whole body with Content-Type image/jpeg or image/png.",
+                "El contenido es JSON. Envíe los bytes de la imagen: en el campo 'file' de un "
+                "formulario, o como cuerpo completo con Content-Type image/jpeg o image/png.",
+            ),
+            "base64": Text(
+                "The content is an image in base64. Decode it first, and send its bytes.",
+                "El contenido es una imagen en base64. Decodifíquela y envíe sus bytes.",
+            ),
+            "dicom": Text(
+                "The content is a DICOM file, which is not read. Export the radiograph from the "
+                "PACS or viewer as JPEG or PNG, and send 'age_years' and 'view' beside it.",
+                "El contenido es un archivo DICOM, que no se lee. Exporte la radiografía desde el "
+                "PACS o visor como JPEG o PNG, y envíe además 'age_years' y 'view'.",
+            ),
+            "urlencoded": Text(
+                "The content is a form in application/x-www-form-urlencoded, which can't hold a "
+                "file. Use multipart/form-data. With curl: -F file=@chest.jpg, not -d.",
+                "El contenido es un formulario application/x-www-form-urlencoded, que no puede "
+                "llevar archivos. Use multipart/form-data. Con curl: -F file=@torax.jpg, no -d.",
+            ),
+            "form": Text(
+                "The content is a multipart form, but Content-Type does not say so. Let the HTTP "
+                "library write Content-Type itself.",
+                "El contenido es un formulario multipart, pero Content-Type no lo dice. Deje que "
+                "la biblioteca HTTP escriba Content-Type.",
+            ),
+        }
+    )
+
+    def headers(self) -> dict[str, str]:
+        """Tell which coding a body may have (RFC 9110 section 15.5.16)."""
+        coded = self.facts.get("reason") == "content_encoding"
+        return super().headers() | ({"Accept-Encoding": "identity"} if coded else {})
 
 
 class ImageTruncated(RequestError):
@@ -277,7 +418,7 @@ class ImageTooManyPixels(RequestError):
 class NotAChestXray(RequestError):
     """The picture is far from every frontal chest X-ray the network learned from.
 
-    With a fact `reason` that `mends` knows, the picture is one once that is mended.
+    With a `reason` that is not unknown, the picture is one once that is mended.
     """
 
     status = 422
@@ -291,27 +432,24 @@ class NotAChestXray(RequestError):
         "que no recibe ninguna etiqueta. Compruebe que es el archivo correcto: una proyección "
         "frontal, vertical y sin nada alrededor.",
     )
-    mends: ClassVar[dict[str, Text]] = {
-        "inverted": Text(
-            "The radiograph is inverted: bone must be bright and air dark. Invert its grey levels "
-            "and send it again.",
-            "La radiografía está invertida: el hueso debe verse claro y el aire oscuro. Invierta "
-            "los niveles de gris y envíela de nuevo.",
-        ),
-        "upside_down": Text(
-            "The radiograph is upside down. Turn it by 180 degrees and send it again.",
-            "La radiografía está boca abajo. Gírela 180 grados y envíela de nuevo.",
-        ),
-        "sideways": Text(
-            "The radiograph lies on its side. Turn it upright and send it again.",
-            "La radiografía está de lado. Gírela hasta que quede vertical y envíela de nuevo.",
-        ),
-    }
-
-    def detail(self, language: Language) -> str:
-        """Say what to mend, if that is known."""
-        mend = self.mends.get(str(self.facts.get("reason")))
-        return mend.render(language) if mend else super().detail(language)
+    reasons = MappingProxyType(
+        {
+            "inverted": Text(
+                "The radiograph is inverted: bone must be bright and air dark. Invert its grey "
+                "levels and send it again.",
+                "La radiografía está invertida: el hueso debe verse claro y el aire oscuro. "
+                "Invierta los niveles de gris y envíela de nuevo.",
+            ),
+            "upside_down": Text(
+                "The radiograph is upside down. Turn it by 180 degrees and send it again.",
+                "La radiografía está boca abajo. Gírela 180 grados y envíela de nuevo.",
+            ),
+            "sideways": Text(
+                "The radiograph lies on its side. Turn it upright and send it again.",
+                "La radiografía está de lado. Gírela hasta que quede vertical y envíela de nuevo.",
+            ),
+        }
+    )
 
 
 class HeadTooLarge(RequestError):

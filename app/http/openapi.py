@@ -1,6 +1,6 @@
 """What the OpenAPI page tells beside what FastAPI sees: bodies, queries and problems."""
 
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from app.errors import (
     BodyTooLarge,
@@ -22,8 +22,8 @@ from app.errors import (
     TooManyFiles,
     UnsupportedMediaType,
 )
-from app.http.upload import FIELD, MAX_AGE_YEARS
-from app.model.labels import View
+from app.http.parameters import MAX_AGE_YEARS
+from app.http.upload import FIELD
 from app.render.problem import MEDIA_TYPE, Problem
 
 ANY_UPLOAD: Final = (
@@ -49,8 +49,14 @@ ONE_IMAGE: Final = (
 )
 _BINARY: Final = {"type": "string", "format": "binary"}
 _SUBJECT: Final[dict[str, dict[str, Any]]] = {
-    "age_years": {"type": "number", "minimum": 0, "maximum": MAX_AGE_YEARS},
-    "view": {"type": "string", "enum": list(get_args(View))},
+    "age_years": {
+        "anyOf": [{"type": "number", "minimum": 0, "maximum": MAX_AGE_YEARS}, {"type": "string"}],
+        "description": "Years (61, 61.5), or DICOM's 061Y, 018M, 006W, 010D; empty: not known",
+    },
+    "view": {
+        "type": "string",
+        "description": "PA, AP, lateral, or DICOM's LL, RL, LLD, RLD, LLO, RLO; empty: not known",
+    },
 }
 
 

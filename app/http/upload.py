@@ -1,23 +1,32 @@
-"""What a request holds: files, from a form or the raw body, in memory only; and parameters."""
+"""What a request brings: images, from a form or the raw body, in memory only, and of whom."""
 
-import math
-from collections.abc import Mapping
-from typing import Final, cast, get_args
+from dataclasses import dataclass
+from typing import Final, cast
 
-from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
-from app.errors import EmptyUpload, InvalidParameter, MissingFile
+from app.errors import EmptyUpload, MissingFile, UnsupportedMediaType
 from app.http.form import Form
-from app.model.labels import View
-from app.reading.population import Subject
+from app.http.parameters import SUBJECT_FIELDS, has_unknown, read_subject, read_subjects
+from app.reading.population import Subject, WarningCode
 from app.service.service import Service
 
 FIELD: Final = "file"
-"""The form field that holds an image."""
+"""The form field that holds an image; `app.http.form.FILE_FIELD` are all that are taken."""
 
-MAX_AGE_YEARS: Final = 130
-_FLAG: Final = TypeAdapter(bool)
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The images of a request, who each is of, and whether more was said than is read."""
+
+    files: list[bytes]
+    subjects: list[Subject]
+    has_unknown_fields: bool
+
+    @property
+    def remarks(self) -> list[WarningCode]:
+        """The warnings that every answer to the request holds."""
+        return ["unknown_field"] if self.has_unknown_fields else []
 
 
 def service_of(request: Request) -> Service:
@@ -25,97 +34,76 @@ def service_of(request: Request) -> Service:
     return cast("Service", request.app.state.service)
 
 
-async def read_upload(request: Request) -> tuple[bytes, Subject]:
-    """Return the one file of a request, in the form field `FIELD` or as the raw body.
+async def read_upload(request: Request, query: tuple[str, ...] = ()) -> Upload:
+    """Return the one image of a request, from a form or as the raw body.
 
-    And what the form's fields ``age_years`` and ``view``, or else the query's, say of it.
+    What the form's fields ``age_years`` and ``view`` say wins over the query's.
+
+    Parameters
+    ----------
+    query : the parameters that the call takes besides
 
     Raises
     ------
-    EmptyUpload, MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter
+    EmptyUpload, MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter,
+    UnsupportedMediaType
     """
     subject = read_subject(request.query_params)
-    if _is_form(request):
-        files, fields = await _read_form(request, (FIELD,), max_files=1)
-        return files[0], subject.updated(read_subject(fields))
+    unknown = has_unknown(request.query_params, (*SUBJECT_FIELDS, *query))
+    media_type = _media_type(request)
+    if media_type == "multipart/form-data":
+        return await _read_form(request, subject, max_files=1, unknown=unknown)
+    if media_type == "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType(reason="urlencoded")
     body = await request.body()
     if not body:
         raise EmptyUpload
-    return body, subject
+    return Upload([body], [subject], unknown)
 
 
-async def read_uploads(request: Request, max_files: int) -> tuple[list[bytes], Subject]:
-    """Return the files of a form's fields `FIELD` or ``files``, in order, at most `max_files`.
+async def read_uploads(request: Request, max_files: int) -> Upload:
+    """Return the images of a form, in order, at most `max_files`.
 
-    And what its fields ``age_years`` and ``view``, or else the query's, say of all of them. An
-    empty file is returned as such: whether it fails the request is the caller's to say.
+    ``age_years`` and ``view`` are given once for all, or once for each. An empty file is returned
+    as such: whether it fails the request is the caller's to say.
 
     Raises
     ------
-    MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter
+    MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter, UnsupportedMediaType
     """
     subject = read_subject(request.query_params)
-    if not _is_form(request):
-        raise MissingFile(field=FIELD)
-    files, fields = await _read_form(request, (FIELD, "files"), max_files)
-    return files, subject.updated(read_subject(fields))
+    unknown = has_unknown(request.query_params, SUBJECT_FIELDS)
+    if _media_type(request) != "multipart/form-data":
+        raise MissingFile(field=FIELD, reason="no_form")
+    return await _read_form(request, subject, max_files, unknown=unknown)
 
 
-def read_subject(fields: Mapping[str, str]) -> Subject:
-    """Read ``age_years`` (0 to 130) and ``view`` (PA, AP, lateral); empty is not given.
-
-    Raises
-    ------
-    InvalidParameter
-        Without the value: it may say who the patient is.
-    """
-    given = {name: text.strip() for name, text in fields.items() if text.strip()}
-    age_years = None
-    if "age_years" in given:
-        try:
-            age_years = float(given["age_years"])
-        except ValueError:
-            age_years = math.nan
-        if not 0 <= age_years <= MAX_AGE_YEARS:
-            raise InvalidParameter(parameter="age_years")
-    view = None
-    if "view" in given:
-        views = [view for view in get_args(View) if view.lower() == given["view"].lower()]
-        if not views:
-            raise InvalidParameter(parameter="view")
-        view = views[0]
-    return Subject(age_years, view)
-
-
-def read_flag(given: Mapping[str, str], name: str) -> bool:
-    """Read a parameter that is true or false; false if it isn't given.
+def _media_type(request: Request) -> str:
+    """Return the body's media type.
 
     Raises
     ------
-    InvalidParameter
+    UnsupportedMediaType
+        If the body is compressed.
     """
-    if name not in given:
-        return False
-    try:
-        return _FLAG.validate_python(given[name])
-    except ValidationError:
-        raise InvalidParameter(parameter=name) from None
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise UnsupportedMediaType(reason="content_encoding")
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _is_form(request: Request) -> bool:
-    content_type = request.headers.get("content-type", "")
-    return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
-
-
-async def _read_form(
-    request: Request, fields: tuple[str, ...], max_files: int
-) -> tuple[list[bytes], dict[str, str]]:
-    """Return the files of some fields, and the fields that are text."""
-    form = Form(request.headers["content-type"], max_files)
+async def _read_form(request: Request, said: Subject, max_files: int, *, unknown: bool) -> Upload:
+    form = Form(request.headers["content-type"], SUBJECT_FIELDS, max_files)
     async for piece in request.stream():
         form.write(piece)
     form.finish()
-    files = [content for field, content in form.files if field in fields]
-    if not files:
+    if not form.files and form.text_in_file_field:
+        raise MissingFile(field=FIELD, reason="text")
+    if not form.files:
         raise MissingFile(field=FIELD)
-    return files, form.texts
+    subjects = read_subjects(form.texts, len(form.files))
+    return Upload(
+        files=form.files,
+        subjects=[said.updated(subject) for subject in subjects],
+        has_unknown_fields=unknown or form.has_unknown_fields,
+    )

@@ -22,26 +22,23 @@ import hashlib
 import io
 import warnings
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, ImageOps
 
 from app.errors import (
-    EmptyUpload,
     ImageTooManyPixels,
     ImageTooSmall,
     ImageTruncated,
     ImageUndecodable,
-    UnsupportedMediaType,
 )
 from app.image import jpeg, png
+from app.image.file_format import Format, recognise
 
 _SIDEWAYS: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
-Format = Literal["JPEG", "PNG"]
-SIGNATURES: Final[dict[bytes, Format]] = {b"\xff\xd8\xff": "JPEG", png.SIGNATURE: "PNG"}
 _PNG_FIRST_CHUNK: Final = slice(12, 16)  # its name, after 8 bytes of signature and 4 of length
 _DEEP_BITS: Final = 16
 _STRIPE_ROWS: Final = 64
@@ -100,7 +97,7 @@ def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
     EmptyUpload, UnsupportedMediaType, ImageTooSmall, ImageTooManyPixels, ImageTruncated,
     ImageUndecodable
     """
-    image_format = _sniff(data)
+    image_format = recognise(data)
     if image_format == "PNG":
         chunks = png.list_chunks(data, _MAX_PARTS)
         if chunks is None:
@@ -158,15 +155,6 @@ def _decode_by_pillow(data: bytes, image_format: Format, limits: Limits) -> Grey
 
 def _facts(data: bytes, image_format: Format, width: int, height: int, bits: int) -> ImageFacts:
     return ImageFacts(image_format, width, height, bits, hashlib.sha256(data).hexdigest())
-
-
-def _sniff(data: bytes) -> Format:
-    if not data:
-        raise EmptyUpload
-    for signature, image_format in SIGNATURES.items():
-        if data.startswith(signature):
-            return image_format
-    raise UnsupportedMediaType
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:

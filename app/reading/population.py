@@ -6,8 +6,14 @@ from typing import Final, Literal
 from app.model.card import Card
 from app.model.labels import LabelId, View
 
-WarningCode = Literal["population_unknown", "age_outside_population", "view_outside_population"]
+WarningCode = Literal[
+    "population_unknown", "age_outside_population", "view_outside_population", "unknown_field"
+]
 """The codes of the warnings; `app.render.wording` has their texts."""
+
+
+SaidView = View | Literal["other"]
+"""A view as a caller says it: other is one that no model here knows (oblique, decubitus)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +24,7 @@ class Subject:
     """
 
     age_years: float | None = None
-    view: View | None = None
+    view: SaidView | None = None
 
     def updated(self, other: "Subject") -> "Subject":
         """Return what `other` says, and where it says nothing, what this one says."""

@@ -24,8 +24,13 @@ class Problem(BaseModel):
     request_id: str
 
 
-def render_problem(error: RequestError, request_id: str, language: Language) -> Problem:
-    """Render an error with the members of RFC 9457 section 3, ours, and the error's facts."""
+def render_problem(
+    error: RequestError, request_id: str, language: Language, **members: int
+) -> Problem:
+    """Render an error with the members of RFC 9457 section 3, ours, and the error's facts.
+
+    `members` are added, such as a file's `index` in a batch.
+    """
     return Problem(
         type=_TYPE_PREFIX + error.code,
         title=error.title.render(language),
@@ -34,4 +39,5 @@ def render_problem(error: RequestError, request_id: str, language: Language) -> 
         code=error.code,
         request_id=request_id,
         **error.facts,
+        **members,
     )

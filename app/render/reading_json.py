@@ -11,6 +11,7 @@ from app.language import Language
 from app.model.labels import LabelId
 from app.reading import reading as domain
 from app.reading.judge import Status
+from app.reading.population import WarningCode
 from app.render.problem import Problem
 from app.render.wording import NOTICE, WARNINGS
 
@@ -54,8 +55,8 @@ class Timing(_Answer):
 class Caution(_Answer):
     """Something the reader of this Reading must know."""
 
-    code: str
-    message: str
+    code: WarningCode = Field(description="Stable; decide by this")
+    message: str = Field(description="In the language asked for by Accept-Language")
 
 
 class ActivationMap(_Answer):
@@ -83,6 +84,7 @@ class Reading(_Answer):
     `normal` means none of the three other labels, not healthy.
     """
 
+    index: int | None = Field(None, description="In a batch: the file's place, from 0")
     request_id: str
     status: Status = Field(description="uncertain: the network does not know; see `candidates`")
     label: LabelId = Field(description="The most likely label")
@@ -130,6 +132,9 @@ def render_reading(
     request_id: str,
     language: Language,
     total_ms: float,
+    *,
+    index: int | None = None,
+    remarks: Sequence[WarningCode] = (),
     overlay_png: bytes | None = None,
 ) -> Reading:
     """Render a Reading.
@@ -137,6 +142,8 @@ def render_reading(
     Parameters
     ----------
     total_ms : milliseconds since the request came
+    index : in a batch, the file's place, from 0
+    remarks : warnings of the request, beside those of the Reading
     overlay_png : what `app.render.overlay` drew of the label called, if the answer is to hold it
     """
     judgement = reading.judgement
@@ -145,6 +152,7 @@ def render_reading(
         picture = base64.b64encode(overlay_png).decode()
         heatmap = Heatmap(map=_map(reading, judgement.label), png_base64=picture)
     return Reading(
+        index=index,
         request_id=request_id,
         status=judgement.status,
         label=judgement.label,
@@ -153,7 +161,7 @@ def render_reading(
         probabilities=judgement.probabilities,
         abnormal=judgement.abnormal,
         non_covid_pneumonia=judgement.non_covid_pneumonia,
-        warnings=_cautions(reading, language),
+        warnings=_cautions(reading, remarks, language),
         notice=NOTICE.render(language),
         schema_version=SCHEMA_VERSION,
         image=_image(reading),
@@ -166,7 +174,12 @@ def render_reading(
 
 
 def render_explanation(
-    reading: domain.Reading, request_id: str, language: Language, label: LabelId | None = None
+    reading: domain.Reading,
+    request_id: str,
+    language: Language,
+    label: LabelId | None = None,
+    *,
+    remarks: Sequence[WarningCode] = (),
 ) -> Explanation:
     """Render the class activation map of `label`, or of the label called, as numbers."""
     judgement = reading.judgement
@@ -176,7 +189,7 @@ def render_explanation(
         display_label=reading.card.display(label, language),
         probability=judgement.probabilities[label],
         status=judgement.status,
-        warnings=_cautions(reading, language),
+        warnings=_cautions(reading, remarks, language),
         map=_map(reading, label),
         notice=NOTICE.render(language),
         schema_version=SCHEMA_VERSION,
@@ -199,10 +212,12 @@ def _model(reading: domain.Reading) -> ModelReference:
     return ModelReference(name=card.name, version=card.version, sha256=card.sha256)
 
 
-def _cautions(reading: domain.Reading, language: Language) -> list[Caution]:
+def _cautions(
+    reading: domain.Reading, remarks: Sequence[WarningCode], language: Language
+) -> list[Caution]:
     return [
         Caution(code=code, message=WARNINGS[code].render(language))
-        for code in reading.judgement.warnings
+        for code in (*reading.judgement.warnings, *remarks)
     ]
 
 

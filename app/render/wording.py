@@ -25,6 +25,12 @@ WARNINGS: Final[Mapping[WarningCode, Text]] = MappingProxyType(
             "The model knows this label from patients of other ages only.",
             "El modelo conoce esta etiqueta solo de pacientes de otras edades.",
         ),
+        "unknown_field": Text(
+            "The request has a field or parameter that is not known and was not used. Of the "
+            "patient only 'age_years' and 'view' are read.",
+            "La petición trae un campo o parámetro desconocido que no se ha usado. Del paciente "
+            "solo se leen 'age_years' y 'view'.",
+        ),
         "view_outside_population": Text(
             "The model has not learned from radiographs in this view.",
             "El modelo no ha aprendido de radiografías en esta proyección.",

@@ -53,12 +53,14 @@ async def explain(
 ) -> Response:
     """Answer with the class activation map of a label, from the same forward pass as /predict."""
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
-    data, subject = await read_upload(request)
-    reading = await service.read(data, subject, claim)
+    upload = await read_upload(request, query=("label", "alpha", "format"))
+    reading = await service.read(upload.files[0], upload.subjects[0], claim)
     record.add_stages(reading)
     language = record.language
     if format == "json":
-        explanation = render_explanation(reading, record.request_id, language, label)
+        explanation = render_explanation(
+            reading, record.request_id, language, label, remarks=upload.remarks
+        )
         content, media_type = explanation.model_dump_json().encode(), "application/json"
     else:
         content = await service.render(

@@ -20,7 +20,8 @@ from app.http.openapi import (
     describe_problems,
     with_query,
 )
-from app.http.upload import read_flag, read_upload, read_uploads, service_of
+from app.http.parameters import read_flag
+from app.http.upload import read_upload, read_uploads, service_of
 from app.language import Language
 from app.render.overlay import render_overlay
 from app.render.problem import Problem, render_problem
@@ -50,13 +51,20 @@ async def predict(request: Request) -> Response:
     """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     heatmap = read_flag(request.query_params, "heatmap")
-    data, subject = await read_upload(request)
-    reading = await service.read(data, subject, claim)
+    upload = await read_upload(request, query=("heatmap",))
+    reading = await service.read(upload.files[0], upload.subjects[0], claim)
     record.add_stages(reading)
     png = None
     if heatmap:
         png = await service.render(lambda: render_overlay(reading, record.language), claim)
-    answer = render_reading(reading, record.request_id, record.language, record.total_ms, png)
+    answer = render_reading(
+        reading,
+        record.request_id,
+        record.language,
+        record.total_ms,
+        remarks=upload.remarks,
+        overlay_png=png,
+    )
     return _json(answer, record.language)
 
 
@@ -70,17 +78,18 @@ async def predict(request: Request) -> Response:
 async def predict_batch(request: Request) -> Response:
     """Answer with a Reading or a Problem for each form field `file` or `files`, in order.
 
-    `age_years` and `view` hold for all of them: send what differs in calls of its own.
+    Each has its `index`. `age_years` and `view` are given once for all files, or once for each, in
+    the files' order (empty: nothing is said of that one).
     """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
-    files, subject = await read_uploads(request, service.settings.max_batch_files)
+    upload = await read_uploads(request, service.settings.max_batch_files)
     # No more of a batch than can be read at once waits at once: others come in between.
     turns = asyncio.Semaphore(service.settings.reader_threads)
 
-    async def read_in_turn(data: bytes) -> Reading | Problem:
+    async def read_in_turn(index: int) -> Reading | Problem:
         try:
             async with turns:
-                reading = await service.read(data, subject, claim)
+                reading = await service.read(upload.files[index], upload.subjects[index], claim)
         except CallerGone:
             raise
         except RequestError as error:
@@ -91,11 +100,18 @@ async def predict_batch(request: Request) -> Response:
             refusal = InternalError()
         else:
             record.add_stages(reading)
-            return render_reading(reading, record.request_id, record.language, record.total_ms)
+            return render_reading(
+                reading,
+                record.request_id,
+                record.language,
+                record.total_ms,
+                index=index,
+                remarks=upload.remarks,
+            )
         service.metrics.count_refusal(refusal.code)
-        return render_problem(refusal, record.request_id, record.language)
+        return render_problem(refusal, record.request_id, record.language, index=index)
 
-    results = await asyncio.gather(*map(read_in_turn, files))
+    results = await asyncio.gather(*map(read_in_turn, range(len(upload.files))))
     return _json(render_batch(record.request_id, results), record.language)
 
 

@@ -51,7 +51,7 @@ def test_one_inference_is_rendered_several_times(model: Model, examples: dict[st
     counting = Counting(model)
     reading = Reader(counting, Settings().limits).read(examples["covid19"].read_bytes())
     english = render_reading(reading, "id", "en", 1.0)
-    spanish = render_reading(reading, "id", "es", 1.0, render_overlay(reading, "es"))
+    spanish = render_reading(reading, "id", "es", 1.0, overlay_png=render_overlay(reading, "es"))
     explanation = render_explanation(reading, "id", "en", "normal")
     assert counting.runs == 1
     assert (english.label, english.display_label) == ("covid19", "COVID-19")

@@ -133,7 +133,7 @@ def test_a_distance_that_is_no_number_is_refused() -> None:
         refuse_unlike(model, CHEST, nan)
 
 
-@pytest.mark.parametrize("reason", NotAChestXray.mends)
+@pytest.mark.parametrize("reason", NotAChestXray.reasons)
 def test_every_mend_says_what_to_do_in_both_languages(reason: str) -> None:
     error = NotAChestXray(reason=reason)
     assert "send it again" in error.detail("en")

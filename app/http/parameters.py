@@ -1,0 +1,115 @@
+"""Parameters of a query and fields of a form: what they say of the patient, and of the answer."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.errors import InvalidParameter
+from app.reading.population import NOBODY, SaidView, Subject
+
+SUBJECT_FIELDS: Final = ("age_years", "view")
+MAX_AGE_YEARS: Final = 130
+_FLAG: Final = TypeAdapter(bool)
+_AGE: Final = re.compile(r"\d{1,3}(?:[.,]\d*)?", re.ASCII)
+_DICOM_AGE: Final = re.compile(
+    r"(\d{1,3})([DWMY])", re.IGNORECASE | re.ASCII
+)  # PS3.5 section 6.2, AS
+_PER_YEAR: Final = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
+
+# View Position (0018,5101), and how stations write it beside.
+_VIEWS: Final[Mapping[str, SaidView]] = {
+    "PA": "PA", "AP": "AP", "LL": "lateral", "RL": "lateral", "LAT": "lateral",
+    "LATERAL": "lateral", "LLD": "other", "RLD": "other", "LLO": "other", "RLO": "other",
+}  # fmt: skip
+_POSITIONS: Final = frozenset(
+    ["ERECT", "SUPINE", "PRONE", "SITTING", "SEMI-ERECT", "STANDING", "PORTABLE"]
+)
+
+
+def read_subject(fields: Mapping[str, str]) -> Subject:
+    """Read ``age_years`` and ``view``; empty is not given.
+
+    Raises
+    ------
+    InvalidParameter
+        Without the value: it may say who the patient is.
+    """
+    if not fields:
+        return NOBODY
+    age_years, view = (fields.get(name, "").strip() for name in SUBJECT_FIELDS)
+    return Subject(
+        age_years=read_age_years(age_years) if age_years else None,
+        view=read_view(view) if view else None,
+    )
+
+
+def read_subjects(fields: Mapping[str, list[str]], count: int) -> list[Subject]:
+    """Read the same for each of `count` files: a field once holds for all, or once for each.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    for name, values in fields.items():
+        if len(values) not in (1, count):
+            raise InvalidParameter(parameter=name, reason="count")
+    return [
+        read_subject(
+            {name: values[index if len(values) > 1 else 0] for name, values in fields.items()}
+        )
+        for index in range(count)
+    ]
+
+
+def read_age_years(text: str) -> float:
+    """Read an age: years with a point or comma, or DICOM's 061Y, 018M, 006W, 010D.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    dicom = _DICOM_AGE.fullmatch(text)
+    if dicom:
+        age_years = int(dicom[1]) / _PER_YEAR[dicom[2].upper()]
+    elif _AGE.fullmatch(text):
+        age_years = float(text.replace(",", "."))
+    else:
+        raise InvalidParameter(parameter="age_years", reason="age")
+    if age_years > MAX_AGE_YEARS:
+        raise InvalidParameter(parameter="age_years", reason="age")
+    return age_years
+
+
+def read_view(text: str) -> SaidView:
+    """Read a view: PA, AP, lateral, or another of DICOM's words, perhaps with a position.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    view, *position = text.upper().replace("_", " ").split()
+    if view not in _VIEWS or not _POSITIONS.issuperset(position):
+        raise InvalidParameter(parameter="view", reason="view")
+    return _VIEWS[view]
+
+
+def read_flag(given: Mapping[str, str], name: str) -> bool:
+    """Read a parameter that is true or false; false if it isn't given.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    if name not in given:
+        return False
+    try:
+        return _FLAG.validate_python(given[name])
+    except ValidationError:
+        raise InvalidParameter(parameter=name) from None
+
+
+def has_unknown(given: Collection[str], known: Collection[str]) -> bool:
+    """Whether a query has a parameter that the call does not know."""
+    return any(name not in known for name in given)
