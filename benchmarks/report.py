@@ -135,11 +135,10 @@ def _both_bars(cells: Mapping[str, Figures]) -> str:
         value, low, high = statistics.median(known), min(known), max(known)
         what = "throughput" if figure == "per_second" else "p50"
         sign, met = (">=", value >= (bar or 0)) if what == "throughput" else ("<=", value <= bar)
-        told = "" if bar is None else f"{sign} {bar}"
-        said = "" if bar is None else "met" if met else "missed"
+        wanted = f" {sign} {bar} | {'met' if met else 'missed'}" if bar is not None else " |"
         lines.append(
             f"| {what} / {against} | {image} | {connections} | {value:.2f} "
-            f"| {low:.2f} to {high:.2f} | {told} | {said} |"
+            f"| {low:.2f} to {high:.2f} |{wanted} |"
         )
     return "\n".join(lines) if len(lines) > _HEAD_LINES else ""
 
