@@ -36,10 +36,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--runs", type=int, default=40, help="of each variant, in each round")
+    parser.add_argument("--variants", nargs="+", help="these only, beside the served ones")
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     graph = (find_bundle(Settings().model) / "model.onnx").read_bytes()
-    variants = make_variants(graph)
+    variants = {
+        name: run
+        for name, run in make_variants(graph).items()
+        if options.variants is None or name.startswith(SERVED) or name in options.variants
+    }
     for run in variants.values():
         _time(run, options.runs)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
