@@ -10,8 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+from app.model.bundle import find_bundle
+from app.settings import Settings
 
 ROOT: Final = Path(__file__).parents[1]
 WORK: Final = Path(__file__).parent / ".work"
@@ -43,12 +47,18 @@ class Contender:
     name: str
     environment: str | None
     command: tuple[str, ...]
-    model: str = ""
+    model: str = ""  # below MODELS, or a whole path
 
 
 _UVICORN: Final = ("-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log")
 NEUMO: Final = Contender(
     "Neumo", None, ("-m", "app", "serve", "--port", "{port}", "--log-level", "info")
+)
+GRAPH: Final = Contender(
+    "FastAPI + Neumo's graph",
+    "onnx",
+    (*_UVICORN, "--workers", "2", "--app-dir", str(RIVAL), "fastapi_graph:app"),
+    str(find_bundle(Settings().model).absolute() / "model.onnx"),
 )
 RIVALS: Final = (
     Contender(
@@ -69,6 +79,7 @@ RIVALS: Final = (
         (*_UVICORN, "--workers", "2", "--app-dir", str(RIVAL), "fastapi_onnx:app"),
         "int8.onnx",
     ),
+    GRAPH,
     Contender("LitServe", "litserve", (str(RIVAL / "litserve_onnx.py"),), "int8.onnx"),
     Contender(
         "BentoML",
@@ -94,8 +105,13 @@ def python_of(environment: str | None) -> Path:
 
 def prepare(contenders: list[Contender]) -> None:
     """Make the environments and models that are missing: minutes, the first time."""
-    needed = [each.environment for each in contenders if each.environment is not None]
-    for name in sorted({*needed, "pytorch"} if needed else set()):
+    needed = {each.environment for each in contenders if each.environment is not None}
+    maker = _find_model_maker()
+    exported = any(each.model and not Path(each.model).is_absolute() for each in contenders)
+    lacking = exported and not (MODELS / "weights.pt").exists()
+    if lacking and maker is None:
+        needed.add("pytorch")
+    for name in sorted(needed):
         done = WORK / f"env-{name}" / "made"
         if done.exists():
             continue
@@ -107,14 +123,20 @@ def prepare(contenders: list[Contender]) -> None:
             pip = [str(python_of(name)), "-m", "pip", "install", "--quiet", *packages]
             subprocess.run(pip, check=True)  # noqa: S603 - our own command
         done.touch()
-    if needed and not (MODELS / "weights.pt").exists():
+    if lacking:
         MODELS.mkdir(parents=True, exist_ok=True)
         subprocess.run(  # noqa: S603 - our own command
-            [str(python_of("pytorch")), str(RIVAL / "make_models.py"), str(MODELS)],
+            [str(maker or python_of("pytorch")), str(RIVAL / "make_models.py"), str(MODELS)],
             check=True,
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
+
+
+def _find_model_maker() -> str | None:
+    """Return this interpreter if it can export the rivals' models, as the development one can."""
+    needed = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime")
+    return sys.executable if all(find_spec(name) for name in needed) else None
 
 
 @dataclass

@@ -45,13 +45,18 @@ def main() -> None:
     print(json.dumps(asked.figures()))
 
 
-def write_request(image: bytes, name: str, path: str = "/predict") -> bytes:
-    """Write a whole request: head and form."""
+def write_form(image: bytes, name: str) -> bytes:
+    """Write a request's body: a form of one field that holds the image."""
     part = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="a"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
     ).encode()
-    body = part + image + f"\r\n--{BOUNDARY}--\r\n".encode()
+    return part + image + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def write_request(image: bytes, name: str, path: str = "/predict") -> bytes:
+    """Write a whole request: head and form."""
+    body = write_form(image, name)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
         f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"

@@ -20,6 +20,10 @@ _FORMATS: Final = (
     "PNG 1024, 16 bit",
     "PNG 2048, 16 bit",
 )
+BOTH_FORMATS: Final = ("JPEG 1024", "JPEG 2500", "PNG 1024")
+"""What is measured with both cores too."""
+
+_GRAPH: Final = "FastAPI + Neumo's graph"
 _PEAK: Final = "8 | closed"
 _ALONE: Final = "1 | closed"
 _BARS: Final = (  # what, image, part of the key, figure, against, the bar or none; higher is better
@@ -32,8 +36,18 @@ _BARS: Final = (  # what, image, part of the key, figure, against, the bar or no
     ("throughput / BentoML", "JPEG 1024", _PEAK, "per_second", "BentoML", 1.8),
     ("throughput / PyTorch", "JPEG 1024", _PEAK, "per_second", "FastAPI + PyTorch", 6.0),
 )
+_BOTH_BARS: Final = (  # image, connections, figure, against, the bar or none
+    ("JPEG 1024", 8, "per_second", _GRAPH, 1.05),
+    ("JPEG 2500", 8, "per_second", _GRAPH, 1.5),
+    ("PNG 1024", 8, "per_second", _GRAPH, 1.3),
+    ("JPEG 1024", 8, "per_second", _INT8, 1.3),
+    ("JPEG 2500", 8, "per_second", _INT8, None),
+    ("PNG 1024", 8, "per_second", _INT8, None),
+    *((image, 1, "p50_ms", _GRAPH, 1.0) for image in BOTH_FORMATS),
+)
 _MOST_P50: Final = 1.2  # of the floor's, at one connection
 _MOST_OVERHEAD_MS: Final = 1.0
+_HEAD_LINES: Final = 2  # of a table
 
 
 def median(rounds: list[dict[str, float]], figure: str) -> float:
@@ -43,16 +57,20 @@ def median(rounds: list[dict[str, float]], figure: str) -> float:
     return statistics.median(known) if known else float("nan")
 
 
-def ratio(cell: Figures, figure: str, one: str, other: str) -> float | None:
-    """Return the median of the rounds' ratios, None if one of them was not measured."""
+def ratios(cell: Figures, figure: str, one: str, other: str) -> list[float]:
+    """Return each round's ratio; none if one of them was not measured."""
     if one not in cell or other not in cell:
-        return None
-    pairs = zip(cell[one], cell[other], strict=True)
-    known = [
+        return []
+    return [
         mine[figure] / theirs[figure]
-        for mine, theirs in pairs
+        for mine, theirs in zip(cell[one], cell[other], strict=True)
         if figure in mine and figure in theirs
     ]
+
+
+def ratio(cell: Figures, figure: str, one: str, other: str) -> float | None:
+    """Return the median of the rounds' ratios, None if one of them was not measured."""
+    known = ratios(cell, figure, one, other)
     return statistics.median(known) if known else None
 
 
@@ -65,7 +83,12 @@ def row(key: str, cell: Figures) -> str:
 def tables(results: Results) -> str:
     """Return the Markdown of everything measured."""
     cells: Mapping[str, Figures] = results["cells"]
-    parts = [_machine(results["machine"]), _bars(cells), _start(results.get("started", {}))]
+    parts = [
+        _machine(results["machine"]),
+        _bars(cells),
+        _both_bars(cells),
+        _start(results.get("started", {})),
+    ]
     for key, cell in cells.items():
         parts.append(_cell(key, cell))
     return "\n\n".join(part for part in parts if part)
@@ -96,7 +119,28 @@ def _bars(cells: Mapping[str, Figures]) -> str:
         lines.append(
             f"| overhead, p50 | {image} | {overhead:.2f} ms | <= {_MOST_OVERHEAD_MS} ms | {met} |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > _HEAD_LINES else ""
+
+
+def _both_bars(cells: Mapping[str, Figures]) -> str:
+    lines = [
+        "| both cores, default settings | image | connections | measured | rounds | wanted | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for image, connections, figure, against, bar in _BOTH_BARS:
+        cell = cells.get(f"both | {image} | {connections} | wrk", {})
+        known = ratios(cell, figure, "Neumo", against)
+        if not known:
+            continue
+        value, low, high = statistics.median(known), min(known), max(known)
+        what = "throughput" if figure == "per_second" else "p50"
+        sign, met = (">=", value >= (bar or 0)) if what == "throughput" else ("<=", value <= bar)
+        wanted = f" {sign} {bar} | {'met' if met else 'missed'}" if bar is not None else " |"
+        lines.append(
+            f"| {what} / {against} | {image} | {connections} | {value:.2f} "
+            f"| {low:.2f} to {high:.2f} |{wanted} |"
+        )
+    return "\n".join(lines) if len(lines) > _HEAD_LINES else ""
 
 
 def _start(started: Mapping[str, Mapping[str, float]]) -> str:
@@ -111,7 +155,9 @@ def _start(started: Mapping[str, Mapping[str, float]]) -> str:
 def _cell(key: str, cell: Figures) -> str:
     cores, image, connections, mode = key.split(" | ")
     title = f"{image}, {connections} connections, {cores} core{'s' if cores == 'both' else ''}"
-    if mode != "closed":
+    if mode == "wrk":
+        title += ", load by wrk"
+    elif mode != "closed":
         title += f", open loop at {mode.removeprefix('open ')} of Neumo's peak"
     lines = [f"**{title}**", "", "| | a second | p50 | p99 | CPU a request | failed |"]
     lines.append("|---|---|---|---|---|---|")
@@ -151,6 +197,13 @@ def plot(results: Results, path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)
+
+
+def merge(published: Results, part: Results) -> Results:
+    """Return published results with the cells of a later, smaller run in place of theirs."""
+    started = published.get("started", {}) | part.get("started", {})
+    cells = published["cells"] | part["cells"]
+    return {**published, "machine": part["machine"], "started": started, "cells": cells}
 
 
 def publish(results: Results, folder: Path) -> None:

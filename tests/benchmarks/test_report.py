@@ -47,6 +47,50 @@ def test_bars_are_told_met_or_missed() -> None:
     assert "| floor | 100.0 | 10.0 ms | 20.0 ms | not counted | 0 |" in text
 
 
+BOTH = {
+    "both | JPEG 1024 | 8 | wrk": {
+        "Neumo": [measured(120), measured(108), measured(110)],
+        "FastAPI + Neumo's graph": [measured(100), measured(100), measured(100)],
+        "FastAPI + ONNX int8": [measured(80), measured(90), measured(100)],
+    },
+    "both | PNG 1024 | 1 | wrk": {
+        "Neumo": [measured(90, p50_ms=10.0), measured(90, p50_ms=11.0)],
+        "FastAPI + Neumo's graph": [measured(80, p50_ms=20.0), measured(80, p50_ms=20.0)],
+    },
+    "both | JPEG 2500 | 1 | wrk": {
+        "Neumo": [measured(40, p50_ms=21.0)],
+        "FastAPI + Neumo's graph": [measured(40, p50_ms=20.0)],
+    },
+}
+
+
+def test_both_cores_have_bars_of_their_own_with_the_rounds_spread() -> None:
+    text = report.tables({"machine": RESULTS["machine"], "cells": BOTH})
+    lines = text.splitlines()
+    graph = "FastAPI + Neumo's graph"
+    assert (
+        f"| throughput / {graph} | JPEG 1024 | 8 | 1.10 | 1.08 to 1.20 | >= 1.05 | met |" in lines
+    )
+    assert (
+        "| throughput / FastAPI + ONNX int8 | JPEG 1024 | 8 | 1.20 | 1.10 to 1.50 | >= 1.3 "
+        "| missed |" in lines
+    )
+    assert f"| p50 / {graph} | PNG 1024 | 1 | 0.53 | 0.50 to 0.55 | <= 1.0 | met |" in lines
+    assert f"| p50 / {graph} | JPEG 2500 | 1 | 1.05 | 1.05 to 1.05 | <= 1.0 | missed |" in lines
+    assert "**JPEG 1024, 8 connections, both cores, load by wrk**" in lines
+    assert "floor" not in text  # no bar of what was not measured
+
+
+def test_a_smaller_run_replaces_its_own_cells_only() -> None:
+    cells = {"one | JPEG 1024 | 8 | closed": ALONE, **BOTH}
+    merged = report.merge(RESULTS, {"machine": RESULTS["machine"], "started": {}, "cells": cells})
+    assert merged["cells"]["one | JPEG 1024 | 8 | closed"] is ALONE
+    assert merged["cells"]["one | JPEG 1024 | 1 | closed"] is ALONE
+    assert merged["cells"].keys() == RESULTS["cells"].keys() | BOTH.keys()
+    assert merged["started"] == RESULTS["started"]
+    assert RESULTS["cells"]["one | JPEG 1024 | 8 | closed"] is CELL  # type: ignore[index]
+
+
 def test_only_what_lies_between_the_marks_is_written_anew() -> None:
     page = f"before\n{report.BEGIN}old{report.END}\nafter\n"
     filled = report.fill(page, RESULTS)
