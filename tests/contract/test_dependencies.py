@@ -60,7 +60,6 @@ def denied(
         yield client, model
 
 
-@pytest.mark.xfail(strict=True, reason="mended by the one door")
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/explain"])
 def test_what_a_dependency_refuses_is_not_read(
     denied: tuple[TestClient, FakeModel], path: str
