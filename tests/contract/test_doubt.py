@@ -9,9 +9,12 @@ from fastapi.testclient import TestClient
 from PIL import Image, ImageDraw, ImageOps
 
 from app.main import create_app
+from app.model.labels import LABEL_IDS
 from app.settings import Settings
+from tests.apps import served
 from tests.conftest import ROOT, wait_until_ready
 from tests.images import encode, noise
+from tests.models import FakeModel
 
 NOT_CHESTS = ROOT.parent / "shared" / "data" / "not_cxr"
 
@@ -125,10 +128,65 @@ def test_a_raw_body_says_age_and_view_in_the_query(client: TestClient, chest: Im
     assert [warning["code"] for warning in answer["warnings"]] == ["age_outside_population"]
 
 
-def test_the_form_wins_over_the_query(client: TestClient, chest: Image.Image) -> None:
-    file = {"file": encode(chest, "PNG")}
-    answer = client.post("/predict?age_years=4", files=file, data={"age_years": "61"}).json()
-    assert answer["warnings"] == []
+KNOWN = {
+    "population": {
+        "age_years": {label: [{"low": 18, "high": 100}] for label in LABEL_IDS},
+        "views": ["PA", "AP"],
+    }
+}
+"""Whom a fake model knows; it answers with what it was told of anybody else."""
+
+
+def ask_of_subject(query: dict[str, str], form: dict[str, str]) -> list[list[str]]:
+    """Return the warnings of each call that reads an image, said of the same subject."""
+    file = encode(np.full((224, 224), 99, np.uint8), "PNG")
+    with served(FakeModel(card=KNOWN)) as client:
+        answers = [
+            client.post(path, params=query | more, files={"file": file}, data=form).json()
+            for path, more in (
+                ("/predict", {}),
+                ("/predict/batch", {}),
+                ("/explain", {"format": "json"}),
+            )
+        ]
+    readings = [answer["results"][0] if "results" in answer else answer for answer in answers]
+    return [[warning["code"] for warning in reading["warnings"]] for reading in readings]
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "warned"),
+    [
+        pytest.param({}, {"age_years": "4"}, True, id="in the form"),
+        pytest.param({"age_years": "4"}, {}, True, id="in the query"),
+        pytest.param({"age_years": "61"}, {"age_years": "4"}, True, id="the form says outside"),
+        pytest.param({"age_years": "4"}, {"age_years": "61"}, False, id="the form says within"),
+        pytest.param({"age_years": "4"}, {"age_years": ""}, True, id="the form's is empty"),
+    ],
+)
+def test_an_age_is_taken_from_the_form_and_else_from_the_query(
+    query: dict[str, str], form: dict[str, str], warned: bool
+) -> None:
+    expected = ["age_outside_population"] if warned else []
+    assert ask_of_subject(query, form) == [expected] * 3
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "warned"),
+    [
+        pytest.param({}, {"view": "lateral"}, True, id="in the form"),
+        pytest.param({"view": "lateral"}, {}, True, id="in the query"),
+        pytest.param({"view": "AP"}, {"view": "lateral"}, True, id="the form says outside"),
+        pytest.param({"view": "lateral"}, {"view": "AP"}, False, id="the form says within"),
+        pytest.param({"view": "lateral"}, {"view": ""}, True, id="the form's is empty"),
+    ],
+)
+def test_a_view_is_taken_from_the_form_and_else_from_the_query(
+    query: dict[str, str], form: dict[str, str], warned: bool
+) -> None:
+    age = {"age_years": "61"}  # in the other place than the view
+    expected = ["view_outside_population"] if warned else []
+    assert ask_of_subject(query, form | age) == [expected] * 3
+    assert ask_of_subject(query | age, form) == [expected] * 3
 
 
 def test_the_age_and_view_of_a_batchs_form_hold_for_all_its_files(

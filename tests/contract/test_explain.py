@@ -2,18 +2,28 @@
 
 import base64
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from fastapi.testclient import TestClient
 from onnx import numpy_helper
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from app.model.bundle import find_bundle, read_bundle
 from app.model.labels import LABEL_IDS
 from app.settings import Settings
+from tests.apps import served
+from tests.images import encode
+from tests.models import FakeModel, one_hot_cams
+
+GREY = 100
+STRONGEST = np.array([253, 231, 37])
+"""Viridis' last colour, of the cell that speaks for a label the most."""
+SHARES = dict(zip(LABEL_IDS, (0.1, 0.2, 0.3, 0.4), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +47,67 @@ def test_the_picture_of_the_label_called_is_the_one_of_that_label_asked_for(
     default = client.post("/explain", files={"file": chest}).content
     assert client.post("/explain?label=covid19", files={"file": chest}).content == default
     assert client.post("/explain?label=normal", files={"file": chest}).content != default
+
+
+@pytest.fixture(scope="module")
+def marked() -> Iterator[TestClient]:
+    """An application whose map of the label i speaks in cell (2i, 2i) of 7 x 7, and only there."""
+    with served(FakeModel(list(SHARES.values()), one_hot_cams())) as client:
+        yield client
+
+
+def draw(client: TestClient, query: str) -> Any:  # noqa: ANN401 - a pixel array
+    """Return the picture of a plain image of 7 x 7 cells, 64 pixels each."""
+    plain = encode(np.full((448, 448), GREY, np.uint8), "PNG")
+    response = client.post(f"/explain?{query}", content=plain)
+    assert response.status_code == 200
+    return np.asarray(Image.open(io.BytesIO(response.content))).astype(int)
+
+
+@pytest.mark.parametrize("label", LABEL_IDS)
+def test_colour_lies_where_the_label_asked_for_is_seen_and_nowhere_else(
+    marked: TestClient, label: str
+) -> None:
+    picture = draw(marked, f"label={label}&alpha=1")
+    for index, each in enumerate(LABEL_IDS):
+        middle = picture[index * 128 + 32, index * 128 + 32]
+        expected = STRONGEST if each == label else [GREY] * 3
+        assert middle == pytest.approx(expected, abs=8), each
+
+
+def test_without_a_label_colour_lies_where_the_label_called_is_seen(marked: TestClient) -> None:
+    assert (
+        draw(marked, "alpha=1").tolist() == draw(marked, "label=viral_pneumonia&alpha=1").tolist()
+    )
+
+
+@pytest.mark.parametrize("alpha", [0, 0.25, 1])
+def test_alpha_is_how_much_the_colours_hide(marked: TestClient, alpha: float) -> None:
+    picture = draw(marked, f"label=normal&alpha={alpha}")
+    expected = alpha * STRONGEST + (1 - alpha) * GREY
+    assert picture[32, 32] == pytest.approx(expected, abs=8)
+    assert picture[416, 416].tolist() == [GREY] * 3
+
+
+def test_colours_hide_half_if_nothing_is_said_of_alpha(marked: TestClient) -> None:
+    assert draw(marked, "label=normal").tolist() == draw(marked, "label=normal&alpha=0.5").tolist()
+
+
+@pytest.mark.parametrize("label", LABEL_IDS)
+def test_the_legend_names_the_label_asked_for_with_its_own_share(
+    marked: TestClient, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    written: list[str] = []
+    text = ImageDraw.ImageDraw.text
+
+    def write(pen: ImageDraw.ImageDraw, xy: Any, words: str, *more: Any, **most: Any) -> None:  # noqa: ANN401 - as Pillow's
+        written.append(words)
+        text(pen, xy, words, *more, **most)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", write)
+    draw(marked, f"label={label}")
+    (title,) = (words for words in written if "%" in words)
+    assert title == f"What speaks for: {label.upper()} ({SHARES[label]:.1%})"
 
 
 @pytest.mark.parametrize("label", LABEL_IDS)
