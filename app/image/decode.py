@@ -13,7 +13,8 @@ Rules
 - 16-bit PNG: the range the pixels use is stretched to 8 bits, lowest value to 0,
   highest to 255, because files hold 10, 12 or 14 significant bits without saying so.
   16-bit colour is read by its high byte first.
-- JPEG larger than twice 448 px is decoded at 1/2, 1/4 or 1/8 scale (libjpeg's own scaling).
+- JPEG larger than twice 448 px is decoded at 1/2, 1/4 or 1/8 scale (libjpeg's own scaling). What
+  libjpeg would only warn of (lost or damaged data) is refused.
 - Resizing treats both axes independently (no crop, no bars), with a bilinear filter
   widened by the scale (antialiased).
 """
@@ -21,7 +22,10 @@ Rules
 import hashlib
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -33,20 +37,32 @@ from app.errors import (
     ImageTooSmall,
     ImageTruncated,
     ImageUndecodable,
+    RequestError,
 )
 from app.image import jpeg, png
 from app.image.file_format import Format, recognise
 
 _SIDEWAYS: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_TRANSPOSITIONS: Final = MappingProxyType(  # as of `PIL.ImageOps.exif_transpose`
+    {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+)
 
 _PNG_FIRST_CHUNK: Final = slice(12, 16)  # its name, after 8 bytes of signature and 4 of length
 _DEEP_BITS: Final = 16
 _STRIPE_ROWS: Final = 64
 _PNG_BIT_DEPTH_OFFSET: Final = 24  # in IHDR: 8 signature, 8 chunk head, 4 + 4 size
 
-# Pillow spends about 10 us on a part of a file: megabytes of tiny ones would hold a thread for
-# minutes. Encoders write some 20 segments in a JPEG, and PNG chunks of 8 kB or more.
-_MAX_PARTS: Final = 20_000
+# Pillow spends about 10 us on a chunk: megabytes of tiny ones would hold a thread for minutes.
+# Encoders write chunks of 8 kB or more.
+_MAX_CHUNKS: Final = 20_000
 
 # Of odd metadata Pillow warns, once a tag: an upload could write thousands of lines to stderr.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -99,15 +115,14 @@ def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
     """
     image_format = recognise(data)
     if image_format == "PNG":
-        chunks = png.list_chunks(data, _MAX_PARTS)
+        chunks = png.list_chunks(data, _MAX_CHUNKS)
         if chunks is None:
             raise ImageUndecodable(format=image_format)
         plain = _decode_plain_png(data, chunks, limits)
         if plain is not None:
             return plain
-    elif not jpeg.has_few_parts(data, _MAX_PARTS):
-        raise ImageUndecodable(format=image_format)
-    return _decode_by_pillow(data, image_format, limits)
+        return _decode_png_by_pillow(data, limits)
+    return _decode_jpeg(data, limits)
 
 
 def _decode_plain_png(data: bytes, chunks: list[bytes], limits: Limits) -> GreyImage | None:
@@ -128,29 +143,50 @@ def _decode_plain_png(data: bytes, chunks: list[bytes], limits: Limits) -> GreyI
     return GreyImage(pixels, _facts(data, "PNG", header.width, header.height, header.bits))
 
 
-def _decode_by_pillow(data: bytes, image_format: Format, limits: Limits) -> GreyImage:
+def _decode_png_by_pillow(data: bytes, limits: Limits) -> GreyImage:
+    with _opened(data, "PNG", limits) as image:
+        bits = _sample_bits(data)
+        width, height = _shown_size(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        pixels = _to_grey(image, bits)
+    return GreyImage(pixels, _facts(data, "PNG", width, height, bits))
+
+
+def _decode_jpeg(data: bytes, limits: Limits) -> GreyImage:
+    """Decode by simplejpeg what Pillow has read the header of."""
+    if not jpeg.read_structure(data).is_sane:
+        raise ImageUndecodable(format="JPEG")
+    with _opened(data, "JPEG", limits) as image:
+        width, height = _shown_size(image)
+        pixels = jpeg.decode_grey(data, *image.size, image.mode)
+        method = _TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    if method is not None:
+        pixels = np.asarray(Image.fromarray(pixels).transpose(method))
+    return GreyImage(pixels, _facts(data, "JPEG", width, height, 8))
+
+
+@contextmanager
+def _opened(data: bytes, image_format: Format, limits: Limits) -> Iterator[Image.Image]:
+    """Open a file whose size is within `limits`, and name what fails with it."""
     try:
         with Image.open(io.BytesIO(data), formats=[image_format]) as image:
-            width, height = image.size
-            _check_size(width, height, limits)
-            bits = _sample_bits(data) if image_format == "PNG" else 8
-            if image.getexif().get(ExifTags.Base.Orientation, 1) in _SIDEWAYS:
-                width, height = height, width
-            if image_format == "JPEG":
-                image.draft("L", (jpeg.DRAFT_PX, jpeg.DRAFT_PX))
-            ImageOps.exif_transpose(image, in_place=True)
-            pixels = _to_grey(image, bits)
-    except (ImageTooSmall, ImageTooManyPixels):
-        raise
+            _check_size(*image.size, limits)
+            yield image
+    except (RequestError, MemoryError):
+        raise  # a want of memory is Neumo's own, not the image's fault
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooManyPixels(max_pixels=limits.max_pixels) from None
-    except MemoryError:
-        raise  # Neumo's own want, not the image's fault
     except Exception as error:  # noqa: BLE001 - Pillow raises anything on hostile bytes
         if "truncated" in str(error).lower():
             raise ImageTruncated from None
         raise ImageUndecodable(format=image_format) from None
-    return GreyImage(pixels, _facts(data, image_format, width, height, bits))
+
+
+def _shown_size(image: Image.Image) -> tuple[int, int]:
+    """Return width and height after EXIF rotation."""
+    width, height = image.size
+    sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in _SIDEWAYS
+    return (height, width) if sideways else (width, height)
 
 
 def _facts(data: bytes, image_format: Format, width: int, height: int, bits: int) -> ImageFacts:

@@ -1,50 +1,130 @@
-"""The parts of a JPEG file, counted before a decoder walks through them."""
+"""The JPEG: its parts counted before a decoder walks through them, its pixels without a warning.
 
+libjpeg warns of lost and damaged data and goes on with grey or shifted pixels; Pillow keeps these
+warnings to itself. simplejpeg, on the same libjpeg-turbo, makes each an error, and gives the very
+pixels that Pillow gives with `Image.draft`.
+"""
+
+import io
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.errors import ImageTruncated, ImageUndecodable
 
 DRAFT_PX: Final = 448
 """A JPEG is decoded scaled down, but to no fewer pixels a side: twice what the network takes."""
 
-# libjpeg walks through all pixels once a scan: a few bytes each, so megabytes of them would hold a
-# thread for hours. Encoders write 10 scans.
+_SCALES: Final = (8, 4, 2)
+
+# Pillow spends about 10 us on a segment, libjpeg a walk through all pixels on a scan: a few bytes
+# each, so megabytes of them would hold a thread for minutes or hours. Encoders write some 20
+# segments and 10 scans.
+_MAX_SEGMENTS: Final = 20_000
 _MAX_SCANS: Final = 100
+
+# ITU-T T.81 table B.1
 _LEAD: Final = 0xFF
-_START_OF_SCAN: Final = b"\xda"
-_MARKERS_WITHOUT_LENGTH: Final = b"\x00\x01\xd0\xd1\xd2\xd3\xd4\xd5\xd6\xd7\xd8\xd9"
+_END_OF_IMAGE: Final = 0xD9
+_START_OF_SCAN: Final = 0xDA
+_RESTARTS: Final = range(0xD0, 0xD8)
+_WITHOUT_LENGTH: Final = (0x01, 0xD8)  # a temporary mark, and a second start of image
+_LOSSLESS_FRAMES: Final = (b"\xff\xc3", b"\xff\xc7", b"\xff\xcb", b"\xff\xcf")
 
 
-def has_few_parts(data: bytes, most: int) -> bool:
-    """Whether a JPEG has at most `most` segments, and few scans.
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The parts of a JPEG file up to the end of its image; what lies behind is not the image's.
 
-    Walks through its parts as Pillow will; what else is wrong is for it to say.
+    `segments` are those with a length, and stray bytes before the first scan; `scans` the walks
+    through its pixels.
     """
-    if _count_scans(data) > _MAX_SCANS:
-        return False
-    at = 2  # after the start of image
-    for _ in range(most):
-        if at >= len(data):
-            return True
-        at = _after_segment(data, at)
-    return False
+
+    segments: int
+    scans: int
+
+    @property
+    def is_sane(self) -> bool:
+        """Whether a decoder gets through it in a time that its pixels explain."""
+        return self.segments <= _MAX_SEGMENTS and self.scans <= _MAX_SCANS
 
 
-def _count_scans(data: bytes) -> int:
-    """Count the pairs FF DA; `bytes.count` would take as long as a tenth of decoding."""
+def read_structure(data: bytes) -> Structure:
+    """Count a JPEG's parts, as far as it is one; what else is wrong is for a decoder to say.
+
+    Stops counting where there are too many.
+    """
     octets = np.frombuffer(data, np.uint8)
-    starts = octets[1:] == _START_OF_SCAN[0]
-    starts &= octets[:-1] == _LEAD
-    return int(np.count_nonzero(starts))
+    leads = np.flatnonzero(octets[:-1] == _LEAD)
+    followers = octets[leads + 1]
+    # Within a scan's data FF is followed by 00 or is a restart; FF FF is a fill byte.
+    marks = ~np.isin(followers, (0x00, _LEAD, *_RESTARTS))
+    places, markers = leads[marks], followers[marks]
+    segments = scans = at = index = 0
+    while segments <= _MAX_SEGMENTS and scans <= _MAX_SCANS:
+        index += int(np.searchsorted(places[index:], at))
+        if index >= len(places):
+            break
+        if not scans:  # bytes between segments, which Pillow passes over one by one
+            segments += int(places[index]) - at
+        at, marker = int(places[index]), int(markers[index])
+        if marker == _END_OF_IMAGE:
+            break
+        if marker in _WITHOUT_LENGTH:
+            at += 2
+            continue
+        segments += 1
+        scans += marker == _START_OF_SCAN
+        at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+    return Structure(segments, scans)
 
 
-def _after_segment(data: bytes, at: int) -> int:
-    """Return where the next segment before the first scan begins (ITU-T T.81 B.1.1)."""
-    lead, marker = data[at : at + 1], data[at + 1 : at + 2]
-    if lead != b"\xff" or marker == b"\xff":  # a stray or a fill byte
-        return at + 1
-    if marker in (b"", _START_OF_SCAN):
-        return len(data)  # the pixels: libjpeg's to read
-    if marker in _MARKERS_WITHOUT_LENGTH:
-        return at + 2
-    return at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+def decode_grey(data: bytes, width: int, height: int, mode: str) -> NDArray[np.uint8]:
+    """Decode to grey, at a half, a quarter or an eighth where `DRAFT_PX` a side are left.
+
+    Parameters
+    ----------
+    data : a JPEG whose structure is sane
+    width, height : pixels, as its header says
+    mode : Pillow's: L, RGB or CMYK
+
+    Returns
+    -------
+    uint8 [height, width], or smaller
+
+    Raises
+    ------
+    ImageTruncated
+    ImageUndecodable
+        libjpeg's warnings too: then some of the pixels are not the radiograph's.
+    """
+    scale = _scale(data, width, height)
+    try:
+        if mode == "CMYK":
+            simplejpeg.decode_jpeg(data, "CMYK")  # for its errors; how to read inks, Pillow knows
+            with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+                return np.asarray(image.convert("L"))
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, "GRAY", min_height=-(-height // scale), min_width=-(-width // scale)
+        )
+    except ValueError as error:
+        if "Premature end of JPEG file" in str(error):
+            raise ImageTruncated from None
+        raise ImageUndecodable(format="JPEG") from None
+    return pixels[..., 0]
+
+
+def _scale(data: bytes, width: int, height: int) -> int:
+    """Return by how much a JPEG may be scaled down while it is decoded.
+
+    Not at all where it is, or could be taken for, a lossless one: libjpeg can't scale these, and
+    writes beyond the memory it was given if told to.
+    """
+    if any(frame in data for frame in _LOSSLESS_FRAMES):
+        return 1
+    shorter = min(width, height)
+    return next((scale for scale in _SCALES if shorter >= scale * DRAFT_PX), 1)

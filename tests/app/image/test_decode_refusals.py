@@ -23,7 +23,7 @@ from app.errors import (
     RequestError,
     UnsupportedMediaType,
 )
-from app.image import png
+from app.image import jpeg, png
 from app.image.decode import Limits, decode
 from app.image.resize import resize
 from app.render.problem import render_problem
@@ -170,8 +170,10 @@ def with_scans(count: int) -> bytes:
     return data[:-2] + last * (count - data.count(b"\xff\xda")) + end
 
 
-def test_100_scans_are_decoded() -> None:
-    assert decode(with_scans(100)).pixels.shape == (64, 64)
+def test_100_scans_are_no_reason_to_refuse() -> None:
+    assert jpeg.read_structure(with_scans(100)).is_sane
+    assert jpeg.read_structure(with_scans(100)).scans == 100
+    assert not jpeg.read_structure(with_scans(101)).is_sane
 
 
 @pytest.mark.usefixtures("no_pixels_decoded")
@@ -211,10 +213,20 @@ def test_some_thousand_small_chunks_are_decoded() -> None:
     )
 
 
-def test_metadata_with_fill_and_stray_bytes_is_passed_over() -> None:
+def test_metadata_and_fill_bytes_are_passed_over_and_stray_bytes_are_damage() -> None:
     data = encode(noise(64, 64), "JPEG")
-    between = b"\xff\xfe\0\7hello" + b"stray" + b"\xff\xff\xff"
+    between = b"\xff\xfe\0\7hello" + b"\xff\xff\xff"
     assert decode(data[:2] + between + data[2:]).pixels.tolist() == decode(data).pixels.tolist()
+    with pytest.raises(ImageUndecodable):
+        decode(data[:2] + between + b"stray" + data[2:])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_lies_behind_the_image_is_not_counted(progressive: bool) -> None:
+    data = encode(noise(64, 64), "JPEG", progressive=progressive)
+    motion_photo = data + b"\xff\xda\xff\xc3" * 50_000
+    assert jpeg.read_structure(motion_photo) == jpeg.read_structure(data)
+    assert decode(motion_photo).pixels.tolist() == decode(data).pixels.tolist()
 
 
 # ---------------------------------------------------------------- refusals: damage
