@@ -10,9 +10,8 @@ Rules
   its parts (PNG chunks, JPEG segments and scans): each costs time however few its bytes.
 - Colour becomes grey by ITU-R 601-2 luma; transparency is laid over black.
 - EXIF rotation is applied.
-- 16-bit PNG: the range the pixels use is stretched to 8 bits, lowest value to 0,
-  highest to 255, because files hold 10, 12 or 14 significant bits without saying so.
-  16-bit colour is read by its high byte first.
+- 16-bit PNG of every colour type is read at full depth and mapped to 8 bits by `window`.
+- A PNG's gAMA is applied, unless a colour space says otherwise (sRGB, iCCP, cICP).
 - JPEG larger than twice 448 px is decoded at 1/2, 1/4 or 1/8 scale (libjpeg's own scaling). What
   libjpeg would only warn of (lost or damaged data) is refused.
 - Resizing treats both axes independently (no crop, no bars), with a bilinear filter
@@ -26,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +40,7 @@ from app.errors import (
 )
 from app.image import jpeg, png
 from app.image.file_format import Format, recognise
+from app.image.window import to_eight_bits
 
 _SIDEWAYS: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _TRANSPOSITIONS: Final = MappingProxyType(  # as of `PIL.ImageOps.exif_transpose`
@@ -56,8 +56,9 @@ _TRANSPOSITIONS: Final = MappingProxyType(  # as of `PIL.ImageOps.exif_transpose
 )
 
 _PNG_FIRST_CHUNK: Final = slice(12, 16)  # its name, after 8 bytes of signature and 4 of length
-_DEEP_BITS: Final = 16
+_CHUNKS_THAT_TURN: Final = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 _STRIPE_ROWS: Final = 64
+_LUMA: Final = (19595, 38470, 7471)  # ITU-R 601-2, in 65536ths
 _PNG_BIT_DEPTH_OFFSET: Final = 24  # in IHDR: 8 signature, 8 chunk head, 4 + 4 size
 
 # Pillow spends about 10 us on a chunk: megabytes of tiny ones would hold a thread for minutes.
@@ -113,42 +114,59 @@ def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
     EmptyUpload, UnsupportedMediaType, ImageTooSmall, ImageTooManyPixels, ImageTruncated,
     ImageUndecodable
     """
-    image_format = recognise(data)
-    if image_format == "PNG":
-        chunks = png.list_chunks(data, _MAX_CHUNKS)
-        if chunks is None:
-            raise ImageUndecodable(format=image_format)
-        plain = _decode_plain_png(data, chunks, limits)
-        if plain is not None:
-            return plain
-        return _decode_png_by_pillow(data, limits)
-    return _decode_jpeg(data, limits)
+    if recognise(data) == "JPEG":
+        return _decode_jpeg(data, limits)
+    chunks = png.read_chunks(data, _MAX_CHUNKS)
+    if chunks is None:
+        raise ImageUndecodable(format="PNG")
+    header = png.read_header(chunks)
+    image = None
+    if header is not None:
+        _check_size(header.width, header.height, limits)
+        if header.bits == png.DEEP_BITS:
+            image = _decode_deep_png(data, header, chunks, limits)
+        elif png.is_plain(data, header, chunks):
+            image = _decode_plain_png(data, header, png.read_gamma(chunks))
+    return image or _decode_png_by_pillow(data, chunks, limits)
 
 
-def _decode_plain_png(data: bytes, chunks: list[bytes], limits: Limits) -> GreyImage | None:
+def _decode_plain_png(data: bytes, header: png.Header, gamma: float) -> GreyImage | None:
     """Decode by the faster decoder what it decodes; None for the rest."""
-    header = png.read_plain_header(data, chunks)
-    if header is None:
-        return None
-    _check_size(header.width, header.height, limits)
     samples = png.decode_plain(data, header)
     if samples is None:
         return None
-    if header.bits == _DEEP_BITS:
-        pixels = _stretch_used_range(samples)
-    elif header.channels > 1:
-        pixels = np.asarray(Image.fromarray(samples).convert("L"))
-    else:
-        pixels = samples.astype(np.uint8, copy=False)
-    return GreyImage(pixels, _facts(data, "PNG", header.width, header.height, header.bits))
+    grey = samples if header.channels == 1 else np.asarray(Image.fromarray(samples).convert("L"))
+    return GreyImage(_apply(gamma, grey), _facts(data, "PNG", header.width, header.height, 8))
 
 
-def _decode_png_by_pillow(data: bytes, limits: Limits) -> GreyImage:
+def _decode_deep_png(
+    data: bytes, header: png.Header, chunks: list[png.Chunk], limits: Limits
+) -> GreyImage | None:
+    """Decode 16 bits of any colour type at full depth; None for what can't be."""
+    samples = png.decode_deep(header, chunks)
+    if samples is None:
+        return None
+    deep = samples[..., 0] if samples.shape[2] == 1 else _luma(samples)
+    pixels = to_eight_bits(deep, png.read_gamma(chunks))
+    orientation = 1
+    if any(chunk.name in _CHUNKS_THAT_TURN for chunk in chunks):
+        with _opened(data, "PNG", limits) as image:
+            orientation = _orientation(image)
+    width, height = header.width, header.height
+    if orientation in _SIDEWAYS:
+        width, height = height, width
+    facts = _facts(data, "PNG", width, height, header.bits)
+    return GreyImage(_upright(pixels, orientation), facts)
+
+
+def _decode_png_by_pillow(data: bytes, chunks: list[png.Chunk], limits: Limits) -> GreyImage:
     with _opened(data, "PNG", limits) as image:
         bits = _sample_bits(data)
         width, height = _shown_size(image)
         ImageOps.exif_transpose(image, in_place=True)
-        pixels = _to_grey(image, bits)
+        pixels = _apply(png.read_gamma(chunks), _to_grey(image))
+        if image.mode.startswith("I") or bits == png.DEEP_BITS or not png.has_sound_pixels(chunks):
+            raise ImageUndecodable(format="PNG")  # Pillow reads over what is wrong with it
     return GreyImage(pixels, _facts(data, "PNG", width, height, bits))
 
 
@@ -159,10 +177,9 @@ def _decode_jpeg(data: bytes, limits: Limits) -> GreyImage:
     with _opened(data, "JPEG", limits) as image:
         width, height = _shown_size(image)
         pixels = jpeg.decode_grey(data, *image.size, image.mode)
-        method = _TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    if method is not None:
-        pixels = np.asarray(Image.fromarray(pixels).transpose(method))
-    return GreyImage(pixels, _facts(data, "JPEG", width, height, 8))
+        orientation = _orientation(image)
+    facts = _facts(data, "JPEG", width, height, 8)
+    return GreyImage(_upright(pixels, orientation), facts)
 
 
 @contextmanager
@@ -182,11 +199,37 @@ def _opened(data: bytes, image_format: Format, limits: Limits) -> Iterator[Image
         raise ImageUndecodable(format=image_format) from None
 
 
+def _orientation(image: Image.Image) -> int:
+    orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation
+
+
 def _shown_size(image: Image.Image) -> tuple[int, int]:
     """Return width and height after EXIF rotation."""
     width, height = image.size
-    sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in _SIDEWAYS
-    return (height, width) if sideways else (width, height)
+    return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    method = _TRANSPOSITIONS.get(orientation)
+    return pixels if method is None else np.asarray(Image.fromarray(pixels).transpose(method))
+
+
+def _luma(samples: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Return grey [height, width] of RGB [height, width, 3], as Pillow does of 8 bits."""
+    grey = np.empty(samples.shape[:2], np.uint16)
+    for top in range(0, len(samples), _STRIPE_ROWS):  # products take twice the room
+        stripe = samples[top : top + _STRIPE_ROWS].astype(np.uint32)
+        weighted = sum(stripe[..., channel] * weight for channel, weight in enumerate(_LUMA))
+        grey[top : top + _STRIPE_ROWS] = (weighted + 0x8000) >> 16
+    return grey
+
+
+def _apply(gamma: float, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if gamma == 1:
+        return grey
+    table = np.rint((np.arange(256) / 255) ** gamma * 255).astype(np.uint8)
+    return table[grey]
 
 
 def _facts(data: bytes, image_format: Format, width: int, height: int, bits: int) -> ImageFacts:
@@ -206,27 +249,8 @@ def _sample_bits(data: bytes) -> int:
     return data[_PNG_BIT_DEPTH_OFFSET]
 
 
-def _to_grey(image: Image.Image, bits: int) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):  # I;16 is 16-bit grey and must not be cut to 8 bits
-        samples = np.asarray(image)
-        if "transparency" in image.info:  # which convert() ignores in this mode
-            samples = np.where(samples == image.info["transparency"], 0, samples)
-        return _stretch_used_range(samples)
+def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         clear = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
         image = ImageChops.multiply(clear.convert("L"), clear.getchannel("A"))
-    grey: NDArray[np.uint8] = np.asarray(image if image.mode == "L" else image.convert("L"))
-    return _stretch_used_range(grey) if bits == _DEEP_BITS else grey
-
-
-def _stretch_used_range(samples: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """Map [min, max] to [0, 255] through a table; a constant image becomes black."""
-    low, high = int(samples.min()), int(samples.max())
-    table = np.zeros(high + 1, np.uint8)
-    if high > low:
-        table[low:] = np.rint(np.arange(high - low + 1) * (255 / (high - low)))
-    stretched = np.empty(samples.shape, np.uint8)
-    for top in range(0, len(samples), _STRIPE_ROWS):  # indices take 8 bytes a pixel
-        stripe = slice(top, top + _STRIPE_ROWS)
-        stretched[stripe] = np.take(table, samples[stripe])
-    return stretched
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
