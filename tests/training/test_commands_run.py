@@ -178,16 +178,16 @@ def test_the_card_tells_how_the_run_was_made(finished: Workplace, bundle: Bundle
     assert (training.strategy, training.starting_weights) == ("finetune", "random")
     assert (training.epochs, sides, training.seed) == (4, [96, 96, 96, 224], 0)
     assert training.best_epoch == 4  # the only one on whole images
-    assert training.__main__.startswith(f"neumo-train run --name {NAME} --data DATA/data ")
+    assert training.command.startswith(f"neumo-train run --name {NAME} --data DATA/data ")
     assert str(finished.data.parent) not in bundle.card_json.decode()  # nobody's folders
     assert training.settings["augmentation"] == "basic"
     assert training.settings["learning_rate"] == 4e-4
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", training.date)
     assert training.duration_s >= sum(epoch["seconds"] for epoch in history)
-    assert {"python", "torch", "onnxruntime"} <= training.fit.environment.keys()
+    assert {"python", "torch", "onnxruntime"} <= training.environment.keys()
     machine = json.loads((finished.run / "environment.json").read_text(encoding="utf-8"))
     fitted_with = f"torch {machine['packages']['torch']} on {machine['processor']}"
-    assert training.fit.environment["fitted with"] == fitted_with
+    assert training.environment["fitted with"] == fitted_with
 
 
 def test_a_run_is_exported_only_with_the_settings_it_was_fitted_with(

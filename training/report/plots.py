@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from app.model.figures import (Changed, Deletion, Interval)
-from training.fit.checkpoint import Epoch
+from app.model.figures import Changed, Deletion, Interval
 from training.config import LABELS
 from training.files import write_whole
+from training.fit.checkpoint import Epoch
 from training.metrics.reliability import BINS, bin_by_rank
 
 mpl.use("Agg")

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from app.model.figures import (Changed, Deletion, Interval)
-from training.report import plots
+from app.model.figures import Changed, Deletion, Interval
 from training.fit.checkpoint import Epoch
+from training.report import plots
 from training.report.plots import (
     plot_all,
     plot_changes,
