@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.image.resize import SIDE_PX
 from app.model.card import Label, Population
-from training.fit.augmentation import Augmentation
 
 LABELS = (
     Label(id="normal", en="Normal", es="Normal"),
@@ -21,6 +20,7 @@ LABELS = (
 
 _LEARNING_RATES: Final = {"finetune": 4e-4, "frozen": 4e-3}
 
+Augmentation = Literal["basic", "closer", "full"]
 CalibrationName = Literal["minmax", "entropy", "percentile"]
 
 
