@@ -19,8 +19,9 @@ from app.model.figures import Metrics
 from app.model.labels import LabelId
 from app.model.session import Network, Outputs
 from training.config import LABELS
-from training.data.images import ImageSet, load_images
+from training.data.images import ImageSet
 from training.data.manifest import read_samples
+from training.data.splits import load_set
 from training.files import write_whole
 from training.metrics.metrics import measure
 from training.report import plots
@@ -116,7 +117,7 @@ def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Met
         If the data set can't be read, or a label has no image in the split.
     """
     samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
-    images = ImageSet(load_images(samples, split), samples)
+    images = load_set(samples, split)
     network = Network(bundle.graph, count_cpus())
     outputs = in_our_order(run_network(network, images.images, split), bundle)
     card = bundle.card

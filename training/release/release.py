@@ -27,8 +27,8 @@ from app.model.card import (
 from app.model.figures import Quantisation, QuantisedFigures
 from app.model.session import Network, Outputs, enlarge_known_pixels
 from training.config import LABELS, Config
-from training.data.divide import describe_sources
 from training.data.images import ImageSet
+from training.data.splits import Splits, describe_sources
 from training.export.calibration import (
     UPRIGHT_THRESHOLD,
     fit_distance_threshold,
@@ -45,8 +45,8 @@ from training.measure.audit import audit_graph
 from training.measure.evaluation import Refusal, evaluate, run_core, run_network
 from training.measure.quantisation import check_gate, choose, compare, methods_to_try
 from training.metrics.metrics import macro_auroc
+from training.release.bundle_writer import write_bundle
 from training.release.features import fit_features
-from training.report.bundle_writer import write_bundle
 
 _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
     "licence",
@@ -56,15 +56,6 @@ _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
 }
 _KNOWN_TOLERANCE: Final = 0.05
 _CARICATURE: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The images of one data set, by what they are for."""
-
-    fit: ImageSet
-    validation: ImageSet
-    test: ImageSet
 
 
 def release(config: Config, splits: Splits, command: str) -> Card:

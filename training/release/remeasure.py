@@ -18,9 +18,9 @@ from app.model.figures import Metrics
 from app.model.labels import LabelId
 from app.model.session import Network, Outputs
 from training.config import Config
-from training.data.divide import Division, describe_sources, divide
 from training.data.images import ImageSet
 from training.data.manifest import name_some, read_samples
+from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import (
     UPRIGHT_THRESHOLD,
     fit_distance_threshold,
@@ -30,9 +30,8 @@ from training.export.calibration import (
 from training.export.graph import Tail, answer, cut_tail, read_blocks
 from training.measure.audit import audit_graph
 from training.measure.evaluation import Refusal, evaluate, in_our_order, run_network
+from training.release.bundle_writer import write_bundle
 from training.release.features import fit_features
-from training.release.release import Splits
-from training.report.bundle_writer import write_bundle
 
 _DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out")
 _TEXTS: Final = ("licence", "intended_use", "limitations", "population")

@@ -17,16 +17,15 @@ from app.settings import Settings
 from tests.training.drawings import COLUMNS, Row, make_row, write_manifest
 from tests.training.networks import draw_images, make_config, make_image_set, read_constants
 from training.config import Config
-from training.data.divide import Division, describe_sources, divide
 from training.data.images import ImageSet
+from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import fit_distance_threshold, label_priors
 from training.export.graph import Tail, answer, cut_tail, take_images
+from training.release import bundle_writer as writing
 from training.release import features
 from training.release import remeasure as remeasuring
 from training.release.features import fit_features
-from training.release.release import Splits
 from training.release.remeasure import SourcesDiffer, SplitDiffers, divide_again, remeasure
-from training.report import bundle_writer as writing
 
 SHIPPED = read_bundle(find_bundle(Settings().model)).card
 
