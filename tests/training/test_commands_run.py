@@ -26,7 +26,7 @@ from training.commands import main
 from training.data.images import load_images
 from training.data.manifest import read_samples
 from training.measure import audit, stress
-from training.release import features
+from training.release import tail as tails
 from training.report.plots import PLOTS
 from training.report.readme import render_readme
 
@@ -42,7 +42,7 @@ def _short_audit() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stress, "CHANGES", {"blurred_1_px": stress.CHANGES["blurred_1_px"]})
         patch.setattr(audit, "_SHARES", (0.0, 0.33))
-        patch.setattr(features, "_MOST_TURNED", 8)
+        patch.setattr(tails, "_MOST_TURNED", 8)
         yield
 
 

@@ -1,7 +1,7 @@
 """Measuring a graph through ONNX Runtime: what is served is what is measured."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from app.machine import count_cpus
 from app.model.bundle import Bundle
+from app.model.card import Label
 from app.model.figures import Metrics
 from app.model.labels import LabelId
 from app.model.session import Network, Outputs
@@ -97,9 +98,9 @@ def evaluate(
     )
 
 
-def in_our_order(outputs: Outputs, bundle: Bundle) -> Outputs:
-    """Put the columns of a bundle, which may be in any order, into that of `LABELS`."""
-    columns = [[own.id for own in bundle.card.labels].index(label.id) for label in LABELS]
+def in_our_order(outputs: Outputs, labels: Sequence[Label]) -> Outputs:
+    """Put the columns of a bundle, which are in the order of its `labels`, into `LABELS`'."""
+    columns = [[own.id for own in labels].index(label.id) for label in LABELS]
     return replace(
         outputs,
         probabilities=outputs.probabilities[:, columns],
@@ -119,7 +120,7 @@ def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Met
     samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
     images = load_set(samples, split)
     network = Network(bundle.graph, count_cpus())
-    outputs = in_our_order(run_network(network, images.images, split), bundle)
+    outputs = in_our_order(run_network(network, images.images, split), bundle.card.labels)
     card = bundle.card
     refusal = Refusal(card.distance_threshold, card.upright_threshold)
     metrics = evaluate(outputs, images, card.operating_points, refusal)

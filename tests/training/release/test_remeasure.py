@@ -22,10 +22,10 @@ from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import fit_distance_threshold, label_priors
 from training.export.graph import Tail, answer, cut_tail, take_images
 from training.release import bundle_writer as writing
-from training.release import features
-from training.release import remeasure as remeasuring
-from training.release.features import fit_features
+from training.release import measurement
+from training.release import tail as tails
 from training.release.remeasure import SourcesDiffer, SplitDiffers, divide_again, remeasure
+from training.release.tail import fit_features
 
 SHIPPED = read_bundle(find_bundle(Settings().model)).card
 
@@ -156,8 +156,8 @@ Write = Callable[..., Config]
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the audit and the plots: tests of their own are about them."""
-    monkeypatch.setattr(remeasuring, "audit_graph", lambda *_: SHIPPED.audit["test"])
-    monkeypatch.setattr(features, "_MOST_TURNED", 8)
+    monkeypatch.setattr(measurement, "audit_graph", lambda *_: SHIPPED.audit["test"])
+    monkeypatch.setattr(tails, "_MOST_TURNED", 8)
     for name in ("plot_all", "plot_changes", "plot_deletion"):
         monkeypatch.setattr(writing, name, lambda *_: None)
 
