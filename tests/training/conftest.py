@@ -1,11 +1,14 @@
 """What the tests of the training half share: one network, and its exported graphs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tests.training.networks import build_small_model, draw_images, make_network
 from tests.training.workplace import Say, Workplace
@@ -14,6 +17,14 @@ from training.export.onnx_export import export_fp32, quantise
 from training.fit import progress
 from training.fit import trainer as fitting
 from training.fit.network import GreyResNet
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: several wait for one another where tests share the cores."""
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture

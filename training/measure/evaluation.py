@@ -72,11 +72,12 @@ class Refusal:
 
     def holds(self, outputs: Outputs) -> NDArray[np.bool_]:
         """Return whether each of N pictures is refused, bool [N]."""
+        # In float64, as serving compares: a threshold may lie between two float32.
         refused = np.zeros(len(outputs.distance), dtype=bool)
         if self.distance_threshold is not None:
-            refused |= outputs.distance > self.distance_threshold
+            refused |= outputs.distance.astype(np.float64) > self.distance_threshold
         if self.upright_threshold is not None and outputs.orientation is not None:
-            refused |= outputs.orientation[:, 0] < self.upright_threshold
+            refused |= outputs.orientation[:, 0].astype(np.float64) < self.upright_threshold
         return refused
 
 
