@@ -1,5 +1,6 @@
 """Settings, networks and graphs for tests: seeded, and small where the code allows."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from training.data.images import ImageSet
 from training.data.manifest import Sample
 from training.export.graph import CORE_INPUT
 from training.fit.network import GreyResNet, build_model
+from training.fit.torchvision_compat import import_torchvision
 
 
 def make_config(**changes: object) -> Config:
@@ -74,6 +76,26 @@ class SmallNetwork(nn.Module):
 def build_small_model(_: Config) -> GreyResNet:
     """Stand in for `build_model`, with random weights."""
     return GreyResNet(SmallNetwork())
+
+
+def build_slim_resnet(_: Config) -> GreyResNet:
+    """Stand in for `build_model`: a ResNet of four narrow blocks, a tenth of the work.
+
+    Its parts are a ResNet-18's, and so are its inputs, features and maps: it can be exported.
+    """
+    models = import_torchvision()
+    resnet = models.resnet18(weights=None, num_classes=4)
+    widths = [32, 32, 32, 64, 512]  # with 8, torch 2.13 crashed in a backward pass
+    resnet.conv1 = nn.Conv2d(3, widths[0], 7, stride=2, padding=3, bias=False)
+    resnet.bn1 = nn.BatchNorm2d(widths[0])
+    for number, (width, wider) in enumerate(pairwise(widths), start=1):
+        stride = 1 if number == 1 else 2
+        shortcut = nn.Sequential(
+            nn.Conv2d(width, wider, 1, stride=stride, bias=False), nn.BatchNorm2d(wider)
+        )
+        block = models.resnet.BasicBlock(width, wider, stride, None if stride == 1 else shortcut)
+        setattr(resnet, f"layer{number}", nn.Sequential(block))
+    return GreyResNet(resnet)
 
 
 def make_small_core(seed: int = 0) -> onnx.ModelProto:

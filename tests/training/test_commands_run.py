@@ -20,26 +20,32 @@ from app.model.figures import Metrics
 from app.model.labels import LABEL_IDS
 from app.model.session import OnnxModel
 from tests.training.drawings import write_data_set
+from tests.training.networks import build_slim_resnet
 from tests.training.workplace import NAME, Say, Workplace
 from training import commands as cli
 from training.commands import main
 from training.data.images import load_images
 from training.data.manifest import read_samples
+from training.fit import trainer
 from training.measure import audit, stress
 from training.release import tail as tails
 from training.report.plots import PLOTS
 from training.report.readme import render_readme
 
+pytestmark = pytest.mark.xdist_group("a whole run")
+
 SETTINGS = [
     *("--weights=random", "--epochs=4", "--small-epochs=3", "--small-side-px=96"),
-    *("--batch-size=8", "--augmentation=basic", "--calibration-images=8"),
+    *("--batch-size=4", "--augmentation=basic", "--calibration-images=8"),
 ]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _short_audit() -> Iterator[None]:
-    """Leave out most of the audit, which takes longest: tests of its own are about it."""
+def _quick() -> Iterator[None]:
+    """Train a narrow network, and leave out most of the audit: tests of its own are about it."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "build_model", build_slim_resnet)
+        patch.setattr(trainer, "build_model", build_slim_resnet)
         patch.setattr(stress, "CHANGES", {"blurred_1_px": stress.CHANGES["blurred_1_px"]})
         patch.setattr(audit, "_SHARES", (0.0, 0.33))
         patch.setattr(tails, "_MOST_TURNED", 8)

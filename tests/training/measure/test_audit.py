@@ -219,8 +219,9 @@ def graph(core: onnx.ModelProto) -> bytes:
 
 
 def test_the_pooled_features_of_a_served_graph_can_be_had(
-    graph: bytes, core: onnx.ModelProto, images: NDArray[np.uint8]
+    graph: bytes, core: onnx.ModelProto
 ) -> None:
+    images = draw_images(3)
     (pooled,) = run_graph(expose_pooled(graph), ["pooled"], image=images)
     (expected,) = run_graph(take_images(core), ["pooled"], image=images)
     assert pooled.shape == (3, 512)
