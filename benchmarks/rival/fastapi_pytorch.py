@@ -5,7 +5,8 @@ import os
 import torch
 from fastapi import FastAPI, UploadFile
 from preprocess import answer, read
-from training.torchvision_compat import import_torchvision
+
+from training.fit.torchvision_compat import import_torchvision
 
 torch.set_num_threads(len(os.sched_getaffinity(0)))  # kinder: its default may count other CPUs
 model = import_torchvision().resnet18(num_classes=4)

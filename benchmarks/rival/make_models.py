@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from training.torchvision_compat import import_torchvision
+
+from training.fit.torchvision_compat import import_torchvision
 
 CALIBRATION_BATCHES = 8
 

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from tests.training.networks import build_small_model, draw_images, make_network
-from tests.training.workplace import Say, Workplace
+from tests.training.workplace import Say, Workplace, one_thread
 from training.commands import main
 from training.fit import progress
 from training.fit import trainer as fitting
@@ -19,9 +17,7 @@ from training.fit.network import GreyResNet
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread: several wait for one another where tests share the cores."""
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
+    with one_thread():
         yield
 
 

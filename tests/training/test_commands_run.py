@@ -21,14 +21,12 @@ from app.model.labels import LABEL_IDS
 from app.model.session import OnnxModel
 from tests.training.drawings import write_data_set
 from tests.training.networks import build_slim_resnet
-from tests.training.workplace import NAME, Say, Workplace
+from tests.training.workplace import NAME, Say, Workplace, shorten_audit
 from training import commands as cli
 from training.commands import main
 from training.data.images import load_images
 from training.data.manifest import read_samples
 from training.fit import trainer
-from training.measure import audit, stress
-from training.release import tail as tails
 from training.report.plots import PLOTS
 from training.report.readme import render_readme
 
@@ -46,9 +44,7 @@ def _quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli, "build_model", build_slim_resnet)
         patch.setattr(trainer, "build_model", build_slim_resnet)
-        patch.setattr(stress, "CHANGES", {"blurred_1_px": stress.CHANGES["blurred_1_px"]})
-        patch.setattr(audit, "_SHARES", (0.0, 0.33))
-        patch.setattr(tails, "_MOST_TURNED", 8)
+        shorten_audit(patch)
         yield
 
 
