@@ -20,9 +20,9 @@ from sklearn.metrics import balanced_accuracy_score
 
 from app.errors import NeumoError
 from training.config import Config
-from training.data.divide import divide
 from training.data.images import ImageSet, load_images
 from training.data.manifest import read_samples
+from training.data.splits import divide
 from training.files import write_whole
 from training.fit.checkpoint import RunFolder, best_epoch
 from training.fit.trainer import fit, load_best, predict

@@ -1,5 +1,19 @@
 """Neumo's training half: labelled X-rays in, a model bundle out.
 
-``data`` -> ``fit`` -> ``export`` -> ``calibrate`` -> ``evaluate`` -> ``card``; ``cli`` runs
-them in that order. Reads images through `app.image.decode`, writes what `app.model.bundle` reads.
+From the command down; each imports only what stands below it:
+
+``__main__``  the entry point of ``neumo-train``, even where its dependencies are missing
+``commands``  what ``neumo-train`` can do, and its exit codes
+``release``   a run becomes a bundle; a bundle is measured anew
+``measure``   graphs run as they are served: figures of a split, audit, images changed
+``export``    the network as ONNX graphs, float32 and int8; what is calibrated in them
+``fit``       the network, its training loop, the folder of a run
+``report``    what people read: plots, the card written out
+``metrics``   figures of labels and probabilities, with intervals by patient
+``data``      the manifest, the splits by patient, the images in memory, the check before
+``config``    the settings of a run; ``recipes/`` holds those that come with the package
+``files``     files and folders that appear whole or not at all
+
+Images are read through serving's own code (`app.image`), bundles are what `app.model` reads;
+nothing else of serving is known here but its errors, language and machine.
 """

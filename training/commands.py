@@ -15,16 +15,21 @@ from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
 from app.model.figures import Interval, Metrics
 from training.config import Config, load_config
-from training.data import check as data_check
-from training.data.divide import Division, divide
-from training.data.images import ImageSet, digest_images, load_images
-from training.data.manifest import SPLITS, Sample
+from training.data.images import ImageSet, digest_images
+from training.data.inventory import (
+    inventory_to_json,
+    refuse_unreadable,
+    render_inventory,
+    take_inventory,
+)
+from training.data.manifest import SPLITS
+from training.data.splits import Division, Splits, divide, load_set, load_splits
 from training.files import write_whole
 from training.fit.checkpoint import RunFolder, RunUnfinished
 from training.fit.network import build_model
 from training.fit.trainer import finished, fit
 from training.measure.evaluation import evaluate_bundle
-from training.release.release import Splits, release
+from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
 
 _CALLED_WRONGLY, _CANT_BE_DONE, _STOPPED = 2, 3, 130
@@ -66,7 +71,7 @@ def _stop(*_: object) -> NoReturn:
 def _run(options: argparse.Namespace) -> None:
     config = _config(options)
     division = _divide(config)
-    test = _load(division.test, "test")  # unreadable images show now; measured once, at the end
+    test = load_set(division.test, "test")  # unreadable images show now; measured once, at the end
     fitted, validation = _fit_division(config, division, resume=options.resume)
     splits = Splits(fitted, validation, test)
     _release(config, splits, options)
@@ -84,7 +89,7 @@ def _export(options: argparse.Namespace) -> None:
     folder.check_settings()  # what is wrong shows now, not after minutes of reading
     _check_finished(config, folder)
     division = _divide(config)
-    splits = _load_splits(division)
+    splits = load_splits(division)
     folder.check_images(digest_images(splits.fit, splits.validation), folder.resume())
     _release(config, splits, options)
 
@@ -100,16 +105,16 @@ def _remeasure(options: argparse.Namespace) -> None:
     bundle = read_bundle(config.bundle_folder)
     exact = read_fp32(config.bundle_folder, bundle)
     division = divide_again(config, bundle.card)
-    _summarise(config, remeasure(config, bundle, exact, _load_splits(division)))
+    _summarise(config, remeasure(config, bundle, exact, load_splits(division)))
 
 
 def _check_data(options: argparse.Namespace) -> None:
-    inventory = data_check.take_inventory(options.data)
-    sys.stdout.write(data_check.render(inventory))
+    inventory = take_inventory(options.data)
+    sys.stdout.write(render_inventory(inventory))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(options.json, data_check.to_json(inventory).encode())
-    data_check.refuse_unreadable(inventory)
+        write_whole(options.json, inventory_to_json(inventory).encode())
+    refuse_unreadable(inventory)
 
 
 def _config(options: argparse.Namespace) -> Config:
@@ -133,7 +138,7 @@ def _divide(config: Config) -> Division:
 def _fit_division(config: Config, division: Division, *, resume: bool) -> tuple[ImageSet, ImageSet]:
     """Fit, and return the images it took: fit and validation."""
     build_model(config)  # unusable weights show now too
-    fitted, validation = _load(division.fit, "fit"), _load(division.validation, "validation")
+    fitted, validation = load_set(division.fit, "fit"), load_set(division.validation, "validation")
     fit(config, fitted, validation, resume=resume)
     return fitted, validation
 
@@ -145,18 +150,6 @@ def _check_finished(config: Config, folder: RunFolder) -> None:
         raise RunUnfinished(
             folder=str(folder.path), done=str(len(history)), epochs=str(config.epochs)
         )
-
-
-def _load_splits(division: Division) -> Splits:
-    return Splits(
-        _load(division.fit, "fit"),
-        _load(division.validation, "validation"),
-        _load(division.test, "test"),
-    )
-
-
-def _load(samples: Sequence[Sample], what: str) -> ImageSet:
-    return ImageSet(load_images(samples, what), samples)
 
 
 def _release(config: Config, splits: Splits, options: argparse.Namespace) -> None:

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.image.resize import SIDE_PX
 from app.model.card import Label, Population
-from training.fit.augmentation import Augmentation
 
 LABELS = (
     Label(id="normal", en="Normal", es="Normal"),
@@ -21,6 +20,7 @@ LABELS = (
 
 _LEARNING_RATES: Final = {"finetune": 4e-4, "frozen": 4e-3}
 
+Augmentation = Literal["basic", "closer", "full"]
 CalibrationName = Literal["minmax", "entropy", "percentile"]
 
 
@@ -129,6 +129,14 @@ class Config(BaseModel):
     def _check_epochs(self) -> Self:
         if self.small_epochs > self.epochs:
             raise ValueError("small_epochs is more than epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _check_population(self) -> Self:
+        # A card would be refused for it, after the hours of training.
+        known = {label.id for label in LABELS}
+        if self.population and self.population.age_years.keys() != known:
+            raise ValueError("population.age_years has not one entry for each label")
         return self
 
     @property

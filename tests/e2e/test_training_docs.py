@@ -11,6 +11,7 @@ from app.model.bundle import read_bundle
 from benchmarks import transfer_learning
 from tests.conftest import ROOT
 from tests.training.drawings import write_data_set
+from tests.training.workplace import one_thread, shorten_audit
 from training.commands import main
 
 DOCS = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -49,8 +50,10 @@ def test_its_commands_work_one_after_the_other(
     (tmp_path / "DATA").mkdir()
     write_data_set(tmp_path / "DATA", train=16, test=8)
     monkeypatch.chdir(tmp_path)
-    for command in TRAIN:
-        assert main([*command, *(QUICK if command[0] == "run" else [])]) == 0
+    shorten_audit(monkeypatch)
+    with one_thread():
+        for command in TRAIN:
+            assert main([*command, *(QUICK if command[0] == "run" else [])]) == 0
     written = {path.name for path in Path("runs/ours-1").iterdir()}
     assert {name for name in LISTED if not name.startswith("events")} <= written
     assert json.loads(Path("inventory.json").read_text())["unreadable"] == []

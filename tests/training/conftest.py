@@ -1,19 +1,24 @@
-"""What the tests of the training half share: one network, and its exported graphs."""
+"""What the tests of the training half share: one thread, one network, a place to work in."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
 
 from tests.training.networks import build_small_model, draw_images, make_network
-from tests.training.workplace import Say, Workplace
+from tests.training.workplace import Say, Workplace, one_thread
 from training.commands import main
-from training.export.onnx_export import export_fp32, quantise
 from training.fit import progress
 from training.fit import trainer as fitting
 from training.fit.network import GreyResNet
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 @pytest.fixture
@@ -38,18 +43,6 @@ def network() -> GreyResNet:
 def images() -> NDArray[np.uint8]:
     """Three images."""
     return draw_images(3)
-
-
-@pytest.fixture(scope="session")
-def core(network: GreyResNet, images: NDArray[np.uint8]) -> onnx.ModelProto:
-    """The network's float32 core."""
-    return export_fp32(network, images)
-
-
-@pytest.fixture(scope="session")
-def int8_core(core: onnx.ModelProto) -> onnx.ModelProto:
-    """The core quantised on images from black to white."""
-    return quantise(core, draw_images(8, seed=1))
 
 
 @pytest.fixture

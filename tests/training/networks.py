@@ -1,5 +1,6 @@
 """Settings, networks and graphs for tests: seeded, and small where the code allows."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 from training.config import Config
 from training.data.images import ImageSet
 from training.data.manifest import Sample
+from training.export.graph import CORE_INPUT
 from training.fit.network import GreyResNet, build_model
+from training.fit.torchvision_compat import import_torchvision
 
 
 def make_config(**changes: object) -> Config:
@@ -73,6 +76,60 @@ class SmallNetwork(nn.Module):
 def build_small_model(_: Config) -> GreyResNet:
     """Stand in for `build_model`, with random weights."""
     return GreyResNet(SmallNetwork())
+
+
+def build_slim_resnet(_: Config) -> GreyResNet:
+    """Stand in for `build_model`: a ResNet of four narrow blocks, a tenth of the work.
+
+    Its parts are a ResNet-18's, and so are its inputs, features and maps: it can be exported.
+    """
+    models = import_torchvision()
+    resnet = models.resnet18(weights=None, num_classes=4)
+    widths = [32, 32, 32, 64, 512]  # with 8, torch 2.13 crashed in a backward pass
+    resnet.conv1 = nn.Conv2d(3, widths[0], 7, stride=2, padding=3, bias=False)
+    resnet.bn1 = nn.BatchNorm2d(widths[0])
+    for number, (width, wider) in enumerate(pairwise(widths), start=1):
+        stride = 1 if number == 1 else 2
+        shortcut = nn.Sequential(
+            nn.Conv2d(width, wider, 1, stride=stride, bias=False), nn.BatchNorm2d(wider)
+        )
+        block = models.resnet.BasicBlock(width, wider, stride, None if stride == 1 else shortcut)
+        setattr(resnet, f"layer{number}", nn.Sequential(block))
+    return GreyResNet(resnet)
+
+
+def make_small_core(seed: int = 0) -> onnx.ModelProto:
+    """Return a float32 core for tests of what is done with one: 32 x 32 pixels a cell, no ResNet.
+
+    Its input and outputs are those of `training.export.onnx_export.Core`.
+    """
+    generator = np.random.default_rng(seed)
+    shapes = {"see": (8, 1, 32, 32), "mix": (512, 8, 1, 1), "head": (4, 512, 1, 1)}
+    weights = {
+        name: generator.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [
+        node("Conv", [CORE_INPUT, "see"], ["seen"], strides=[32, 32]),
+        node("Conv", ["seen", "mix"], ["mixed"]),
+        node("Relu", ["mixed"], ["features"]),
+        node("Conv", ["features", "head"], ["cam"]),
+        node("GlobalAveragePool", ["features"], ["averaged"]),
+        node("Flatten", ["averaged"], ["pooled"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "core",
+        [info(CORE_INPUT, onnx.TensorProto.FLOAT, ["N", 1, 224, 224])],
+        [
+            info("cam", onnx.TensorProto.FLOAT, ["N", 4, 7, 7]),
+            info("pooled", onnx.TensorProto.FLOAT, ["N", 512]),
+        ],
+        [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    opset = [onnx.helper.make_opsetid("", 18)]
+    return onnx.helper.make_model(graph, ir_version=10, opset_imports=opset)
 
 
 def run_graph(

@@ -13,8 +13,7 @@ from tests.training.drawings import make_rows, write_data_set, write_manifest
 from tests.training.workplace import Say, Workplace
 from training import commands as cli
 from training.commands import main
-from training.data import check as data_check
-from training.data.check import take_inventory
+from training.data.inventory import render_inventory, take_inventory
 
 COMMANDS = ["run", "fit", "export"]
 
@@ -28,7 +27,7 @@ def test_checking_data_shows_the_inventory_and_writes_it_for_machines(
     file = tmp_path / "inventory.json"
     assert main(["data", "check", "--data", str(manifest), "--json", str(file)]) == 0
     inventory = take_inventory(manifest)
-    assert capsys.readouterr().out == data_check.render(inventory)
+    assert capsys.readouterr().out == render_inventory(inventory)
     assert json.loads(file.read_text(encoding="utf-8")) == asdict(inventory)
 
 
@@ -101,7 +100,7 @@ def test_a_run_that_is_stopped_exits_with_130_and_says_how_to_go_on(
 def test_a_check_that_is_stopped_offers_nothing_to_resume(
     say: Say, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_check, "take_inventory", press_ctrl_c)
+    monkeypatch.setattr(cli, "take_inventory", press_ctrl_c)
     told = (130, "\nneumo-train: stopped.\n")
     assert say("data", "check", "--data", str(place.data)) == told
 

@@ -20,29 +20,31 @@ from app.model.figures import Metrics
 from app.model.labels import LABEL_IDS
 from app.model.session import OnnxModel
 from tests.training.drawings import write_data_set
-from tests.training.workplace import NAME, Say, Workplace
+from tests.training.networks import build_slim_resnet
+from tests.training.workplace import NAME, Say, Workplace, shorten_audit
 from training import commands as cli
 from training.commands import main
 from training.data.images import load_images
 from training.data.manifest import read_samples
-from training.measure import audit, stress
-from training.release import features
+from training.fit import trainer
 from training.report.plots import PLOTS
 from training.report.readme import render_readme
 
+pytestmark = pytest.mark.xdist_group("a whole run")
+
 SETTINGS = [
     *("--weights=random", "--epochs=4", "--small-epochs=3", "--small-side-px=96"),
-    *("--batch-size=8", "--augmentation=basic", "--calibration-images=8"),
+    *("--batch-size=4", "--augmentation=basic", "--calibration-images=8"),
 ]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _short_audit() -> Iterator[None]:
-    """Leave out most of the audit, which takes longest: tests of its own are about it."""
+def _quick() -> Iterator[None]:
+    """Train a narrow network, and leave out most of the audit: tests of its own are about it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stress, "CHANGES", {"blurred_1_px": stress.CHANGES["blurred_1_px"]})
-        patch.setattr(audit, "_SHARES", (0.0, 0.33))
-        patch.setattr(features, "_MOST_TURNED", 8)
+        patch.setattr(cli, "build_model", build_slim_resnet)
+        patch.setattr(trainer, "build_model", build_slim_resnet)
+        shorten_audit(patch)
         yield
 
 
@@ -178,16 +180,16 @@ def test_the_card_tells_how_the_run_was_made(finished: Workplace, bundle: Bundle
     assert (training.strategy, training.starting_weights) == ("finetune", "random")
     assert (training.epochs, sides, training.seed) == (4, [96, 96, 96, 224], 0)
     assert training.best_epoch == 4  # the only one on whole images
-    assert training.__main__.startswith(f"neumo-train run --name {NAME} --data DATA/data ")
+    assert training.command.startswith(f"neumo-train run --name {NAME} --data DATA/data ")
     assert str(finished.data.parent) not in bundle.card_json.decode()  # nobody's folders
     assert training.settings["augmentation"] == "basic"
     assert training.settings["learning_rate"] == 4e-4
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", training.date)
     assert training.duration_s >= sum(epoch["seconds"] for epoch in history)
-    assert {"python", "torch", "onnxruntime"} <= training.fit.environment.keys()
+    assert {"python", "torch", "onnxruntime"} <= training.environment.keys()
     machine = json.loads((finished.run / "environment.json").read_text(encoding="utf-8"))
     fitted_with = f"torch {machine['packages']['torch']} on {machine['processor']}"
-    assert training.fit.environment["fitted with"] == fitted_with
+    assert training.environment["fitted with"] == fitted_with
 
 
 def test_a_run_is_exported_only_with_the_settings_it_was_fitted_with(

@@ -171,3 +171,13 @@ def test_the_run_and_the_bundle_have_a_folder_of_the_name_each() -> None:
 
 def test_the_labels_are_the_contracts_in_its_order() -> None:
     assert tuple(label.id for label in LABELS) == LABEL_IDS
+
+
+def test_a_population_without_a_label_is_refused_before_the_training() -> None:
+    ages = {label: [{"low": 1, "high": 90}] for label in LABEL_IDS}
+    settings: dict[str, object] = {"name": "a-1", "data": "x"}
+    whole = {"age_years": ages, "views": ["PA"]}
+    assert load_config(None, settings | {"population": whole}).population is not None
+    lacking = whole | {"age_years": {label: ages[label] for label in LABEL_IDS[:3]}}
+    with pytest.raises(ValidationError, match="age_years has not one entry for each label"):
+        load_config(None, settings | {"population": lacking})

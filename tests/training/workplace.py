@@ -1,7 +1,15 @@
 """Where a command of the training half works in tests: its folders and its arguments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+import torch
+from threadpoolctl import threadpool_limits
+
+from training.measure import audit, stress
+from training.release import tail
 
 NAME = "neumo-drawn-3"
 Say = Callable[..., tuple[int, str]]
@@ -21,3 +29,20 @@ class Workplace:
             *("--out", str(folder / "models")),
             *("--runs", str(folder / "runs")),
         ]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: several wait for one another where tests share the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(before)
+
+
+def shorten_audit(patch: pytest.MonkeyPatch) -> None:
+    """Leave out most of the audit, which takes longest of a run: it has tests of its own."""
+    patch.setattr(stress, "CHANGES", {"blurred_1_px": stress.CHANGES["blurred_1_px"]})
+    patch.setattr(audit, "_SHARES", (0.0, 0.33))
+    patch.setattr(tail, "_MOST_TURNED", 8)

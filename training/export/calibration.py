@@ -63,7 +63,11 @@ def fit_distance(pooled: Floats, labels: Labels) -> tuple[Floats, Floats]:
     """
     features = pooled.astype(np.float64)
     means = np.stack([features[labels == index].mean(0) for index in range(len(LABELS))])
-    covariance = LedoitWolf(assume_centered=True).fit(features - means[labels]).covariance_
+    covariance = (
+        LedoitWolf(assume_centered=True, store_precision=False)
+        .fit(features - means[labels])
+        .covariance_
+    )
     values, vectors = np.linalg.eigh(covariance)
     whitening = vectors / np.sqrt(values)
     return whitening.astype(np.float32), (means @ whitening).astype(np.float32)

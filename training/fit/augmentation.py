@@ -12,7 +12,7 @@ images change as large ones do.
 import io
 import math
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
-Augmentation = Literal["basic", "closer", "full"]
+from training.config import Augmentation
 
 _KERNELS: Final = (
     Image.Resampling.NEAREST,

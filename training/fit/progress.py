@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from matplotlib import pyplot as plt
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from training.fit.checkpoint import Epoch
-from training.report.plots import plot_curves
+from training.report.plots import save_figure
 
 
 class Journal:
@@ -44,3 +45,28 @@ class Journal:
             if name != "epoch":
                 self._events.add_scalar(name, value, epoch.epoch)
         self._events.flush()
+
+
+def plot_curves(history: Sequence[Epoch], path: Path) -> None:
+    """Draw losses, and validation accuracy and macro-AUROC, by epoch."""
+    epochs = [epoch.epoch for epoch in history]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    left.plot(
+        epochs,
+        [epoch.train_loss for epoch in history],
+        "o-",
+        label="training (weighted, augmented)",
+    )
+    left.plot(epochs, [epoch.validation_loss for epoch in history], "o-", label="validation")
+    left.set_ylabel("loss (nats)")
+    right.plot(epochs, [epoch.validation_accuracy for epoch in history], "o-", label="accuracy")
+    right.plot(
+        epochs, [epoch.validation_macro_auroc for epoch in history], "o-", label="macro-AUROC"
+    )
+    right.set_ylabel("validation")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
+        axes.grid(alpha=0.3)
+    save_figure(figure, path)

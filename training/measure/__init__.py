@@ -1,1 +1,5 @@
-"""Measuring: graphs run as they are served, on images as they are, changed and quantised."""
+"""Measure: graphs run through ONNX Runtime, as they are served.
+
+`evaluation` gives a split's figures for a card, `audit` where the answers come from and what
+changes them, by the changes of images in `stress`.
+"""

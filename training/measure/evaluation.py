@@ -1,7 +1,7 @@
 """Measuring a graph through ONNX Runtime: what is served is what is measured."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from app.machine import count_cpus
 from app.model.bundle import Bundle
+from app.model.card import Label
 from app.model.figures import Metrics
 from app.model.labels import LabelId
 from app.model.session import Network, Outputs
 from training.config import LABELS
-from training.data.images import ImageSet, load_images
+from training.data.images import ImageSet
 from training.data.manifest import read_samples
+from training.data.splits import load_set
 from training.files import write_whole
 from training.metrics.metrics import measure
 from training.report import plots
@@ -70,11 +72,12 @@ class Refusal:
 
     def holds(self, outputs: Outputs) -> NDArray[np.bool_]:
         """Return whether each of N pictures is refused, bool [N]."""
+        # In float64, as serving compares: a threshold may lie between two float32.
         refused = np.zeros(len(outputs.distance), dtype=bool)
         if self.distance_threshold is not None:
-            refused |= outputs.distance > self.distance_threshold
+            refused |= outputs.distance.astype(np.float64) > self.distance_threshold
         if self.upright_threshold is not None and outputs.orientation is not None:
-            refused |= outputs.orientation[:, 0] < self.upright_threshold
+            refused |= outputs.orientation[:, 0].astype(np.float64) < self.upright_threshold
         return refused
 
 
@@ -96,9 +99,9 @@ def evaluate(
     )
 
 
-def in_our_order(outputs: Outputs, bundle: Bundle) -> Outputs:
-    """Put the columns of a bundle, which may be in any order, into that of `LABELS`."""
-    columns = [[own.id for own in bundle.card.labels].index(label.id) for label in LABELS]
+def in_our_order(outputs: Outputs, labels: Sequence[Label]) -> Outputs:
+    """Put the columns of a bundle, which are in the order of its `labels`, into `LABELS`'."""
+    columns = [[own.id for own in labels].index(label.id) for label in LABELS]
     return replace(
         outputs,
         probabilities=outputs.probabilities[:, columns],
@@ -116,9 +119,9 @@ def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Met
         If the data set can't be read, or a label has no image in the split.
     """
     samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
-    images = ImageSet(load_images(samples, split), samples)
+    images = load_set(samples, split)
     network = Network(bundle.graph, count_cpus())
-    outputs = in_our_order(run_network(network, images.images, split), bundle)
+    outputs = in_our_order(run_network(network, images.images, split), bundle.card.labels)
     card = bundle.card
     refusal = Refusal(card.distance_threshold, card.upright_threshold)
     metrics = evaluate(outputs, images, card.operating_points, refusal)

@@ -1,1 +1,5 @@
-"""Metrics: figures of labels and probabilities, with intervals by patient. No graph, no file."""
+"""Metrics: figures of labels and probabilities, with intervals by patient. No graph, no file.
+
+`metrics.measure` gives all that a card tells of one split; `bootstrap` the intervals,
+`reliability` how far probabilities can be believed, `tasks` two kinds of images told apart.
+"""

@@ -2,14 +2,11 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
 from PIL import Image
 
 from app.image.resize import PREPROCESSING
@@ -24,29 +21,20 @@ from app.model.card import (
     KnownAnswer,
     Training,
 )
-from app.model.figures import Quantisation, QuantisedFigures
-from app.model.session import Network, Outputs, enlarge_known_pixels
+from app.model.session import Network, enlarge_known_pixels
 from training.config import LABELS, Config
-from training.data.divide import describe_sources
 from training.data.images import ImageSet
-from training.export.calibration import (
-    UPRIGHT_THRESHOLD,
-    fit_distance_threshold,
-    fit_operating_points,
-    fit_temperature,
-    label_priors,
-)
+from training.data.splits import Splits, describe_sources
+from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, take_images
-from training.export.onnx_export import export_fp32, quantise
+from training.export.onnx_export import export_fp32
 from training.fit.checkpoint import RunFolder, best_epoch
 from training.fit.environment import commit, package_versions
 from training.fit.trainer import load_best
-from training.measure.audit import audit_graph
-from training.measure.evaluation import Refusal, evaluate, run_core, run_network
-from training.measure.quantisation import check_gate, choose, compare, methods_to_try
-from training.metrics.metrics import macro_auroc
-from training.release.features import fit_features
-from training.report.bundle_writer import write_bundle
+from training.release.bundle_writer import write_bundle
+from training.release.measurement import measure_bundle
+from training.release.quantisation import quantise_best
+from training.release.tail import calibrate, fit_features
 
 _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
     "licence",
@@ -58,15 +46,6 @@ _KNOWN_TOLERANCE: Final = 0.05
 _CARICATURE: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The images of one data set, by what they are for."""
-
-    fit: ImageSet
-    validation: ImageSet
-    test: ImageSet
-
-
 def release(config: Config, splits: Splits, command: str) -> Card:
     """Write the bundle of a trained run to ``config.bundle_folder``; return its card.
 
@@ -76,22 +55,13 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     model = load_best(config)
     core = export_fp32(model, splits.validation.images[:16])
     bias = model.resnet.fc.bias.detach().numpy()
-    exact = take_images(core)
-    temperature = _fit_temperature(exact, bias, splits.validation)
-    tail = Tail(bias, temperature, *fit_features(exact, splits.fit))
-    exact_graph = answer(exact, tail).SerializeToString()
-    reference = Network(exact_graph, count_cpus())
-    validated_fp32 = run_network(reference, splits.validation.images, "validation, fp32")
-    choice = _quantise_best(config, core, tail, splits, validated_fp32)
-    check_gate(choice.quantisation.fp32_macro_auroc, choice.figures)
-    graph = choice.graph.SerializeToString()
-    network = Network(graph, count_cpus())
-    validated = run_network(network, splits.validation.images, "validation")
-    points = fit_operating_points(validated.probabilities, splits.validation.labels)
-    refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
-    tested = run_network(network, splits.test.images, "test")
-    tested_fp32 = run_network(reference, splits.test.images, "test, fp32")
-    known = _ask_known(network, splits.fit)
+    bare = take_images(core)
+    uncalibrated = Tail(bias, 1.0, *fit_features(bare, splits.fit))
+    tail, validated = calibrate(bare, uncalibrated, splits.validation, "fp32")
+    fp32: bytes = answer(bare, tail).SerializeToString()
+    int8 = quantise_best(config, core, tail, splits, validated)
+    measured = measure_bundle(int8.graph, fp32, splits, LABELS, config.seed)
+    known = _ask_known(int8.graph, splits.fit)
     card = Card(
         bundle_format=BUNDLE_FORMAT,
         name=config.name,
@@ -100,101 +70,31 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         intended_use=config.intended_use,
         limitations=config.limitations,
         labels=list(LABELS),
-        sha256=hashlib.sha256(graph).hexdigest(),
+        sha256=hashlib.sha256(int8.graph).hexdigest(),
         preprocessing=PREPROCESSING,
-        temperature=choice.temperature,
-        operating_points=points,
-        distance_threshold=refusal.distance_threshold,
-        upright_threshold=refusal.upright_threshold,
+        temperature=int8.temperature,
         priors=label_priors(splits.validation.labels),
         population=config.population,
         training=_training(config, splits, command),
-        metrics={
-            "validation": evaluate(validated, splits.validation, points, refusal),
-            "validation_fp32": evaluate(validated_fp32, splits.validation),
-            "test": evaluate(tested, splits.test, points, refusal),
-            "test_fp32": evaluate(tested_fp32, splits.test),
-        },
-        quantisation=choice.quantisation,
-        audit={
-            "validation": audit_graph(graph, splits.validation, validated, refusal, config.seed),
-            "test": audit_graph(graph, splits.test, tested, refusal, config.seed),
-        },
+        quantisation=int8.record,
         known_answers=known,
         known_answer_tolerance=_KNOWN_TOLERANCE,
-        fp32=_describe_fp32(exact_graph, reference, known),
+        fp32=_describe_fp32(fp32, known),
+        **measured.members(),
     )
-    graphs = {"model.onnx": graph, FP32_FILE: exact_graph}
-    write_bundle(config.bundle_folder, card, graphs, splits.test.labels, tested.probabilities)
+    graphs = {"model.onnx": int8.graph, FP32_FILE: fp32}
+    write_bundle(config.bundle_folder, card, graphs, splits.test.labels, measured.tested)
     return card
 
 
-@dataclass(frozen=True, slots=True)
-class _Int8:
-    """The int8 graph that was chosen, and what else was tried."""
-
-    graph: onnx.ModelProto
-    temperature: float
-    figures: QuantisedFigures
-    quantisation: Quantisation
-
-
-def _quantise_best(
-    config: Config,
-    core: onnx.ModelProto,
-    tail: Tail,
-    splits: Splits,
-    exact: Outputs,
-) -> _Int8:
-    """Try every method with float32's `tail` at its own temperature; give the best its own."""
-    calibration = _class_balanced(splits.fit, config.calibration_images, config.seed)
-    labels = splits.validation.labels
-    tried: dict[str, QuantisedFigures] = {}
-    made: dict[str, tuple[onnx.ModelProto, Tail]] = {}
-    for method in methods_to_try(config):
-        bare = take_images(quantise(core, calibration, method))
-        temperature = _fit_temperature(bare, tail.bias, splits.validation)
-        cooled = replace(tail, temperature=temperature)
-        network = Network(answer(bare, cooled).SerializeToString(), count_cpus())
-        answers = run_network(network, splits.validation.images, f"validation, {method}")
-        tried[method] = compare(labels, exact, answers)
-        made[method] = bare, cooled
-    best = choose(tried)
-    bare, cooled = made[best]
-    features = fit_features(bare, splits.fit)
-    graph = answer(bare, Tail(cooled.bias, cooled.temperature, *features))
-    fp32_macro_auroc = macro_auroc(labels, exact.probabilities)
-    record = Quantisation(method=best, fp32_macro_auroc=fp32_macro_auroc, tried=tried)
-    return _Int8(graph, cooled.temperature, tried[best], record)
-
-
-def _fit_temperature(
-    model: onnx.ModelProto, bias: NDArray[np.float32], validation: ImageSet
-) -> float:
-    """Calibrate a core that takes images by its own outputs."""
-    cam, _ = run_core(model, validation.images)
-    return fit_temperature(cam.mean((2, 3)) + bias, validation.labels)
-
-
-def _class_balanced(images: ImageSet, count: int, seed: int) -> NDArray[np.uint8]:
-    """Draw `count` / 4 images of each label, fewer where there are fewer."""
-    generator = np.random.default_rng(seed)
-    rows = [
-        generator.permutation(np.flatnonzero(images.labels == index))[: count // len(LABELS)]
-        for index in range(len(LABELS))
-    ]
-    # Mixed, as the calibrators' histograms take their bins from the first batch.
-    chosen: NDArray[np.uint8] = images.images[generator.permutation(np.concatenate(rows))]
-    return chosen
-
-
-def _ask_known(network: Network, images: ImageSet) -> list[KnownAnswer]:
-    """Ask the network about a caricature of each label: its mean image, differences enlarged.
+def _ask_known(graph: bytes, images: ImageSet) -> list[KnownAnswer]:
+    """Ask a graph about a caricature of each label: its mean image, differences enlarged.
 
     Means over hundreds of patients, so of none. Without the caricature all four look normal.
     """
     means = [images.images[images.labels == index].mean(0)[0] for index in range(len(LABELS))]
     common = np.mean(means, axis=0)
+    network = Network(graph, count_cpus())
     answers = []
     for mean in means:
         drawn = (common + _CARICATURE * (mean - common)).clip(0, 255).astype(np.uint8)
@@ -207,8 +107,9 @@ def _ask_known(network: Network, images: ImageSet) -> list[KnownAnswer]:
     return answers
 
 
-def _describe_fp32(graph: bytes, network: Network, known: list[KnownAnswer]) -> Exact:
+def _describe_fp32(graph: bytes, known: list[KnownAnswer]) -> Exact:
     """Say of the float32 graph what serving checks before it trusts it."""
+    network = Network(graph, count_cpus())
     told = [network.run(enlarge_known_pixels(each.pixels)).probabilities[0] for each in known]
     return Exact(
         sha256=hashlib.sha256(graph).hexdigest(),

@@ -11,28 +11,19 @@ from typing import Any, Final
 
 from app.errors import NeumoError
 from app.language import Text
-from app.machine import count_cpus
 from app.model.bundle import FP32_FILE, Bundle
 from app.model.card import BUNDLE_FORMAT, Card, DataSource
 from app.model.figures import Metrics
 from app.model.labels import LabelId
-from app.model.session import Network, Outputs
 from training.config import Config
-from training.data.divide import Division, describe_sources, divide
 from training.data.images import ImageSet
 from training.data.manifest import name_some, read_samples
-from training.export.calibration import (
-    UPRIGHT_THRESHOLD,
-    fit_distance_threshold,
-    fit_operating_points,
-    label_priors,
-)
+from training.data.splits import Division, Splits, describe_sources, divide
+from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, cut_tail, read_blocks
-from training.measure.audit import audit_graph
-from training.measure.evaluation import Refusal, evaluate, in_our_order, run_network
-from training.release.features import fit_features
-from training.release.release import Splits
-from training.report.bundle_writer import write_bundle
+from training.release.bundle_writer import write_bundle
+from training.release.measurement import measure_bundle
+from training.release.tail import fit_features
 
 _DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out")
 _TEXTS: Final = ("licence", "intended_use", "limitations", "population")
@@ -133,42 +124,26 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
     measured anew as well. Where there is none, the card no longer vouches for one, and keeps its
     figures only of the images that are measured here.
     """
-    card, validation, test = int8.card, splits.validation, splits.test
+    card = int8.card
     graph = _refit(int8, splits.fit)
     exact = _refit(fp32, splits.fit) if fp32 else None
-    validated = _ask(graph, validation, "validation", int8)
-    tested = _ask(graph, test, "test", int8)
-    points = fit_operating_points(validated.probabilities, validation.labels)
-    refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
-    metrics = {}
-    audit = {}
-    for split, images, outputs in (("validation", validation, validated), ("test", test, tested)):
-        metrics[split] = evaluate(outputs, images, points, refusal)
-        audit[split] = audit_graph(graph, images, outputs, refusal, card.training.seed)
-        row = f"{split}_fp32"
-        if exact:
-            metrics[row] = evaluate(_ask(exact, images, f"{split}, fp32", int8), images)
-        elif row in card.metrics and _same_images(card.metrics[row], metrics[split]):
-            metrics[row] = card.metrics[row]
+    measured = measure_bundle(graph, exact, splits, card.labels, card.training.seed)
     told = {name: getattr(config, name) for name in _TEXTS if name in config.model_fields_set}
     made = {
         "bundle_format": BUNDLE_FORMAT,
         "sha256": _hash(graph),
-        "operating_points": points,
-        "distance_threshold": refusal.distance_threshold,
-        "upright_threshold": refusal.upright_threshold,
         "priors": card.priors or _priors(card, splits),
-        "metrics": metrics,
-        "audit": audit,
+        **measured.members(),
+        "metrics": measured.metrics if exact else _keep_fp32(measured.metrics, card.metrics),
         "fp32": card.fp32.model_copy(update={"sha256": _hash(exact)})
         if exact and card.fp32
         else None,
     }
-    card = card.model_copy(update=told | made)
+    card = Card.model_validate(dict(card) | told | made)
     folder = config.bundle_folder
     graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
     graphs |= {"model.onnx": graph} | ({FP32_FILE: exact} if exact else {})
-    write_bundle(folder, card, graphs, test.labels, tested.probabilities)
+    write_bundle(folder, card, graphs, splits.test.labels, measured.tested)
     return card
 
 
@@ -181,8 +156,15 @@ def _refit(bundle: Bundle, fitted: ImageSet) -> bytes:
     return graph
 
 
-def _ask(graph: bytes, images: ImageSet, what: str, bundle: Bundle) -> Outputs:
-    return in_our_order(run_network(Network(graph, count_cpus()), images.images, what), bundle)
+def _keep_fp32(now: dict[str, Metrics], before: dict[str, Metrics]) -> dict[str, Metrics]:
+    """Put beside each split the float32 graph's figures of before, if of the same images."""
+    rows = {}
+    for split, figures in now.items():
+        rows[split] = figures
+        exact = before.get(f"{split}_fp32")
+        if exact and _same_images(exact, figures):
+            rows[f"{split}_fp32"] = exact
+    return rows
 
 
 def _same_images(ours: Metrics, theirs: Metrics) -> bool:

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from app.model.figures import (Changed, Deletion, Interval)
-from training.fit.checkpoint import Epoch
+from app.model.figures import Changed, Deletion, Interval
 from training.config import LABELS
 from training.files import write_whole
 from training.metrics.reliability import BINS, bin_by_rank
@@ -47,7 +46,7 @@ def plot_confusion(confusion: list[list[int]], path: Path) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_all(labels: NDArray[np.int64], probabilities: NDArray[np.float32], folder: Path) -> None:
@@ -67,7 +66,7 @@ def plot_roc(labels: NDArray[np.int64], probabilities: NDArray[np.float32], path
     figure, axes = _draw_each_label(curves, "1 - specificity", "sensitivity")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
     axes.legend(loc="lower right")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_precision_recall(
@@ -80,7 +79,7 @@ def plot_precision_recall(
     figure, axes = _draw_each_label(curves, "sensitivity (recall)", "precision")
     axes.set_ylim(0, 1.02)
     axes.legend(loc="lower left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_reliability(
@@ -103,7 +102,7 @@ def plot_reliability(
     last = grid.flat[-1]
     last.hist(probabilities.max(1), bins=BINS, range=(0, 1), edgecolor="white")
     last.set(title="confidence", xlabel="highest probability", ylabel="images")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_risk_coverage(
@@ -117,7 +116,7 @@ def plot_risk_coverage(
     axes.plot(kept / len(labels), wrong.cumsum() / kept)
     axes.set(xlabel="share answered", ylabel="errors among those", xlim=(0, 1), ylim=(0, None))
     axes.grid(alpha=0.3)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_deletion(deletion: Deletion, path: Path) -> None:
@@ -129,7 +128,7 @@ def plot_deletion(deletion: Deletion, path: Path) -> None:
     axes.set_ylim(0, 1)
     axes.legend()
     axes.grid(alpha=0.3)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_changes(changed: Mapping[str, Changed], unchanged: Interval, path: Path) -> None:
@@ -144,32 +143,7 @@ def plot_changes(changed: Mapping[str, Changed], unchanged: Interval, path: Path
     axes.set_yticks(places, [name.replace("_", " ") for name in rows])
     axes.set_xlabel("accuracy, with 95 % interval")
     axes.grid(alpha=0.3)
-    _save(figure, path)
-
-
-def plot_curves(history: Sequence[Epoch], path: Path) -> None:
-    """Draw losses, and validation accuracy and macro-AUROC, by epoch."""
-    epochs = [epoch.epoch for epoch in history]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-    left.plot(
-        epochs,
-        [epoch.train_loss for epoch in history],
-        "o-",
-        label="training (weighted, augmented)",
-    )
-    left.plot(epochs, [epoch.validation_loss for epoch in history], "o-", label="validation")
-    left.set_ylabel("loss (nats)")
-    right.plot(epochs, [epoch.validation_accuracy for epoch in history], "o-", label="accuracy")
-    right.plot(
-        epochs, [epoch.validation_macro_auroc for epoch in history], "o-", label="macro-AUROC"
-    )
-    right.set_ylabel("validation")
-    for axes in (left, right):
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend()
-        axes.grid(alpha=0.3)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_each_label(
@@ -185,8 +159,11 @@ def _draw_each_label(
     return figure, axes
 
 
-def _save(figure: Figure, path: Path) -> None:
-    # Without the software's version in it, the same figures give the same file.
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all, and close it.
+
+    Without the software's version in it, the same figures give the same file.
+    """
     picture = io.BytesIO()
     figure.savefig(picture, dpi=_DPI, format="png", metadata={"Software": None})
     plt.close(figure)

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from app.model.figures import (Audit, Changed)
 from app.model.card import Card
+from app.model.figures import Audit, Changed
 from training.report.markdown import figure, show_plot, table
 
 CHANGES_PLOT: Final = "changes.png"

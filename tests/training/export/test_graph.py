@@ -12,6 +12,8 @@ from tests.training.networks import draw_images, read_constants, run_graph
 from training.export.graph import Tail, answer, cut_tail, read_blocks, take_images
 from training.export.onnx_export import normalise
 
+pytestmark = pytest.mark.xdist_group("exported graphs")
+
 Floats = NDArray[np.float32]
 WIDTH = 512
 TEMPERATURE = 1.7

@@ -19,6 +19,8 @@ from training.export.graph import take_images
 from training.export.onnx_export import ExportError, export_fp32, fold_grey, normalise, quantise
 from training.fit.network import INPUT_SCALE, INPUT_ZERO, GreyResNet
 
+pytestmark = pytest.mark.xdist_group("exported graphs")
+
 Images = NDArray[np.uint8]
 METHODS = get_args(CalibrationName)
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.config import Augmentation
 from training.fit import augmentation
-from training.fit.augmentation import Augmentation, augment
+from training.fit.augmentation import augment
 
 SIDE = 64
 

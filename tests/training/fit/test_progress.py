@@ -1,20 +1,26 @@
 """training.fit.progress: what TensorBoard and the eye are shown."""
 
 import struct
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
+from tests.training.plots import points_by_name
+from training.fit import progress
 from training.fit.checkpoint import Epoch
-from training.fit.progress import Journal
+from training.fit.progress import Journal, plot_curves
 
 HISTORY = [
-    Epoch(number, 64 if number == 1 else 224, 1e-3 / number, 1.4 / number, 1.5, 0.25, 0.6, 2.5)
-    for number in (1, 2, 3)
+    Epoch(1, 64, 1e-3, 1.4, 1.5, 0.25, 0.6, 2.5),
+    Epoch(2, 224, 5e-4, 0.7, 1.3, 0.375, 0.7, 2.5),
+    Epoch(3, 224, 2e-4, 0.5, 1.4, 0.5, 0.65, 2.5),
 ]
 
 
@@ -41,6 +47,15 @@ def expected(history: list[Epoch]) -> dict[int, object]:
         number: pytest.approx({name: value for name, value in line.items() if name != "epoch"})
         for number, line in figures.items()
     }
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
+    """The figures drawn, kept instead of written."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(progress, "save_figure", lambda figure, _: figures.append(figure))
+    yield figures
+    plt.close("all")
 
 
 def test_the_events_are_the_history(tmp_path: Path) -> None:
@@ -91,6 +106,29 @@ def test_every_epoch_has_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     with closing(Journal(tmp_path, HISTORY[:1])) as journal:
         journal.write(HISTORY[:2])
     assert capsys.readouterr().out == (
-        "epoch 2: 224 px, loss 0.7000, validation loss 1.5000, accuracy 0.2500, "
-        "macro-AUROC 0.6000, 2 s\n"
+        "epoch 2: 224 px, loss 0.7000, validation loss 1.3000, accuracy 0.3750, "
+        "macro-AUROC 0.7000, 2 s\n"
     )
+
+
+def test_curves_show_each_epoch(drawn: list[Figure]) -> None:
+    plot_curves(HISTORY[:2], Path())
+    left, right = drawn[0].axes
+    assert points_by_name(left) == {
+        "training (weighted, augmented)": [[1, 1.4], [2, 0.7]],
+        "validation": [[1, 1.5], [2, 1.3]],
+    }
+    assert points_by_name(right) == {
+        "accuracy": [[1, 0.25], [2, 0.375]],
+        "macro-AUROC": [[1, 0.6], [2, 0.7]],
+    }
+
+
+def test_curves_can_be_drawn_after_one_epoch(drawn: list[Figure]) -> None:
+    plot_curves(HISTORY[:1], Path())
+    assert points_by_name(drawn[0].axes[0])["training (weighted, augmented)"] == [[1, 1.4]]
+
+
+def test_drawn_curves_do_not_stay_open(tmp_path: Path) -> None:
+    plot_curves(HISTORY, tmp_path / "curves.png")
+    assert plt.get_fignums() == []

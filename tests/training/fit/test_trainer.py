@@ -378,3 +378,16 @@ def test_the_loss_is_torchs_weighted_and_smoothed(smoothing: float, choice: str)
     weights = torch.tensor([1, 1, 1, 1] if choice == "none" else [0.75, 0.75, 1.5, 1.5])
     total = -(smoothed * weights * logits.log_softmax(1)).sum() / weights.sum()
     assert trainer._step(images, labels) == pytest.approx(float(total), rel=1e-5)
+
+
+@quick
+def test_however_huge_the_loss_the_gradient_of_a_step_is_clipped() -> None:
+    trainer = Trainer(make_config(), TRAIN)
+    head = trainer.result.resnet.fc
+    with torch.no_grad():
+        head.weight.mul_(1e4)  # sure of itself, and wrong
+    images, labels = torch.from_numpy(TRAIN.images[:4]).float(), torch.tensor([0, 1, 2, 3])
+    assert trainer._step(images, labels) > 100
+    gradients = [parameter.grad for parameter in trainer.result.parameters()]
+    norm = torch.cat([each.ravel() for each in gradients if each is not None]).norm()
+    assert float(norm) == pytest.approx(5, rel=1e-3)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.model.session import Network, Outputs
-from tests.training.networks import draw_images, run_graph
+from tests.training.networks import draw_images, make_small_core, run_graph
 from training.data.images import ImageSet
 from training.data.manifest import Sample
 from training.export.graph import Tail, answer, expose_pooled, take_images
@@ -24,10 +24,17 @@ def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "_RESAMPLES", 50)
 
 
-def make_images(pictures: NDArray[np.uint8], labels: list[int], sources: list[str]) -> ImageSet:
+def make_images(
+    pictures: NDArray[np.uint8],
+    labels: list[int],
+    sources: list[str],
+    patients: list[str] | None = None,
+) -> ImageSet:
+    """Make a set of images; a patient each unless they are named."""
+    patients = patients or [str(row) for row in range(len(labels))]
     samples = [
-        Sample(Path(), label, str(row), "test", source, "none")
-        for row, (label, source) in enumerate(zip(labels, sources, strict=True))
+        Sample(Path(), label, patient, "test", source, "none")
+        for label, source, patient in zip(labels, sources, patients, strict=True)
     ]
     return ImageSet(pictures, samples)
 
@@ -121,6 +128,24 @@ def test_a_source_that_they_do_not_hold_is_not() -> None:
     assert 0.2 < found.value < 0.8  # patients are never asked about by a probe that saw them
 
 
+def test_a_probe_is_never_asked_about_a_patient_it_was_fitted_on() -> None:
+    # Two equal images a patient, and nothing of the source in them: a probe that had seen one
+    # would know the other again.
+    generator = np.random.default_rng(0)
+    twice = np.repeat(generator.normal(size=(60, 512)), 2, axis=0).astype(np.float32)
+    sources = np.repeat(generator.permutation(["here", "there"] * 30), 2).tolist()
+    patients = [str(row // 2) for row in range(120)]
+    pictures = np.zeros((120, 1, 8, 8), np.uint8)
+    images = make_images(pictures, [0] * 120, sources, patients)
+    found = audit._probe_source(images, twice, seed=0)
+    assert found is not None
+    assert 0.3 < found.value < 0.7
+    # As if every image were another patient's: what the test guards against is there to be found.
+    leaking = audit._probe_source(make_images(pictures, [0] * 120, sources), twice, seed=0)
+    assert leaking is not None
+    assert leaking.value > 0.8
+
+
 def test_a_probe_sees_normal_images_only_and_needs_two_sources_of_five_patients() -> None:
     images, pooled = features_of(told=True)
     ill = make_images(images.images, [1] * 60, ["here", "there"] * 30)
@@ -174,6 +199,11 @@ def test_a_cell_deleted_takes_the_images_mean() -> None:
 
 
 @pytest.fixture(scope="module")
+def core() -> onnx.ModelProto:
+    return make_small_core()
+
+
+@pytest.fixture(scope="module")
 def graph(core: onnx.ModelProto) -> bytes:
     generator = np.random.default_rng(0)
     tail = Tail(
@@ -189,8 +219,9 @@ def graph(core: onnx.ModelProto) -> bytes:
 
 
 def test_the_pooled_features_of_a_served_graph_can_be_had(
-    graph: bytes, core: onnx.ModelProto, images: NDArray[np.uint8]
+    graph: bytes, core: onnx.ModelProto
 ) -> None:
+    images = draw_images(3)
     (pooled,) = run_graph(expose_pooled(graph), ["pooled"], image=images)
     (expected,) = run_graph(take_images(core), ["pooled"], image=images)
     assert pooled.shape == (3, 512)

@@ -1,19 +1,27 @@
 """training.measure.evaluation: a bundle measured on one split, as it is served."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from app.errors import NotAChestXray
 from app.model.bundle import Bundle, find_bundle, read_bundle
-from app.model.session import OnnxModel
+from app.model.card import Card
+from app.model.session import OnnxModel, Outputs
+from app.reading.refusal import refuse_unlike
 from app.settings import Settings
+from tests.bundles import make_card
 from tests.training.drawings import write_data_set
+from training.config import LABELS
 from training.data.images import load_images
 from training.data.manifest import DataError, read_samples
-from training.measure.evaluation import evaluate_bundle
+from training.measure.evaluation import Refusal, evaluate_bundle, in_our_order
 from training.metrics import metrics, reliability
 from training.report.plots import PLOTS
 
@@ -77,3 +85,106 @@ def test_a_split_without_images_is_refused_and_nothing_written(
     with pytest.raises(DataError, match="the train split has no image labelled normal, covid19"):
         evaluate_bundle(bundle, write_data_set(tmp_path, 0, 1), "train", tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+# ---------------------------------------------------------------- the order of labels
+
+
+def test_columns_are_put_into_our_order_whatever_the_bundles() -> None:
+    theirs = [LABELS[index] for index in (2, 0, 3, 1)]
+    columns = np.array([[20.0, 0.0, 30.0, 10.0]], np.float32)  # ten times our index
+    cam = np.tile(columns[:, :, None, None], (1, 1, 7, 7))
+    distance, orientation = np.array([5.0], np.float32), np.eye(5, dtype=np.float32)[:1]
+    ordered = in_our_order(Outputs(columns / 60, columns, cam, distance, orientation), theirs)
+    assert ordered.logits.tolist() == [[0, 10, 20, 30]]
+    np.testing.assert_allclose(ordered.probabilities, [[0, 1 / 6, 2 / 6, 3 / 6]], rtol=1e-6)
+    assert ordered.cam.mean((2, 3)).tolist() == [[0, 10, 20, 30]]
+    assert ordered.distance is distance  # which have no column a label
+    assert ordered.orientation is orientation
+
+
+def test_a_bundle_of_another_order_has_the_same_figures(bundle: Bundle, tmp_path: Path) -> None:
+    manifest = write_data_set(tmp_path, train=0, test=2)
+    turned = Bundle(
+        bundle.card.model_copy(update={"labels": bundle.card.labels[::-1]}),
+        bundle.card_json,
+        reverse_columns(bundle.graph),
+    )
+    figures = [
+        evaluate_bundle(each, manifest, "test", tmp_path / "report") for each in (bundle, turned)
+    ]
+    assert figures[0].confusion == figures[1].confusion
+    assert figures[0].nll == pytest.approx(figures[1].nll, rel=1e-5)
+
+
+def reverse_columns(graph: bytes) -> bytes:
+    """Return a graph whose outputs of a column a label have the last label first."""
+    model = onnx.load_from_string(graph)
+    backwards = onnx.numpy_helper.from_array(np.array([3, 2, 1, 0]), "backwards")
+    model.graph.initializer.append(backwards)
+    for name in ("probabilities", "logits", "cam"):
+        for node in model.graph.node:
+            for names in (node.input, node.output):
+                names[:] = [f"{each}_before" if each == name else each for each in names]
+        model.graph.node.append(
+            onnx.helper.make_node("Gather", [f"{name}_before", "backwards"], [name], axis=1)
+        )
+    turned: bytes = model.SerializeToString()
+    return turned
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def is_refused_in_service(outputs: Outputs, card: Card) -> bool:
+    """Whether serving refuses the one picture that a network answered so."""
+    pixels = np.zeros((1, 1, 224, 224), np.uint8)
+    try:
+        refuse_unlike(Deaf(card), pixels, outputs)
+    except NotAChestXray:
+        return True
+    return False
+
+
+class Deaf:
+    """A model that finds every picture as far off, however it is turned."""
+
+    card_json = b""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+
+    def run(self, pixels: NDArray[np.uint8]) -> Outputs:
+        nothing = np.zeros((len(pixels), 4), np.float32)
+        return Outputs(nothing, nothing, nothing, np.full(len(pixels), np.inf, np.float32))
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["orientation", "no orientation"])
+@pytest.mark.parametrize("upright", [0.35, None])
+@pytest.mark.parametrize("distance", [700.0, None])
+def test_what_is_refused_here_is_what_serving_refuses(
+    distance: float | None, upright: float | None, told: bool
+) -> None:
+    thresholds = {"distance_threshold": distance, "upright_threshold": upright}
+    card = Card.model_validate(make_card(**thresholds))
+    generator = np.random.default_rng(0)
+    distances = np.append(generator.normal(700, 50, 300), [700, 700]).astype(np.float32)
+    shares = np.append(generator.uniform(0.1, 0.5, 300), [0.35, 0.35]).astype(np.float32)
+    orientation = np.repeat((1 - shares[:, None]) / 4, 5, axis=1)
+    orientation[:, 0] = shares
+    nothing = np.zeros((302, 4), np.float32)
+    outputs = Outputs(
+        nothing, nothing, nothing[:, :, None, None], distances, orientation if told else None
+    )
+    refused = Refusal(distance, upright).holds(outputs)
+    rows = [slice(row, row + 1) for row in range(302)]
+    expected = [is_refused_in_service(take(outputs, row), card) for row in rows]
+    assert refused.tolist() == expected
+    decided = distance is not None or (upright is not None and told)
+    assert (0.2 < refused.mean() < 0.9) if decided else not refused.any()
+
+
+def take(outputs: Outputs, rows: slice) -> Outputs:
+    """Return the answers of some images."""
+    parts = (getattr(outputs, field.name) for field in fields(Outputs))
+    return Outputs(*(None if part is None else part[rows] for part in parts))

@@ -15,18 +15,23 @@ from app.model.labels import LABEL_IDS
 from app.model.session import Network
 from app.settings import Settings
 from tests.training.drawings import COLUMNS, Row, make_row, write_manifest
-from tests.training.networks import draw_images, make_config, make_image_set, read_constants
+from tests.training.networks import (
+    draw_images,
+    make_config,
+    make_image_set,
+    make_small_core,
+    read_constants,
+)
 from training.config import Config
-from training.data.divide import Division, describe_sources, divide
 from training.data.images import ImageSet
+from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import fit_distance_threshold, label_priors
 from training.export.graph import Tail, answer, cut_tail, take_images
-from training.release import features
-from training.release import remeasure as remeasuring
-from training.release.features import fit_features
-from training.release.release import Splits
+from training.release import bundle_writer as writing
+from training.release import measurement
+from training.release import tail as fitting
 from training.release.remeasure import SourcesDiffer, SplitDiffers, divide_again, remeasure
-from training.report import bundle_writer as writing
+from training.release.tail import fit_features
 
 SHIPPED = read_bundle(find_bundle(Settings().model)).card
 
@@ -157,21 +162,22 @@ Write = Callable[..., Config]
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the audit and the plots: tests of their own are about them."""
-    monkeypatch.setattr(remeasuring, "audit_graph", lambda *_: SHIPPED.audit["test"])
-    monkeypatch.setattr(features, "_MOST_TURNED", 8)
+    monkeypatch.setattr(measurement, "audit_graph", lambda *_: SHIPPED.audit["test"])
+    monkeypatch.setattr(fitting, "_MOST_TURNED", 8)
     for name in ("plot_all", "plot_changes", "plot_deletion"):
         monkeypatch.setattr(writing, name, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
-def graphs(core: onnx.ModelProto, int8_core: onnx.ModelProto) -> dict[str, bytes]:
-    """An int8 and a float32 graph, each with a temperature of its own, fitted to nothing."""
+def graphs() -> dict[str, bytes]:
+    """Two graphs, each of its own weights and temperature, fitted to nothing."""
     nothing = np.zeros((4, 512)), np.zeros((512, 5)), np.zeros(5)
     blank = [each.astype(np.float32) for each in (np.eye(512), *nothing)]
     bias = np.array([0.3, -0.2, 0.1, 0], np.float32)
+    tails = {"model.onnx": Tail(bias, 1.5, *blank), FP32_FILE: Tail(bias, 1.25, *blank)}
     return {
-        "model.onnx": answer(take_images(int8_core), Tail(bias, 1.5, *blank)).SerializeToString(),
-        FP32_FILE: answer(take_images(core), Tail(bias, 1.25, *blank)).SerializeToString(),
+        name: answer(take_images(make_small_core(seed)), tail).SerializeToString()
+        for seed, (name, tail) in enumerate(tails.items())
     }
 
 

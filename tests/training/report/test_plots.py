@@ -6,19 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from app.model.figures import (Changed, Deletion, Interval)
+from app.model.figures import Changed, Deletion, Interval
+from tests.training.plots import points_by_name
 from training.report import plots
-from training.fit.checkpoint import Epoch
 from training.report.plots import (
     plot_all,
     plot_changes,
     plot_confusion,
-    plot_curves,
     plot_deletion,
     plot_precision_recall,
     plot_reliability,
@@ -48,25 +46,14 @@ ANSWERS = np.array(
     np.float32,
 )
 
-HISTORY = [
-    Epoch(1, 160, 1e-3, 1.5, 1.25, 0.5, 0.75, 60.0),
-    Epoch(2, 224, 5e-4, 0.75, 1.0, 0.625, 0.875, 90.0),
-]
-
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
     """The figures drawn, kept instead of written."""
     figures: list[Figure] = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, _: figures.append(figure))
     yield figures
     plt.close("all")
-
-
-def points_by_name(axes: Axes) -> dict[str, list[list[float]]]:
-    """Return the [x, y] points of each line that the legend names."""
-    lines, names = axes.get_legend_handles_labels()
-    return {name: line.get_xydata().tolist() for line, name in zip(lines, names, strict=True)}
 
 
 # ---------------------------------------------------------------- what is drawn
@@ -165,24 +152,6 @@ def test_changes_show_accuracy_with_its_interval_beside_the_unchanged(drawn: lis
     assert_allclose([s[:, 0] for s in bars.get_segments()], [[0.8, 0.95], [0.6, 0.9]])
 
 
-def test_curves_show_each_epoch(drawn: list[Figure]) -> None:
-    plot_curves(HISTORY, Path())
-    left, right = drawn[0].axes
-    assert points_by_name(left) == {
-        "training (weighted, augmented)": [[1, 1.5], [2, 0.75]],
-        "validation": [[1, 1.25], [2, 1.0]],
-    }
-    assert points_by_name(right) == {
-        "accuracy": [[1, 0.5], [2, 0.625]],
-        "macro-AUROC": [[1, 0.75], [2, 0.875]],
-    }
-
-
-def test_curves_can_be_drawn_after_one_epoch(drawn: list[Figure]) -> None:
-    plot_curves(HISTORY[:1], Path())
-    assert points_by_name(drawn[0].axes[0])["training (weighted, augmented)"] == [[1, 1.5]]
-
-
 # ---------------------------------------------------------------- what is written
 
 
@@ -212,14 +181,13 @@ def test_other_answers_give_other_bytes(tmp_path: Path) -> None:
 
 
 def test_a_plot_replaces_the_one_before(tmp_path: Path) -> None:
-    path = tmp_path / "curves.png"
+    path = tmp_path / "roc.png"
     path.write_bytes(b"an old one")
-    plot_curves(HISTORY, path)
+    plot_roc(LABELS, ANSWERS, path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_no_figure_stays_open(tmp_path: Path) -> None:
     plot_all(LABELS, ANSWERS, tmp_path)
-    plot_curves(HISTORY, tmp_path / "curves.png")
     assert plt.get_fignums() == []

@@ -1,4 +1,4 @@
-"""training.data.check: what a data set holds, and what of it would mislead."""
+"""training.data.inventory: what a data set holds, and what of it would mislead."""
 
 import json
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from PIL import Image, ImageEnhance
 from app.model.labels import LABEL_IDS
 from tests.conftest import ROOT
 from tests.training.drawings import Row, make_row, make_rows, write_manifest
-from training.data.check import (
+from training.data.inventory import (
     NEAR_CORRELATION,
     Inventory,
     Twins,
+    inventory_to_json,
     refuse_unreadable,
-    render,
+    render_inventory,
     take_inventory,
-    to_json,
 )
 from training.data.manifest import DataError
 
@@ -284,8 +284,8 @@ def test_only_training_images_count_for_what_the_source_gives_away(tmp_path: Pat
 def test_the_json_is_the_inventory(tmp_path: Path) -> None:
     rows = [*from_sources("a", "Mérida", "a", "a"), make_row("again.png", "test", "covid19")]
     inventory = take(tmp_path, rows, again=draw_chest(0))
-    assert json.loads(to_json(inventory)) == asdict(inventory)
-    assert "Mérida" in to_json(inventory)
+    assert json.loads(inventory_to_json(inventory)) == asdict(inventory)
+    assert "Mérida" in inventory_to_json(inventory)
 
 
 def test_people_are_shown_every_part(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_people_are_shown_every_part(tmp_path: Path) -> None:
     )
     draw_chest(0).save(tmp_path / "again.png")
     (tmp_path / "test-normal.png").write_text("no image")
-    lines = render(take_inventory(manifest)).splitlines()
+    lines = render_inventory(take_inventory(manifest)).splitlines()
     pair = "train-normal.png and again.png: equal (two splits, two labels, two patients)"
     for part in (
         "       2  test/covid19/a",
@@ -319,7 +319,7 @@ def test_people_are_shown_twenty_pairs_and_how_many_more_there_are() -> None:
         across_labels=False,
         across_patients=True,
     )
-    text = render(Inventory({}, {}, {}, [], [pair] * 23, 0.0, []))
+    text = render_inventory(Inventory({}, {}, {}, [], [pair] * 23, 0.0, []))
     assert text.count("  1.png and 2.png: alike (0.9877) (two patients)\n") == 20
     assert "  and 3 more (--json lists all)\n" in text
 

@@ -1,4 +1,4 @@
-"""What the samples of a data set are for: fitting, validation, test."""
+"""The splits of a data set: what its samples are for (fitting, validation, test), by patient."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from app.model.card import DataSource
 from training.config import LABELS
+from training.data.images import ImageSet, load_images
 from training.data.manifest import DataError, Sample, name_some, read_samples
 
 
@@ -19,6 +20,15 @@ class Division:
     fit: Sequence[Sample]
     validation: Sequence[Sample]
     test: Sequence[Sample]
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The images of one data set, by what they are for."""
+
+    fit: ImageSet
+    validation: ImageSet
+    test: ImageSet
 
 
 def divide(
@@ -88,3 +98,29 @@ def describe_sources(samples: Sequence[Sample]) -> list[DataSource]:
         DataSource(source=source, licence=licence, images=dict(sorted(images.items())))
         for (source, licence), images in sorted(counts.items())
     ]
+
+
+def load_splits(division: Division) -> Splits:
+    """Read the images of all three splits.
+
+    Raises
+    ------
+    DataError
+        As `load_images` does.
+    """
+    return Splits(
+        load_set(division.fit, "fit"),
+        load_set(division.validation, "validation"),
+        load_set(division.test, "test"),
+    )
+
+
+def load_set(samples: Sequence[Sample], split: str) -> ImageSet:
+    """Read the images of one split, whose name is shown meanwhile.
+
+    Raises
+    ------
+    DataError
+        As `load_images` does.
+    """
+    return ImageSet(load_images(samples, split), samples)

@@ -1,6 +1,6 @@
 """Looking a data set over before training: what it holds, and what would mislead.
 
-Faults stop training (`training.data.divide.DataError` and unreadable images); warnings are for
+Faults stop training (`training.data.manifest.DataError` and unreadable images); warnings are for
 people to weigh: images that occur twice, and labels that the source gives away.
 """
 
@@ -101,7 +101,7 @@ def take_inventory(data: Path) -> Inventory:
     )
 
 
-def render(inventory: Inventory) -> str:
+def render_inventory(inventory: Inventory) -> str:
     """Write an inventory out for people."""
     lines = ["images by split, label and source:"]
     lines += [f"  {count:6d}  {key}" for key, count in sorted(inventory.counts.items())]
@@ -120,7 +120,7 @@ def render(inventory: Inventory) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_json(inventory: Inventory) -> str:
+def inventory_to_json(inventory: Inventory) -> str:
     """Write an inventory out for machines."""
     return json.dumps(asdict(inventory), indent=1, ensure_ascii=False) + "\n"
 

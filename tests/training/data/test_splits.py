@@ -1,4 +1,4 @@
-"""training.data.divide: which images are for what, and whose they are."""
+"""training.data.splits: which images are for what, and whose they are."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from app.model.card import DataSource
 from app.model.labels import LABEL_IDS
 from tests.training.drawings import make_row, make_rows, write_manifest
-from training.data.divide import describe_sources, divide, split_validation
 from training.data.manifest import DataError, Sample, read_samples
+from training.data.splits import describe_sources, divide, split_validation
 
 
 def write_folders(root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""training.measure.quantisation: int8 against float32, on answers made up for it."""
+"""training.release.quantisation: int8 against float32, on answers made up for it."""
 
 from math import log
 
@@ -10,9 +10,9 @@ from app.model.figures import QuantisedFigures
 from app.model.session import Outputs
 from tests.training.networks import make_config
 from training.export.onnx_export import ExportError
-from training.measure.quantisation import check_gate, choose, compare, methods_to_try
 from training.metrics.metrics import macro_auroc
 from training.metrics.reliability import expected_calibration_error
+from training.release.quantisation import check_gate, choose, compare, methods_to_try
 
 LABELS = np.array([0, 1, 2, 3])
 EXACT = np.array(

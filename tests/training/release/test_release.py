@@ -1,0 +1,149 @@
+"""training.release.release: which images each part of a bundle is fitted to, and chosen by."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from app.model.bundle import FP32_FILE, find_bundle, read_bundle
+from app.model.card import Card
+from app.model.session import Network
+from app.settings import Settings
+from tests.training.networks import (
+    build_small_model,
+    make_config,
+    make_image_set,
+    make_small_core,
+    read_constants,
+)
+from training.data.splits import Splits
+from training.export.calibration import (
+    fit_distance_threshold,
+    fit_operating_points,
+    fit_temperature,
+    label_priors,
+)
+from training.export.graph import cut_tail
+from training.fit.checkpoint import Epoch, RunFolder
+from training.fit.environment import describe_environment
+from training.release import bundle_writer, measurement, quantisation
+from training.release import release as releasing
+from training.release import tail as tails
+
+SPLITS = Splits(*(make_image_set(count, seed, 224) for seed, count in enumerate((20, 12, 8))))
+GRAPHS = ["model.onnx", FP32_FILE]
+
+
+class Released(NamedTuple):
+    folder: Path
+    card: Card
+    calibration: NDArray[np.uint8]
+    """What the ranges of int8 were set by."""
+
+    def answer(self, graph: str, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        outputs = Network((self.folder / graph).read_bytes()).run(images)
+        return {name: getattr(outputs, name) for name in ("logits", "probabilities", "distance")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    """Leave out the audit and the plots: tests of their own are about them."""
+    audit = read_bundle(find_bundle(Settings().model)).card.audit["test"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measurement, "audit_graph", lambda *_: audit)
+        patch.setattr(tails, "_MOST_TURNED", 8)
+        for name in ("plot_all", "plot_changes", "plot_deletion"):
+            patch.setattr(bundle_writer, name, lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
+    """A release of a run of one epoch, whose network and int8 network are one small core."""
+    folder = tmp_path_factory.mktemp("released")
+    config = make_config(out=folder, runs=folder / "runs", calibration_images=8)
+    run = RunFolder(config)
+    run.start(describe_environment(config))
+    run.write_history([Epoch(1, 224, 1e-3, 1.4, 1.5, 0.25, 0.6, 2.5)])
+    core, seen = make_small_core(), []
+
+    def quantise(_: object, calibration: NDArray[np.uint8], __: object) -> onnx.ModelProto:
+        seen.append(calibration)
+        return core
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(releasing, "load_best", build_small_model)
+        patch.setattr(releasing, "export_fp32", lambda *_: core)
+        patch.setattr(quantisation, "quantise", quantise)
+        card = releasing.release(config, SPLITS, "neumo-train run")
+    assert len(seen) == 3  # methods
+    return Released(config.bundle_folder, card, seen[0])
+
+
+def test_the_card_is_the_one_serving_reads(released: Released) -> None:
+    assert read_bundle(released.folder).card == released.card
+
+
+def test_ranges_are_set_by_as_many_fit_images_of_each_label(released: Released) -> None:
+    rows = [
+        next(row for row, image in enumerate(SPLITS.fit.images) if (image == calibrating).all())
+        for calibrating in released.calibration
+    ]
+    assert sorted(SPLITS.fit.labels[rows].tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert len(set(rows)) == 8
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_distance_and_orientation_are_fitted_to_the_fit_images(
+    name: str, released: Released
+) -> None:
+    graph = (released.folder / name).read_bytes()
+    bare, _, _ = cut_tail(graph)
+    constants = read_constants(onnx.load_from_string(graph))
+    whitening, centres, turns, _ = tails.fit_features(bare, SPLITS.fit)
+    np.testing.assert_array_equal(constants["whitening"], whitening)
+    np.testing.assert_array_equal(constants["centres"][0], centres)
+    np.testing.assert_array_equal(constants["turns"], turns)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_temperature_is_fitted_to_the_graphs_own_validation_logits(
+    name: str, released: Released
+) -> None:
+    logits = released.answer(name, SPLITS.validation.images)["logits"]
+    expected = fit_temperature(logits, SPLITS.validation.labels)
+    assert expected != pytest.approx(1, rel=0.05)
+    _, _, temperature = cut_tail((released.folder / name).read_bytes())
+    assert temperature == pytest.approx(expected, rel=1e-4)
+    if name == "model.onnx":
+        assert released.card.temperature == pytest.approx(expected, rel=1e-4)
+
+
+def test_thresholds_are_chosen_on_validation_by_the_graph_that_is_served(
+    released: Released,
+) -> None:
+    answers = released.answer("model.onnx", SPLITS.validation.images)
+    points = fit_operating_points(answers["probabilities"], SPLITS.validation.labels)
+    assert released.card.operating_points == pytest.approx(points, abs=2e-6)
+    threshold = fit_distance_threshold(answers["distance"])
+    assert released.card.distance_threshold == pytest.approx(threshold, rel=1e-5)
+    assert released.card.priors == label_priors(SPLITS.validation.labels)
+
+
+def test_known_answers_are_about_means_of_the_fit_images(released: Released) -> None:
+    graph = (released.folder / "model.onnx").read_bytes()
+    assert released.card.known_answers == releasing._ask_known(graph, SPLITS.fit)
+    others = releasing._ask_known(graph, SPLITS.validation)
+    assert released.card.known_answers[0].pixels != others[0].pixels
+
+
+def test_each_row_of_figures_is_of_its_split(released: Released) -> None:
+    images = {name: figures.images for name, figures in released.card.metrics.items()}
+    assert images == {"validation": 12, "validation_fp32": 12, "test": 8, "test_fp32": 8}
+    called = released.answer("model.onnx", SPLITS.test.images)["probabilities"].argmax(1)
+    accuracy = released.card.metrics["test"].accuracy.value
+    assert accuracy == pytest.approx(np.mean(called == SPLITS.test.labels))
