@@ -6,14 +6,44 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= torch==2.13.0
 TORCHVISION ?= torchvision==0.28.0
 PIP_FLAGS := --quiet --disable-pip-version-check
+# Tests that run at once; each process takes a CPU and about 1 GB. A file's tests stay together:
+# what they share is made once. Files begin in their order: the longest stand before many short.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
 
-.PHONY: serve test lint lock image settings clean
+.PHONY: serve test check quick test-lowest test-wheel lint lock image settings clean
 
 serve: .venv/installed
 	.venv/bin/neumo serve
 
+# What measures time or memory comes last, one by one, on a machine that is left to it.
 test: .venv-dev/installed
-	.venv-dev/bin/pytest
+	.venv-dev/bin/pytest $(PARALLEL)
+	.venv-dev/bin/pytest -m alone
+
+# What to run after each change: all but what trains networks and what starts real servers.
+check: .venv-dev/installed
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint quick
+
+quick: .venv-dev/installed
+	.venv-dev/bin/pytest $(PARALLEL) --quiet tests/app tests/contract tests/benchmarks \
+		tests/training/data tests/training/metrics tests/test_*.py
+
+# That the lower bounds of pyproject.toml are true.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest $(PARALLEL) --quiet tests/app tests/contract
+
+# That the wheel is whole, on the newest Python: no `app` lies where its tests run.
+PYTHON_NEWEST ?= python3.13
+
+test-wheel: .venv-wheel/installed
+	rm -rf .venv-wheel/place && mkdir -p .venv-wheel/place/docs
+	cp -R pyproject.toml tests examples .venv-wheel/place
+	cp docs/settings.md .venv-wheel/place/docs
+	.venv-wheel/bin/pip wheel $(PIP_FLAGS) --no-deps --wheel-dir .venv-wheel/place .
+	.venv-wheel/bin/pip install $(PIP_FLAGS) --no-deps --force-reinstall .venv-wheel/place/neumo-*.whl
+	.venv-wheel/bin/pip check
+	cd .venv-wheel/place && ../bin/python -m pytest $(PARALLEL) --quiet tests/app tests/contract
 
 lint: .venv-dev/installed
 	.venv-dev/bin/ruff check .
@@ -38,6 +68,17 @@ lint: .venv-dev/installed
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable .
 	touch $@
 
+.venv-lowest/installed: requirements/lowest.txt pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/lowest.txt
+	.venv-lowest/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	touch $@
+
+.venv-wheel/installed: requirements/dev.txt pyproject.toml
+	$(PYTHON_NEWEST) -m venv --clear .venv-wheel
+	.venv-wheel/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.txt
+	touch $@
+
 image:
 	docker build --tag neumo .
 
@@ -51,6 +92,8 @@ lock:
 	$(LOCK) pyproject.toml --output-file requirements/serve.txt
 	$(LOCK) pyproject.toml --extra train --extra dev --excludes requirements/not-locked.txt \
 		--constraints requirements/serve.txt --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra dev --resolution lowest-direct \
+		--output-file requirements/lowest.txt
 
 clean:
-	rm -rf .venv .venv-dev dist
+	rm -rf .venv .venv-dev .venv-lowest .venv-wheel dist

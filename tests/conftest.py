@@ -1,5 +1,6 @@
 """What several tests share: images, the application in this process, a served process."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,12 @@ from tests.images import encode
 from tests.server import Server, running
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure() -> None:
+    """Give a process of several one thread of torch: on shared CPUs more would only spin."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

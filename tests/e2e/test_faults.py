@@ -68,6 +68,7 @@ def answers(server: Server, image: bytes) -> bool:
         return False
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_killed_worker_comes_back_and_costs_only_its_own_requests(
     jpeg: bytes, workers: str
@@ -145,6 +146,7 @@ def test_a_native_call_that_hangs_does_not_stop_the_service(
         assert count(server, "a worker is replaced") == 1
 
 
+@pytest.mark.alone
 def test_sigterm_says_not_ready_at_once_and_still_answers_for_a_while(jpeg: bytes) -> None:
     with running("--drain-delay-s", "3") as server:
         kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
@@ -235,6 +237,7 @@ def test_workers_do_not_outlive_their_parent() -> None:
         wait_until(lambda: not Path(f"/proc/{worker}").exists(), 15)
 
 
+@pytest.mark.alone
 def test_what_is_turned_away_counts_as_answered(examples: dict[str, Path]) -> None:
     image = examples["normal"].read_bytes()
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(image)}\r\n\r\n"
@@ -252,6 +255,7 @@ def test_what_is_turned_away_counts_as_answered(examples: dict[str, Path]) -> No
         assert value_of(text, 'neumo_refusals_total{code="overloaded"}') == refused
 
 
+@pytest.mark.alone
 def test_work_of_clients_that_left_is_dropped_and_no_place_leaks(
     jpeg: bytes, examples: dict[str, Path]
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.alone
+
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

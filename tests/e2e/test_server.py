@@ -23,6 +23,7 @@ from tests.images import encode
 from tests.server import Server, multipart, predict, running, started
 
 
+@pytest.mark.alone
 def test_it_is_ready_within_three_seconds() -> None:
     seconds = []
     for _ in range(3):  # the best of three: a shared machine pauses now and then

@@ -4,7 +4,11 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
+
+pytestmark = pytest.mark.alone
 
 
 def test_memory_does_not_grow_over_mixed_requests_and_every_answer_is_right() -> None:

@@ -44,6 +44,7 @@ def test_the_benchmark_takes_the_flags_shown(monkeypatch: pytest.MonkeyPatch) ->
     assert options.starts == ["frozen", "finetune", "random weights"]
 
 
+@pytest.mark.timeout(900)  # minutes of training, on a machine that may do other things too
 def test_its_commands_work_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,7 @@ def test_the_bomb_of_these_tests_is_a_valid_png() -> None:
         assert np.asarray(image).tolist() == np.zeros((300, 300)).tolist()
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("no_pixels_decoded")
 def test_a_20000_by_20000_bomb_is_refused_at_once_and_in_little_memory() -> None:
     bomb = bomb_png(20_000)

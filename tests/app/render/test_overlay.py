@@ -4,7 +4,6 @@ import io
 from dataclasses import replace
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,6 +65,7 @@ def test_alpha_nought_shows_only_the_radiograph_and_one_hides_it() -> None:
 
 
 def test_the_legends_bar_is_viridis_whose_lightness_rises_evenly() -> None:
+    mpl = pytest.importorskip("matplotlib")
     legend = drawn(one_cell(3, 3))[448:].astype(int)
     coloured = np.ptp(legend, axis=2) > 40
     bar = legend[coloured.sum(1).argmax()]

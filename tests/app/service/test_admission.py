@@ -83,6 +83,7 @@ async def bench(deadline_s: float = 10.0, max_held_bytes: int = 100) -> AsyncIte
         made.admission.close()
 
 
+@pytest.mark.alone
 def test_what_would_wait_longer_than_half_the_deadline_is_refused_at_once() -> None:
     async def scenario() -> None:
         async with bench(deadline_s=FIRST_GUESS_S * 6) as made:  # a wait of three

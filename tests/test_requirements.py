@@ -1,0 +1,48 @@
+"""The locks are of what pyproject.toml asks for: its lower bounds, and versions within all."""
+
+import re
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from tests.conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SERVE = [Requirement(text) for text in PROJECT["dependencies"]]
+DEV = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
+NOT_OLDER = {"starlette": "1.3.1", "python-multipart": "0.0.31", "pillow": "12.3"}
+"""The first versions without a vulnerability that was published and concerns a service."""
+
+
+def locked(name: str) -> dict[str, Version]:
+    """Return the versions that a lock pins, by package."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    return {
+        package: Version(version)
+        for package, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)
+    }
+
+
+def lower_bound(requirement: Requirement) -> Version:
+    (bound,) = (each.version for each in requirement.specifier if each.operator == ">=")
+    return Version(bound)
+
+
+def test_what_is_tested_as_lowest_is_each_lower_bound() -> None:
+    lowest = locked("lowest")
+    asked = {each.name: lower_bound(each) for each in SERVE + DEV}
+    assert {name: lowest.get(name) for name in asked} == asked
+
+
+@pytest.mark.parametrize(("lock", "requirements"), [("serve", SERVE), ("dev", SERVE + DEV)])
+def test_what_is_locked_is_within_the_bounds(lock: str, requirements: list[Requirement]) -> None:
+    pinned = locked(lock)
+    assert [each for each in requirements if pinned[each.name] not in each.specifier] == []
+
+
+@pytest.mark.parametrize("package", NOT_OLDER)
+def test_no_version_with_a_known_vulnerability_is_let_in(package: str) -> None:
+    (requirement,) = (each for each in SERVE if each.name == package)
+    assert lower_bound(requirement) >= Version(NOT_OLDER[package])
