@@ -17,14 +17,14 @@ from typing import Final, cast
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.datastructures import Headers
 from uvicorn.config import STARTUP_FAILURE
 
 from app.errors import RequestError
 from app.http.envelope import OTHER, UNMATCHED, open_record
 from app.main import create_app
 from app.render.problem import render_problem
-from app.server.connection import Connection, ConnectionRules, RawHeaders
+from app.server.connection import Connection, ConnectionRules
+from app.server.request_parser import RawHeaders
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service
 from app.settings import Settings
@@ -86,9 +86,6 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: see whether it is time to end."""
-        if self._rules.draining:
-            for connection in self._connections():
-                connection.drain()
         if self._exit_at_s is not None and time.monotonic() >= self._exit_at_s:
             self.should_exit = True
         if os.getppid() != self._parent:
@@ -120,9 +117,6 @@ class Server(uvicorn.Server):
             app_state=self.lifespan.state,
         )
 
-    def _connections(self) -> list[Connection]:
-        return cast("list[Connection]", list(self.server_state.connections))
-
     def _turn_away(self, method: bytes, path: bytes) -> RequestError | None:
         if method != b"POST" or path not in self._work_paths:
             return None
@@ -131,7 +125,7 @@ class Server(uvicorn.Server):
     def _refuse(
         self, error: RequestError, path: bytes, headers: RawHeaders
     ) -> tuple[dict[str, str], bytes]:
-        record = open_record(Headers(raw=headers))
+        record = open_record(headers)
         fields, body = render_problem(error, record.request_id, record.language)
         # What is turned away is a POST to one of these; of all else the head isn't known.
         work = self._work_paths.get(path)

@@ -17,7 +17,6 @@ from app.server.connection import Connection, ConnectionRules, RawHeaders
 
 MAX_HEAD_BYTES = 1000
 KEEP_ALIVE_S = 0.1
-REST_S = 0.1
 LINGER_S = 0.1
 WRITE_S = 0.1
 SLOW_S = 0.4
@@ -40,7 +39,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_REST_S", REST_S)
     monkeypatch.setattr(connection, "_LINGER_S", LINGER_S)
 
 
@@ -58,6 +56,9 @@ class Transport(asyncio.Transport):
 
     def write_eof(self) -> None:
         self.ended = True
+
+    def can_write_eof(self) -> bool:
+        return True
 
     def is_closing(self) -> bool:
         return self.closed
@@ -104,16 +105,19 @@ class Bench:
         self.waiting = self.left = False
         self.transport = Transport()
         self.rules = ConnectionRules(10.0, MAX_HEAD_BYTES, WRITE_S, turn_away, refuse)
+        config = uvicorn.Config(
+            self._app,
+            interface="asgi3",
+            ws="none",
+            log_config=None,
+            timeout_keep_alive=KEEP_ALIVE_S,  # type: ignore[arg-type] # shorter than uvicorn's
+        )
+        config.load()
+        self.state = ServerState()
         self.connection = Connection(
             self.rules,
-            config=uvicorn.Config(
-                self._app,
-                interface="asgi3",
-                ws="none",
-                log_config=None,
-                timeout_keep_alive=KEEP_ALIVE_S,  # type: ignore[arg-type] # shorter than uvicorn's
-            ),
-            server_state=ServerState(),
+            config=config,
+            server_state=self.state,
             app_state={},
         )
         self.connection.connection_made(self.transport)
@@ -163,7 +167,8 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     made = Bench(turn_away, refuse)
     yield made
-    made.connection.connection_lost(None)
+    if made.connection in made.state.connections:
+        made.connection.connection_lost(None)
     await asyncio.sleep(0.01)
 
 
@@ -254,7 +259,7 @@ async def test_the_answer_to_one_request_does_not_time_the_body_of_the_next() ->
     async with bench() as it:
         await it.send(GET + b"POST /read HTTP/1.1\r\nContent-Length: 3\r\n\r\n")
         for piece in (b"a", b"b", b"c"):
-            await asyncio.sleep(REST_S)
+            await asyncio.sleep(LINGER_S)
             await it.send(piece)
         assert it.bodies == [b"abc"]
         assert it.statuses == [200, 200]
@@ -293,7 +298,7 @@ async def test_a_body_that_does_not_end_after_its_answer_is_cut_off() -> None:
     async with bench() as it:
         await it.send(b"POST /next HTTP/1.1\r\nContent-Length: 1000\r\n\r\n", b"x")
         assert it.statuses == [200]
-        await asyncio.sleep(2 * REST_S)
+        await asyncio.sleep(2 * LINGER_S)
         assert it.transport.aborted
 
 
