@@ -15,12 +15,10 @@ import tempfile
 import time
 from typing import Final
 
-from uvicorn.config import STARTUP_FAILURE
-
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
 from app.server.uvicorn_server import build_server
-from app.server.worker import SIGNALS, Worker
+from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, load_bundle
 from app.service.telemetry import forget_process, share_among_processes

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Collection
 from functools import partial
@@ -17,7 +18,6 @@ from types import FrameType
 from typing import Any, Final, cast
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
 
 from app.errors import RequestError
 from app.http.envelope import OTHER, UNMATCHED, open_record
@@ -27,6 +27,7 @@ from app.server.acceptor import Acceptor
 from app.server.balance import ConnectionTable
 from app.server.connection import Connection, ConnectionRules
 from app.server.request_parser import RawHeaders
+from app.server.worker import STARTUP_FAILURE
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service
 from app.settings import Settings
@@ -90,6 +91,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load the model, then accept."""
         await super().startup(sockets=[])  # it would listen, and accept, on each
+        if not self.started:  # older ones return
+            sys.exit(STARTUP_FAILURE)
         for listener in sockets or []:
             self._acceptor = Acceptor(listener, self._table, self._worker, self._new_connection)
             self._acceptor.start()

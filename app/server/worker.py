@@ -11,10 +11,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from typing import Final, Protocol
 
-from uvicorn.config import STARTUP_FAILURE
-
 _log = logging.getLogger("neumo.worker")
 
+STARTUP_FAILURE: Final = 3
+"""Exit code of what can't start, and would fail the same way again. uvicorn's is the same."""
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
