@@ -153,15 +153,16 @@ class Connection(asyncio.Protocol):
 
     def on_head(self, head: RequestHead) -> None:
         """Turn the request away, start it, or let it wait for the answers before its own."""
-        expects_continue = head.expects_continue
-        if self._running is None and not expects_continue:
+        if self._running is None and not head.expects_continue:
             error = self._rules.turn_away(head.method, head.path)
             if error is not None:
                 self._turn_away(error, head)
                 return
-        scope = head.scope(self._config.root_path) | self._scope | {"state": self._app_state.copy()}
+        scope = head.scope(self._config.root_path)
+        scope.update(self._scope)
+        scope["state"] = self._app_state.copy()
         cycle = RequestCycle(
-            scope, self, keep_alive=head.keep_alive, expects_continue=expects_continue
+            scope, self, keep_alive=head.keep_alive, expects_continue=head.expects_continue
         )
         self._newest = cycle
         self._enter(State.BODY)
@@ -196,8 +197,9 @@ class Connection(asyncio.Protocol):
         )
 
     def on_body_taken(self) -> None:
-        """Read on."""
-        self._pace()
+        """Read on, if that had stopped."""
+        if not self.flow.reading:
+            self._pace()
 
     def on_answered(self, cycle: RequestCycle) -> None:
         """Go on to the next request, or end the connection."""
@@ -215,7 +217,7 @@ class Connection(asyncio.Protocol):
                 self._linger()
         elif self._waiting:
             self._run(self._waiting.popleft())
-            self._pace()
+            self.on_body_taken()
         elif self._state is State.ENDING:
             self._linger(self._last_error)
         elif self._state is State.BODY:
@@ -252,20 +254,21 @@ class Connection(asyncio.Protocol):
             self._set_timer(self._timeout_s(state))
         if state is State.CLOSING:
             self.transport.close()
-        elif state is not State.CLOSED:
+        elif state is not State.CLOSED and not self.flow.reading:
             self._pace()
 
     def _timeout_s(self, state: State) -> float | None:
-        match state:
-            case State.HEAD:
-                return self._rules.head_timeout_s
-            case State.IDLE:
-                return self._config.timeout_keep_alive
-            case State.DISCARDING | State.LINGERING:
-                return _LINGER_S
-            case State.CLOSING:
-                return self._rules.write_timeout_s
-        return None  # the application's time, or none is left
+        if state is State.BODY or state is State.ANSWERING:
+            return None  # the application's time
+        if state is State.IDLE:
+            return self._config.timeout_keep_alive
+        if state is State.HEAD:
+            return self._rules.head_timeout_s
+        if state is State.DISCARDING or state is State.LINGERING:
+            return _LINGER_S
+        if state is State.CLOSING:
+            return self._rules.write_timeout_s
+        return None
 
     def _on_timeout(self) -> None:
         if self._state is State.HEAD:

@@ -9,6 +9,10 @@ class Flow:
     Parameters
     ----------
     write_timeout_s : for the client to take some of what is written; then the connection ends
+
+    Attributes
+    ----------
+    reading : whether what comes is read
     """
 
     def __init__(
@@ -17,7 +21,7 @@ class Flow:
         self._transport = transport
         self._loop = loop
         self._write_timeout_s = write_timeout_s
-        self._reading = True
+        self.reading = True
         self._writable = asyncio.Event()
         self._writable.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -29,9 +33,9 @@ class Flow:
 
     def read(self, *, wanted: bool) -> None:
         """Read on, or leave what comes in the kernel, which slows the client down."""
-        if wanted == self._reading:
+        if wanted == self.reading:
             return
-        self._reading = wanted
+        self.reading = wanted
         if wanted:
             self._transport.resume_reading()
         else:

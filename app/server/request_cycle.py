@@ -181,11 +181,11 @@ class RequestCycle:
 
     def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         fields = [(name.lower(), value) for name, value in headers]
+        if _NOT_IN_NAMES.search(b"".join([name for name, _ in fields])):
+            raise RuntimeError("a header's name is invalid")
+        if _NOT_IN_VALUES.search(b"".join([value for _, value in fields])):
+            raise RuntimeError("a header's value is invalid")
         for name, value in fields:
-            if _NOT_IN_NAMES.search(name):
-                raise RuntimeError("a header's name is invalid")
-            if _NOT_IN_VALUES.search(value):
-                raise RuntimeError("a header's value is invalid")
             if name == b"content-length":
                 self._remaining = int(value)
             elif name == b"transfer-encoding" and value.lower() == b"chunked":
