@@ -112,7 +112,8 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         if self._running is not None:
             self._running.lose()
-        del self._parser  # or they would hold each other
+        self._running = self._newest = None  # or they and the parser would hold each other
+        self._parser.close()
         self._rules.on_closed()
 
     def eof_received(self) -> None:
@@ -198,8 +199,7 @@ class Connection(asyncio.Protocol):
 
     def on_body_taken(self) -> None:
         """Read on, if that had stopped."""
-        if not self.flow.reading:
-            self._pace()
+        self._read_on()
 
     def on_answered(self, cycle: RequestCycle) -> None:
         """Go on to the next request, or end the connection."""
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
                 self._linger()
         elif self._waiting:
             self._run(self._waiting.popleft())
-            self.on_body_taken()
+            self._read_on()
         elif self._state is State.ENDING:
             self._linger(self._last_error)
         elif self._state is State.BODY:
@@ -227,12 +227,16 @@ class Connection(asyncio.Protocol):
 
     def on_unanswered(self, cycle: RequestCycle) -> None:
         """Answer for an application that failed, and end the connection."""
-        if cycle.answer is Answer.AWAITED and self._state not in (State.CLOSING, State.CLOSED):
-            path, headers = cycle.scope["raw_path"], cycle.scope["headers"]
-            bodiless = cycle.scope["method"] == "HEAD"
-            self._write_problem(InternalError(), path, headers, close=True, bodiless=bodiless)
-        cycle.give_up()
-        self.on_answered(cycle)
+        scope = cycle.scope
+        try:
+            if cycle.answer is Answer.AWAITED and self._state is not State.CLOSING:
+                bodiless = scope["method"] == "HEAD"
+                self._write_problem(
+                    InternalError(), scope["raw_path"], scope["headers"], bodiless=bodiless
+                )
+        finally:
+            cycle.give_up()
+            self.on_answered(cycle)
 
     def shutdown(self) -> None:
         """Close, but not a connection whose first request may be on its way."""
@@ -249,13 +253,15 @@ class Connection(asyncio.Protocol):
         if state not in TRANSITIONS[self._state]:
             raise RuntimeError(f"a connection can't go from {self._state} to {state}")
         timer_goes_on = self._state is State.NEW and state is State.HEAD
+        if state is State.DISCARDING:
+            self._discarded_bytes = 0
         self._state = state
         if not timer_goes_on:
             self._set_timer(self._timeout_s(state))
         if state is State.CLOSING:
             self.transport.close()
-        elif state is not State.CLOSED and not self.flow.reading:
-            self._pace()
+        elif state is not State.CLOSED:
+            self._read_on()
 
     def _timeout_s(self, state: State) -> float | None:
         if state is State.BODY or state is State.ANSWERING:
@@ -294,6 +300,10 @@ class Connection(asyncio.Protocol):
         )
         queued = len(self._waiting) > _FEW_QUEUED
         self.flow.read(wanted=not (full or queued or self.flow.write_paused))
+
+    def _read_on(self) -> None:
+        if not self.flow.reading:
+            self._pace()
 
     def _run(self, cycle: RequestCycle) -> None:
         """Let the application answer, in a context that no other request has touched."""
@@ -341,7 +351,7 @@ class Connection(asyncio.Protocol):
         """Refuse what came last, if it has no answer, and give the client time to read it."""
         self._enter(State.LINGERING)  # first: its timer ends what fails below, too
         if error is not None:
-            self._write_problem(error, path, headers or [], close=True)
+            self._write_problem(error, path, headers or [])
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
@@ -351,7 +361,7 @@ class Connection(asyncio.Protocol):
         path: bytes,
         headers: RawHeaders,
         *,
-        close: bool,
+        close: bool = True,
         bodiless: bool = False,
     ) -> None:
         fields, body = self._rules.refuse(error, path, headers)

@@ -114,6 +114,10 @@ class RequestParser:
             if not isinstance(cause, StopParsing):
                 raise Malformed from None
 
+    def close(self) -> None:
+        """Let go of those that hold this one too."""
+        del self._parser, self._handler
+
     def on_message_begin(self) -> None:
         """Begin a head. One that is parsed again has begun: see `_parse`."""
         if not self._in_head:

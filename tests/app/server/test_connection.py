@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -535,6 +537,14 @@ async def test_what_comes_after_an_early_answer_is_bounded_by_its_size(
         assert it.transport.aborted
 
 
+async def test_each_early_answer_has_its_own_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_LINGER_BYTES", 150)
+    async with bench() as it:
+        for _ in range(5):
+            await it.send(EARLY % b"", b"x" * 100)
+        assert it.statuses == [200] * 5
+
+
 async def test_an_answer_that_waits_for_its_body_is_not_cut_by_the_time_of_an_early_one() -> None:
     async with bench() as it:
         await it.send(b"POST /slow HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
@@ -656,6 +666,37 @@ async def test_an_answer_that_breaks_off_ends_its_connection(failure: str) -> No
         await it.send(GET + GET)
         assert it.statuses == [200]
         assert it.transport.closed or it.transport.ended
+
+
+async def test_an_application_that_fails_while_refusals_fail_too_ends_its_connection() -> None:
+    failures: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    handler = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    try:
+        async with bench(refuse=fail, app=answering()) as it:
+            await it.send(GET)
+            assert it.transport.closed
+            gc.collect()
+    finally:
+        loop.set_exception_handler(handler)
+    assert [type(failure) for failure in failures] == [ValueError]
+
+
+async def test_a_connection_that_ended_leaves_nothing_to_the_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with bench() as it:
+            await it.send(GET + GET, EARLY % b"", b"x" * 100, SLOW_GET)
+            ended = weakref.ref(it.connection)
+            it.connection.connection_lost(None)
+            await asyncio.sleep(SLOW_S + 0.1)
+            del it.connection
+            assert ended() is None
+            it.connection = None  # type: ignore[assignment]
+    finally:
+        gc.enable()
 
 
 async def test_no_failure_is_quoted() -> None:
