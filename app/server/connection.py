@@ -12,17 +12,16 @@ see the answer (RFC 9112, section 9.6). So what comes is read and thrown away, f
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from uvicorn import Config
 from uvicorn.server import ServerState
 
 from app.errors import InternalError, RequestError, RequestTimeout
+from app.server.connection_rules import ConnectionRules
 from app.server.connection_state import NOT_PARSED, TRANSITIONS, State
 from app.server.flow import Flow
-from app.server.request_cycle import STATUS_LINES, Answer, Application, RequestCycle
+from app.server.request_cycle import Answer, Application, RequestCycle
 from app.server.request_parser import RawHeaders, RequestHead, RequestParser, StopParsing
 
 _LINGER_S: Final = 5.0
@@ -34,31 +33,6 @@ _STOP_S: Final = 1.0
 _FEW_QUEUED: Final = 16
 _MOST_QUEUED: Final = 64
 _MOST_BUFFERED_BYTES: Final = 2**16
-
-
-@dataclass(slots=True)
-class ConnectionRules:
-    """What every connection of a process keeps to.
-
-    Parameters
-    ----------
-    head_timeout_s : from the connection, or a head's first byte, to the head's end
-    max_head_bytes : of the request line and the headers
-    write_timeout_s : for a client to take some of an answer
-    turn_away : says why a request of this method and path would be refused now, if it would
-    refuse : renders the answer to what the application never sees, given the path (empty if there
-        is none yet) and the headers: its headers and its body
-    on_closed : called when a connection has ended
-    draining : answers close their connection
-    """
-
-    head_timeout_s: float
-    max_head_bytes: int
-    write_timeout_s: float
-    turn_away: Callable[[bytes, bytes], RequestError | None]
-    refuse: Callable[[RequestError, bytes, RawHeaders], tuple[dict[str, str], bytes]]
-    on_closed: Callable[[], None] = lambda: None
-    draining: bool = False
 
 
 class Connection(asyncio.Protocol):
@@ -364,12 +338,8 @@ class Connection(asyncio.Protocol):
         close: bool = True,
         bodiless: bool = False,
     ) -> None:
-        fields, body = self._rules.refuse(error, path, headers)
-        head = [STATUS_LINES[error.status]]
-        head += [b"%b: %b\r\n" % header for header in self.default_headers()]
-        head += [f"{name}: {value}\r\n".encode() for name, value in fields.items()]
-        head.append(b"connection: close\r\n\r\n" if close else b"\r\n")
-        self.transport.write(b"".join(head if bodiless else [*head, body]))
+        answer = self._rules.problem(error, path, headers, self.default_headers(), close=close)
+        self.transport.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if bodiless else answer)
 
 
 def _address(name: object) -> tuple[str, int] | None:

@@ -33,7 +33,7 @@ class Flow:
 
     def read(self, *, wanted: bool) -> None:
         """Read on, or leave what comes in the kernel, which slows the client down."""
-        if wanted == self.reading:
+        if wanted == self.reading or self._transport.is_closing():
             return
         self.reading = wanted
         if wanted:

@@ -25,7 +25,8 @@ from app.main import create_app
 from app.render.problem import render_problem
 from app.server.acceptor import Acceptor
 from app.server.balance import ConnectionTable
-from app.server.connection import Connection, ConnectionRules
+from app.server.connection import Connection
+from app.server.connection_rules import ConnectionRules
 from app.server.request_parser import RawHeaders
 from app.server.worker import STARTUP_FAILURE
 from app.service.logs import configure_logging

@@ -16,7 +16,8 @@ from uvicorn.server import ServerState
 
 from app.errors import Overloaded, RequestError
 from app.server import connection
-from app.server.connection import Connection, ConnectionRules
+from app.server.connection import Connection
+from app.server.connection_rules import ConnectionRules
 from app.server.connection_state import State
 from app.server.request_parser import RawHeaders
 
