@@ -67,8 +67,14 @@ def record_of(scope: Scope) -> Record:
     return record
 
 
-def open_record(headers: Headers) -> Record:
-    """Return the record of a request that begins."""
+def open_record(raw_headers: list[tuple[bytes, bytes]]) -> Record:
+    """Return the record of a request that begins.
+
+    Parameters
+    ----------
+    raw_headers : as ASGI has them: names in lower case
+    """
+    headers = Headers(raw=raw_headers)
     return Record(
         request_id=_request_id(headers.get("x-request-id", "")),
         language=negotiate(headers.get("accept-language")),
@@ -94,7 +100,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = open_record(Headers(scope=scope))
+        record = open_record(scope["headers"])
         scope["neumo.record"] = record
         answering = False
 

@@ -16,8 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import BodyTooLarge, RequestTimeout
 from app.service.admission import Admission, Claim
 
-_LINGER_S: Final = 5.0
-_LINGER_BYTES: Final = 64 * 2**20
 _MOST_DIGITS: Final = 18
 
 
@@ -73,7 +71,7 @@ class Gate:
         limit = self._rules.max_bytes_by_path.get(scope["path"], self._rules.max_bytes)
         headers = Headers(scope=scope)
         declared = _declared_bytes(headers)
-        body = _Body(self._rules, limit, receive, send, asks_first="expect" in headers)
+        body = _Body(self._rules, limit, receive)
         if declared is not None and declared > limit:
             raise BodyTooLarge(max_body_bytes=limit)
         if scope["method"] == "POST" and scope["path"] in self._work_paths:
@@ -101,31 +99,16 @@ def _declared_bytes(headers: Headers) -> int | None:
 
 
 class _Body:
-    """One request's body: counts and times what arrives, and lingers after a 413.
+    """One request's body: counts and times what arrives.
 
-    Without lingering, a client that sends all before it reads would meet a reset connection
-    instead of its answer.
-
-    `asks_first` is whether the client waits for a 100 before it sends (RFC 9110, section 10.1.1):
-    whether a body that nobody asked for will still come can't be known, so the connection ends.
+    What is left of a body that was answered already is the connection's concern.
     """
 
-    def __init__(
-        self,
-        rules: BodyRules,
-        limit_bytes: int,
-        receive: Receive,
-        send: Send,
-        *,
-        asks_first: bool,
-    ) -> None:
-        self.refused = False
+    def __init__(self, rules: BodyRules, limit_bytes: int, receive: Receive) -> None:
         self.hold: Callable[[int], None] = lambda _: None
         self._rules = rules
         self._limit_bytes = limit_bytes
-        self._asks_first = asks_first
         self._receive = receive
-        self._send = send
         self._received_bytes = 0
         self._begun_s: float | None = None
         self._complete = False
@@ -137,7 +120,6 @@ class _Body:
         count = len(message.get("body", b""))
         self._received_bytes += count
         if self._received_bytes > self._limit_bytes:
-            self.refused = True
             raise BodyTooLarge(max_body_bytes=self._limit_bytes)
         self.hold(count)
         self._complete = message["type"] != "http.request" or not message.get("more_body", False)
@@ -148,17 +130,6 @@ class _Body:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def send(self, message: Message) -> None:
-        unasked = self._asks_first and self._begun_s is None
-        if unasked and message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"connection", b"close")]
-        if not self.refused or message["type"] != "http.response.body":
-            await self._send(message)
-            return
-        await self._send({**message, "more_body": True})
-        await self._linger()
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
     async def _receive_in_time(self) -> Message:
         now_s = time.monotonic()
         self._begun_s = self._begun_s or now_s
@@ -168,15 +139,3 @@ class _Body:
                 return await self._receive()
         except TimeoutError:
             raise RequestTimeout from None
-
-    async def _linger(self) -> None:
-        discarded = 0
-        try:
-            async with asyncio.timeout(_LINGER_S):
-                more = True
-                while more and discarded < _LINGER_BYTES:
-                    message = await self._receive()
-                    discarded += len(message.get("body", b""))
-                    more = message["type"] == "http.request" and message.get("more_body", False)
-        except TimeoutError:
-            return

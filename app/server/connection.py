@@ -1,400 +1,347 @@
-"""One connection: uvicorn's, with the bounds on slow and endless clients that uvicorn lacks.
+"""One connection: what a client sends becomes requests, and their answers go back in order.
 
-uvicorn's timer for idle connections stops at the first byte, and its parser takes heads and
-chunked trailers of any length: a client that drips would hold a connection for ever. Bodies are
-timed by `app.http.gate`; here are heads, what still comes after an answer, clients that don't
-read, and those that send many requests before they read (pipelining).
+An `asyncio.Protocol` that uvicorn takes as its `http`. Slow and endless
+clients are bounded here: heads, what still comes after an answer, clients that don't read, and
+those that send many requests before they read (pipelining). Bodies are timed by `app.http.gate`.
+
+An answer that is complete before its request's body has ended must not be lost: to close, or to
+leave unread what the client still sends, would reset the connection, and the client might never
+see the answer (RFC 9112, section 9.6). So what comes is read and thrown away, for a while.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+import contextvars
+from collections import deque
 from typing import Any, Final, cast
 
-import httptools
-from uvicorn._types import (
-    ASGI3Application,
-    ASGIReceiveCallable,
-    ASGIReceiveEvent,
-    ASGISendCallable,
-    ASGISendEvent,
-)
-from uvicorn._types import Scope as UvicornScope
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn import Config
+from uvicorn.server import ServerState
 
-from app.errors import HeadTooLarge, Malformed, RequestError, RequestTimeout
+from app.errors import InternalError, RequestError, RequestTimeout
+from app.server.connection_rules import ConnectionRules
+from app.server.connection_state import NOT_PARSED, TRANSITIONS, State
+from app.server.flow import Flow
+from app.server.request_cycle import Answer, Application, RequestCycle
+from app.server.request_parser import RawHeaders, RequestHead, RequestParser, StopParsing
 
-RawHeaders = list[tuple[bytes, bytes]]
-
-_REST_S: Final = 5.0
-_FIRST_HEAD_S: Final = 1.0
-# After a refusal a client may still be sending. To close at once would reset the connection, and
-# the client might lose the answer (RFC 9112, section 9.6): so this much is read first.
-_LINGER_S: Final = 1.0
-_LINGER_BYTES: Final = 2**18
+_LINGER_S: Final = 5.0
+_LINGER_BYTES: Final = 64 * 2**20
+# What a stop gives to a first head that is on its way, and to clients that were answered.
+_STOP_S: Final = 1.0
 # Requests that wait for the answer to an earlier one. With more than a few, nothing more is read,
 # so it isn't noticed if the client leaves; with the most, that come at once, the connection ends.
 _FEW_QUEUED: Final = 16
 _MOST_QUEUED: Final = 64
+_MOST_BUFFERED_BYTES: Final = 2**16
 
 
-@dataclass(slots=True)
-class ConnectionRules:
-    """What every connection of a process keeps to.
+class Connection(asyncio.Protocol):
+    """One client's connection."""
 
-    Parameters
-    ----------
-    head_timeout_s : from the connection, or a head's first byte, to the head's end
-    max_head_bytes : of the request line and the headers
-    write_timeout_s : for a client to take some of an answer
-    turn_away : says why a request of this method and path would be refused now, if it would
-    refuse : renders the answer to what the application never sees, given the path (empty if there
-        is none yet) and the headers: its headers and its body
-    draining : answers close their connection
-    """
+    transport: asyncio.Transport
+    flow: Flow
 
-    head_timeout_s: float
-    max_head_bytes: int
-    write_timeout_s: float
-    turn_away: Callable[[bytes, bytes], RequestError | None]
-    refuse: Callable[[RequestError, bytes, RawHeaders], tuple[dict[str, str], bytes]]
-    draining: bool = False
-
-
-class _Deaf(Exception):
-    """Ends the parsing of a segment, since the connection takes nothing more."""
-
-
-class _Flow(FlowControl):
-    """uvicorn's, which reads on however many requests wait, and while the client doesn't read."""
-
-    def __init__(self, transport: asyncio.Transport, queue: Collection[object]) -> None:
-        super().__init__(transport)
-        self._queue = queue
-
-    def resume_reading(self) -> None:
-        if len(self._queue) <= _FEW_QUEUED and not self.write_paused:
-            super().resume_reading()
-
-
-class Connection(HttpToolsProtocol):
-    """uvicorn's connection, bounded."""
-
-    def __init__(self, rules: ConnectionRules, **of_uvicorn: Any) -> None:  # noqa: ANN401
-        super().__init__(**of_uvicorn)
+    def __init__(
+        self,
+        rules: ConnectionRules,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,  # uvicorn's name
+    ) -> None:
         self._rules = rules
+        self._config = config
+        self._app = cast("Application", config.loaded_app)
+        self._server_state = server_state
+        self._app_state = app_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._state = State.NEW
         self._timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
-        self._in_head = False
-        self._in_body = False
-        self._in_trailers = False  # or between a chunk's size and its bytes: these end it
-        self._deaf = False  # what else comes is thrown away
-        self._turned_away = False
-        self._running: RequestResponseCycle | None = None  # `cycle` is the newest, if some wait
-        self._last_word: RequestError | None = None  # to be answered after all that is answered
-        self._unreadable: RequestError | None = None  # why the newest request's body has no end
-        self._head_bytes = 0
-        self._lingered_bytes = 0
-        self._requests = 0
+        self._parser = RequestParser(self, rules.max_head_bytes)
+        self._discarded_bytes = 0
+        self._newest: RequestCycle | None = None
+        self._running: RequestCycle | None = None  # the oldest without a complete answer
+        self._waiting: deque[RequestCycle] = deque()
+        self._last_error: RequestError | None = None  # answered after all that came before
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give a new connection as long for its first head as any other."""
-        super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
-        self._set_timer(self._rules.head_timeout_s, self._give_head_up)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.flow = Flow(self.transport, self._loop, self._rules.write_timeout_s)
+        self._context = contextvars.copy_context()
+        self._scope: dict[str, Any] = {
+            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
+            "server": _address(transport.get_extra_info("sockname")),
+            "client": _address(transport.get_extra_info("peername")),
+            "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
+        }
+        cast("set[Any]", self._server_state.connections).add(self)
+        self._set_timer(self._rules.head_timeout_s)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the request that is being answered, forget those that wait, and the timers."""
-        self._clear_timer()
-        self._clear_write_timer()
-        self.pipeline.clear()
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
-        super().connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Tell the request that is being answered; forget those that wait."""
+        self._enter(State.CLOSED)
+        cast("set[Any]", self._server_state.connections).discard(self)
+        self.flow.resume_writing()
+        self._waiting.clear()
+        if self._running is not None:
+            self._running.lose()
+        self._running = self._newest = None  # or they and the parser would hold each other
+        self._parser.close()
+        self._rules.on_closed()
 
-    def data_received(self, data: bytes) -> None:
-        """Parse, unless the head is endless."""
-        if self._deaf:
-            if self._answering:
-                return  # which is bounded in time
-            self._lingered_bytes += len(data)
-            if self._lingered_bytes > _LINGER_BYTES:
-                self.transport.abort()
-            return
-        if self._in_head or self._in_trailers:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._rules.max_head_bytes + len(data):
-                self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
-                return
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = self._parse(rest)
-        except httptools.HttpParserError:
-            self._refuse(Malformed())
-
-    def on_message_begin(self) -> None:
-        """Count and time the head that begins."""
-        if len(self.pipeline) >= _MOST_QUEUED:
-            self._deaf = True
-            raise _Deaf
-        super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
-        self._unset_keepalive_if_required()
-        if self._timer is None:
-            self._set_timer(self._rules.head_timeout_s, self._give_head_up)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. Trailers are dropped: no answer depends on them."""
-        if self._in_head:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Start the request, if its head is no longer than allowed."""
-        if self.parser.should_upgrade():
-            if self.parser.get_method() == b"CONNECT":
-                self._refuse(Malformed())
-                raise _Deaf
-            return  # its head comes again, see `_parse`
-        self._in_head = False
-        self._clear_timer()
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self._rules.max_head_bytes:
-            self._refuse(HeadTooLarge(max_head_bytes=self._rules.max_head_bytes))
-            raise _Deaf
-        self._requests += 1
-        if self.parser.get_http_version() == "1.0":
-            self.expect_100_continue = False  # RFC 9110, section 10.1.1
-        if not self._answering and not self.expect_100_continue:
-            path = self.url.partition(b"?")[0]
-            error = self._rules.turn_away(self.parser.get_method(), path)
-            if error is not None:
-                self._turn_away(error, path)
-                return
-        super().on_headers_complete()
-        self.flow.resume_reading()
-        self._in_body = True
-        if self._rules.draining:
-            self.cycle.keep_alive = False
-
-    def on_chunk_header(self) -> None:
-        """Count what comes as trailers, until it turns out to be a chunk's bytes."""
-        self._in_trailers, self._head_bytes = True, 0
-
-    def on_body(self, body: bytes) -> None:
-        """Hand the body on; what comes after an answer is thrown away."""
-        self._in_trailers = False
-        if self._turned_away:
-            return
-        so_far = cast("bytes | bytearray", self.cycle.body)
-        if not so_far:
-            self.cycle.body = b""  # type: ignore[assignment] # so a first piece isn't copied
-        elif isinstance(so_far, bytes):
-            self.cycle.body = bytearray(so_far)  # or each later one would copy all before it
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """End the body. uvicorn forgets connections whose answer came before it."""
-        if self._in_head:
-            return  # see `_parse`
-        self._in_body = self._in_trailers = False
-        if self._turned_away:
-            self._turned_away = False
-            if self._rules.draining or not self.parser.should_keep_alive():
-                self._deaf = True
-                self._clear_timer()
-                self._close()
-                raise _Deaf
-        else:
-            super().on_message_complete()
-            if not self.cycle.response_complete:
-                return
-        self._clear_timer()
-        self._keep_alive()
-
-    def on_response_complete(self) -> None:
-        """Give what is still to come of an answered request a few seconds.
-
-        What comes may be of a later request, which has timers of its own.
-        """
-        super().on_response_complete()
-        if self.transport.is_closing():
-            self._close()
-            return
-        if self._deaf and not self._answering:
-            self._unset_keepalive_if_required()
-            self._say_last_word()
-            return
-        if self._in_head or self._in_body:
-            self._unset_keepalive_if_required()
-        if self._in_body and self.cycle.response_complete:
-            self._set_timer(_REST_S, self.transport.abort)
+    def eof_received(self) -> None:
+        """Take a client that ends its half for one that leaves."""
+        if self._state is not State.CLOSING:
+            self._enter(State.CLOSING)
 
     def pause_writing(self) -> None:
-        """Wait only so long for a client that doesn't read."""
-        super().pause_writing()
-        self.flow.pause_reading()
-        self._set_write_timer()
+        """Don't read a client that doesn't read."""
+        self.flow.pause_writing()
+        self._pace()
 
     def resume_writing(self) -> None:
         """Go on: the client reads."""
-        if not self.transport.is_closing():
-            self._clear_write_timer()
-        super().resume_writing()
-        self.flow.resume_reading()
+        self.flow.resume_writing()
+        self._pace()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close, even if the client hasn't read its answer."""
-        self._close()
+    def data_received(self, data: bytes) -> None:
+        """Parse, unless it is to be thrown away or the head is endless."""
+        if self._state in NOT_PARSED or self._state is State.DISCARDING:
+            self._discarded_bytes += len(data)
+            if self._discarded_bytes > _LINGER_BYTES:
+                self.transport.abort()
+                return
+            if self._state is not State.DISCARDING:
+                return
+        try:
+            self._parser.feed(data)
+        except RequestError as error:
+            self._refuse(error)
 
-    def drain(self) -> None:
-        """Close the connection after the answer that is being made."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
+    def on_head_begun(self) -> None:
+        """Time the head, unless too many requests wait already."""
+        if len(self._waiting) >= _MOST_QUEUED:
+            self._enter(State.ENDING)
+            raise StopParsing
+        self._enter(State.HEAD)
+
+    def on_head(self, head: RequestHead) -> None:
+        """Turn the request away, start it, or let it wait for the answers before its own."""
+        if self._running is None and not head.expects_continue:
+            error = self._rules.turn_away(head.method, head.path)
+            if error is not None:
+                self._turn_away(error, head)
+                return
+        scope = head.scope(self._config.root_path)
+        scope.update(self._scope)
+        scope["state"] = self._app_state.copy()
+        cycle = RequestCycle(
+            scope, self, keep_alive=head.keep_alive, expects_continue=head.expects_continue
+        )
+        self._newest = cycle
+        self._enter(State.BODY)
+        if self._running is None:
+            self._run(cycle)
+        else:
+            self._waiting.append(cycle)
+            self._pace()
+
+    def on_body_piece(self, piece: bytes) -> None:
+        """Hand a piece of the body on; what comes after an answer is thrown away."""
+        if self._state is State.BODY and self._newest is not None:
+            self._newest.feed(piece)
+            self._pace()
+
+    def on_body_end(self) -> None:
+        """Wait for the answer, or for the next request."""
+        if self._state is State.BODY and self._newest is not None:
+            self._newest.end_body()
+            self._enter(State.ANSWERING)
+        elif self._state is State.DISCARDING:
+            self._enter(State.IDLE)
+
+    def default_headers(self) -> RawHeaders:
+        """Return the headers of every answer, such as its date."""
+        return self._server_state.default_headers
+
+    def ends_with(self, cycle: RequestCycle) -> bool:
+        """Return whether the connection closes after this request's answer."""
+        return cycle is self._newest and (
+            self._rules.draining or (self._state is State.ENDING and self._last_error is None)
+        )
+
+    def on_body_taken(self) -> None:
+        """Read on, if that had stopped."""
+        self._read_on()
+
+    def on_answered(self, cycle: RequestCycle) -> None:
+        """Go on to the next request, or end the connection."""
+        self._server_state.total_requests += 1
+        self._running = None
+        if self._state in (State.CLOSING, State.CLOSED):
+            return
+        if self.transport.is_closing():
+            self._enter(State.CLOSING)
+        elif not cycle.keep_alive:
+            self._waiting.clear()
+            if self._state is State.ANSWERING and cycle is self._newest:
+                self._enter(State.CLOSING)  # the client has sent all it had to
+            else:
+                self._linger()
+        elif self._waiting:
+            self._run(self._waiting.popleft())
+            self._read_on()
+        elif self._state is State.ENDING:
+            self._linger(self._last_error)
+        elif self._state is State.BODY:
+            self._enter(State.DISCARDING)
+        elif self._state is State.ANSWERING:
+            self._enter(State.IDLE)
+
+    def on_unanswered(self, cycle: RequestCycle) -> None:
+        """Answer for an application that failed, and end the connection."""
+        scope = cycle.scope
+        try:
+            if cycle.answer is Answer.AWAITED and self._state is not State.CLOSING:
+                bodiless = scope["method"] == "HEAD"
+                self._write_problem(
+                    InternalError(), scope["raw_path"], scope["headers"], bodiless=bodiless
+                )
+        finally:
+            cycle.give_up()
+            self.on_answered(cycle)
 
     def shutdown(self) -> None:
         """Close, but not a connection whose first request may be on its way."""
-        if self._turned_away or self._deaf:
-            return  # what the client still sends has a timer
-        if self._requests == 0 and not self.transport.is_closing():
-            self._set_timer(min(_FIRST_HEAD_S, self._rules.head_timeout_s), self._give_head_up)
-        elif self._answering:
-            self.cycle.keep_alive = False
-        else:
-            self._close()
+        if self._state in (State.NEW, State.HEAD, State.DISCARDING, State.LINGERING):
+            assert self._timer is not None  # noqa: S101 - each of these has one
+            self._set_timer(min(_STOP_S, self._timer.when() - self._loop.time()))
+        if self._running is not None and self._newest is not None:
+            self._newest.keep_alive = False
+        elif self._state is State.IDLE:
+            self._enter(State.CLOSING)
 
-    @property
-    def _answering(self) -> bool:
-        return self._running is not None and not self._running.response_complete
+    def _enter(self, state: State) -> None:
+        """Enter a state: the one way there is. Sets the state's timer."""
+        if state not in TRANSITIONS[self._state]:
+            raise RuntimeError(f"a connection can't go from {self._state} to {state}")
+        timer_goes_on = self._state is State.NEW and state is State.HEAD
+        if state is State.DISCARDING:
+            self._discarded_bytes = 0
+        self._state = state
+        if not timer_goes_on:
+            self._set_timer(self._timeout_s(state))
+        if state is State.CLOSING:
+            self.transport.close()
+        elif state is not State.CLOSED:
+            self._read_on()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
+    def _timeout_s(self, state: State) -> float | None:
+        if state is State.BODY or state is State.ANSWERING:
+            return None  # the application's time
+        if state is State.IDLE:
+            return self._config.timeout_keep_alive
+        if state is State.HEAD:
+            return self._rules.head_timeout_s
+        if state is State.DISCARDING or state is State.LINGERING:
+            return _LINGER_S
+        if state is State.CLOSING:
+            return self._rules.write_timeout_s
+        return None
 
-        async def served(
-            scope: UvicornScope, receive: ASGIReceiveCallable, send: ASGISendCallable
-        ) -> None:
-            async def receive_or_fail() -> ASGIReceiveEvent:
-                message = await receive()
-                error = self._unreadable
-                if error is None or cycle is not self.cycle or cycle.response_started:
-                    return message
-                self._unreadable = None
-                raise error
-
-            async def send_or_announce(message: ASGISendEvent) -> None:
-                last = self._deaf and cycle is self.cycle and self._last_word is None
-                if not last or message["type"] != "http.response.start":
-                    await send(message)
-                    return
-                headers = [*message.get("headers", []), (b"connection", b"close")]
-                await send({**message, "headers": headers})
-                cycle.keep_alive = True  # or uvicorn would close at once: see `_say_last_word`
-
-            await app(scope, receive_or_fail, send_or_announce)
-
-        super()._start_asgi_task(cycle, served)
-
-    def _parse(self, data: memoryview) -> memoryview:
-        """Parse, and return what is still to be parsed.
-
-        A head that asks for another protocol is parsed a second time without that wish, which a
-        server may ignore (RFC 9110, section 7.8): httptools takes such a request's body for the
-        other protocol's first bytes, and uvicorn for the next request.
-        """
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            version = self.parser.get_http_version().encode()
-            head = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
-            head += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-            self.parser.feed_data(b"".join([*head, b"\r\n"]))
-            return data[upgrade.args[0] :]
-        return data[:0]
-
-    def _keep_alive(self) -> None:
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
-
-    def _give_head_up(self) -> None:
-        if self._in_head:
+    def _on_timeout(self) -> None:
+        if self._state is State.HEAD:
             self._refuse(RequestTimeout())
+        elif self._state in (State.NEW, State.IDLE):
+            self._enter(State.CLOSING)
         else:
-            self._close()
+            self.transport.abort()
 
-    def _close(self) -> None:
-        """Close, once the client has read what is written, or after a while."""
-        self.transport.close()
-        self._set_write_timer()
+    def _set_timer(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds is not None:
+            self._timer = self._loop.call_later(seconds, self._on_timeout)
+
+    def _pace(self) -> None:
+        """Read only as fast as requests are taken and answers are read."""
+        full = (
+            self._state is State.BODY
+            and self._newest is not None
+            and self._newest.buffered_bytes > _MOST_BUFFERED_BYTES
+        )
+        queued = len(self._waiting) > _FEW_QUEUED
+        self.flow.read(wanted=not (full or queued or self.flow.write_paused))
+
+    def _read_on(self) -> None:
+        if not self.flow.reading:
+            self._pace()
+
+    def _run(self, cycle: RequestCycle) -> None:
+        """Let the application answer, in a context that no other request has touched."""
+        self._running = cycle
+        task = self._loop.create_task(cycle.run(self._app), context=self._context.copy())
+        self._server_state.tasks.add(task)
+        task.add_done_callback(self._server_state.tasks.discard)
 
     def _refuse(self, error: RequestError) -> None:
         """Answer without the application, after what is being answered, and end the connection.
 
         If it is the body of a request that is wrong, the application answers that request.
         """
-        if self._deaf or self.transport.is_closing():
+        if self._state in NOT_PARSED:
             return
-        self._deaf = True
-        self._clear_timer()
-        if not self._in_body:
-            self._last_word = error
-        elif not self._turned_away and not self.cycle.response_started:
-            self._unreadable = error
-            self.cycle.message_event.set()
-        if not self._answering:
-            self._say_last_word()
+        if self._state is State.BODY and self._newest is not None:
+            self._enter(State.ENDING)
+            self._newest.fail_body(error)
+        elif self._state is State.DISCARDING:
+            self._linger()
+        elif self._running is not None:
+            self._last_error = error
+            self._enter(State.ENDING)
+        else:
+            self._linger(error)
 
-    def _say_last_word(self) -> None:
-        """Refuse what came last, if it has no answer, and give the client time to read it."""
-        self._set_timer(_LINGER_S, self.transport.abort)  # first: it ends what fails below, too
-        if self._last_word is not None:
-            self._answer(self._last_word, path=b"", headers=[], close=True)
-        self.transport.write_eof()
-
-    def _turn_away(self, error: RequestError, path: bytes) -> None:
-        """Answer before the body came, which then is thrown away, and go on.
+    def _turn_away(self, error: RequestError, head: RequestHead) -> None:
+        """Answer before the body came, and go on after it.
 
         Cheaper than through the application, or under overload the refusals would take the time
         that Readings need.
         """
-        self._set_timer(_REST_S, self.transport.abort)  # first: it ends what fails below, too
-        close = self._rules.draining or not self.parser.should_keep_alive()
-        self._answer(error, path, self.headers, close=close)
-        self._turned_away = self._in_body = True
+        if self._rules.draining or not head.keep_alive:
+            self._linger(error, head.path, head.headers)
+            raise StopParsing
+        self._enter(State.DISCARDING)
+        self._write_problem(error, head.path, head.headers, close=False)
 
-    def _answer(
-        self, error: RequestError, path: bytes, headers: RawHeaders, *, close: bool
+    def _linger(
+        self,
+        error: RequestError | None = None,
+        path: bytes = b"",
+        headers: RawHeaders | None = None,
     ) -> None:
-        fields, body = self._rules.refuse(error, path, headers)
-        head = [STATUS_LINE[error.status]]
-        head += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        head += [f"{name}: {value}\r\n".encode() for name, value in fields.items()]
-        head.append(b"connection: close\r\n\r\n" if close else b"\r\n")
-        self.transport.write(b"".join([*head, body]))
+        """Refuse what came last, if it has no answer, and give the client time to read it."""
+        self._enter(State.LINGERING)  # first: its timer ends what fails below, too
+        if error is not None:
+            self._write_problem(error, path, headers or [])
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
-    def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
-        self._clear_timer()
-        self._timer = self.loop.call_later(seconds, action)
+    def _write_problem(
+        self,
+        error: RequestError,
+        path: bytes,
+        headers: RawHeaders,
+        *,
+        close: bool = True,
+        bodiless: bool = False,
+    ) -> None:
+        answer = self._rules.problem(error, path, headers, self.default_headers(), close=close)
+        self.transport.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if bodiless else answer)
 
-    def _clear_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
-    def _set_write_timer(self) -> None:
-        self._clear_write_timer()
-        self._write_timer = self.loop.call_later(self._rules.write_timeout_s, self.transport.abort)
-
-    def _clear_write_timer(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
+def _address(name: object) -> tuple[str, int] | None:
+    """Return host and port of a socket's name; None of what has no such."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

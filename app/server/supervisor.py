@@ -7,24 +7,18 @@ memory. It does nothing else, not even read a request, so nothing hostile reache
 
 import gc
 import logging
-import multiprocessing
-import os
 import resource
 import shutil
 import signal
 import socket
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from multiprocessing.context import SpawnProcess
-from typing import Final, cast
-
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Process
+from typing import Final
 
 from app.machine import tune_allocator
-from app.server.worker import Server, build_server
+from app.server.balance import ConnectionTable, Stage
+from app.server.uvicorn_server import build_server
+from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, load_model_from
 from app.service.telemetry import forget_process, share_among_processes
@@ -32,63 +26,12 @@ from app.settings import Settings
 
 _log = logging.getLogger("neumo.supervisor")
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _TURN_S: Final = 0.1
+_START_TURN_S: Final = 0.01
+_BACKLOG: Final = 2048
+"""Connections that the kernel accepts while no worker can, as when one is being replaced."""
 _MARGIN_S: Final = 3.0
 _LEAST_LIFE_S: Final = 1.0
-
-
-class Worker(Process):
-    """A forked process that serves, and answers pings while it can run Python at all."""
-
-    def __init__(self, sockets: list[socket.socket], build: Callable[[], Server]) -> None:
-        self._build = build
-        self._asked_s: float | None = None
-        self.started_s = time.monotonic()
-        self.parent_conn, self.child_conn = multiprocessing.Pipe()
-        fork = multiprocessing.get_context("fork")
-        child = fork.Process(target=self.target, args=(sockets,))
-        self.process = cast("SpawnProcess", child)
-
-    def start(self) -> None:
-        """Fork. A signal that comes meanwhile waits until the child can hear it."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            super().start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-
-    def target(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve, in the child."""
-        for number in _SIGNALS:
-            signal.signal(number, lambda *_: os._exit(0))  # nothing is in flight yet
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        try:
-            self._server = self._build()
-        except Exception:  # noqa: BLE001 - another worker would fail the same way
-            _log.exception("a worker can't start")
-            os._exit(STARTUP_FAILURE)
-        threading.Thread(target=self.always_pong, daemon=True).start()
-        self._server.run(sockets)
-
-    def answers(self, timeout_s: float) -> bool:
-        """Ask for a sign of life, without waiting; False if it is owed for `timeout_s`."""
-        now_s = time.monotonic()
-        try:
-            if self._asked_s is None:
-                self.parent_conn.send(b"ping")
-                self._asked_s = now_s
-            elif self.parent_conn.poll():
-                self.parent_conn.recv()
-                self._asked_s = None
-        except (OSError, EOFError):
-            return False
-        return self._asked_s is None or now_s - self._asked_s < timeout_s
-
-    def stop(self, number: signal.Signals) -> None:
-        """Tell it to stop: SIGTERM to drain first, SIGINT without."""
-        if self.process.is_alive() and self.pid is not None:
-            os.kill(self.pid, number)
 
 
 class Supervisor:
@@ -98,51 +41,82 @@ class Supervisor:
         self._settings = settings
         self._load_model = load_model
         self._listener = listener
+        self._table = ConnectionTable(settings.worker_count)
         self._workers: list[Worker] = []
+        self._first_ready_s: float | None = None
         self._signal: signal.Signals | None = None
         self._failed = False
-        for number in _SIGNALS:
+        for number in SIGNALS:
             signal.signal(number, self._note)
 
     def run(self) -> int:
         """Return the exit code: 0 after an orderly stop."""
         gc.collect()
         gc.freeze()  # or the collector would copy the memory that is shared
-        self._workers = [self._start() for _ in range(self._settings.worker_count)]
+        self._workers = [self._start(row) for row in range(self._settings.worker_count)]
         while self._signal is None and not self._failed:
-            time.sleep(_TURN_S)
-            self._workers = [
-                worker if self._is_well(worker) else self._replace(worker)
-                for worker in self._workers
-            ]
+            if self._table.listening:
+                time.sleep(_TURN_S)
+            else:
+                time.sleep(_START_TURN_S)
+                self._listen_when_ready()
+            for row, worker in enumerate(self._workers):
+                if not self._is_well(worker):
+                    self._workers[row] = self._replace(row, worker)
         return self._stop()
 
     def _note(self, number: int, _: object) -> None:
         self._signal = signal.Signals(number)
 
-    def _start(self) -> Worker:
-        worker = Worker([self._listener], lambda: build_server(self._settings, self._load_model))
+    def _start(self, row: int) -> Worker:
+        self._table.set_stage(row, Stage.LOADING)
+        worker = Worker(
+            self._listener,
+            lambda: build_server(self._settings, self._load_model, self._table, row),
+        )
         worker.start()
         return worker
 
-    def _is_well(self, worker: Worker) -> bool:
-        return worker.process.is_alive() and worker.answers(self._settings.worker_timeout_s)
+    def _listen_when_ready(self) -> None:
+        """Open the port once every worker can accept, or the first would take all that come.
 
-    def _replace(self, worker: Worker) -> Worker:
+        One that died is not waited for, and one that hangs no longer than anything else is.
+        """
+        alive = [row for row, worker in enumerate(self._workers) if worker.alive]
+        ready = [row for row in alive if self._table.stage(row) is Stage.ACCEPTING]
+        if not ready:
+            return
+        now_s = time.monotonic()
+        self._first_ready_s = self._first_ready_s or now_s
+        if ready != alive and now_s - self._first_ready_s < self._settings.worker_timeout_s:
+            return
+        try:
+            self._listener.listen(_BACKLOG)
+        except OSError as error:  # another service listens since the port was bound
+            _log.critical("can't listen", extra={"members": {"reason": error.strerror}})
+            self._failed = True
+            return
+        self._table.open_port()
+
+    def _is_well(self, worker: Worker) -> bool:
+        return worker.alive and worker.answers(self._settings.worker_timeout_s)
+
+    def _replace(self, row: int, worker: Worker) -> Worker:
         if self._signal is not None or self._failed:
             return worker
+        if not worker.alive:
+            self._table.set_stage(row, Stage.STOPPED)  # nobody waits for it
         if time.monotonic() - worker.started_s < _LEAST_LIFE_S:
             return worker  # or one that dies at once would be replaced without end
-        hangs = worker.process.is_alive()
+        hangs = worker.alive
         worker.kill()
-        worker.process.join()
-        if worker.exitcode == STARTUP_FAILURE:
+        if worker.exit_code == STARTUP_FAILURE:
             self._failed = True  # another one would fail the same way
             return worker
-        members = {"pid": worker.pid, "exit_code": worker.exitcode, "hung": hangs}
+        members = {"pid": worker.pid, "exit_code": worker.exit_code, "hung": hangs}
         _log.error("a worker is replaced", extra={"members": members})
         forget_process(worker.pid)
-        return self._start()
+        return self._start(row)
 
     def _stop(self) -> int:
         """Stop the workers, by force those that don't listen."""
@@ -151,17 +125,16 @@ class Supervisor:
         told = self._tell(self._signal or signal.SIGINT)
         delay_s = settings.drain_delay_s if told is signal.SIGTERM else 0
         until_s = time.monotonic() + delay_s + settings.shutdown_grace_s + _MARGIN_S
-        while any(worker.process.is_alive() for worker in self._workers):
+        while any(worker.alive for worker in self._workers):
             time.sleep(_TURN_S)
             if self._signal is signal.SIGINT and told is not signal.SIGINT:
                 told = self._tell(signal.SIGINT)  # somebody is in a hurry
             if time.monotonic() > until_s:
                 break
-        forced = [worker for worker in self._workers if worker.process.is_alive()]
+        forced = [worker for worker in self._workers if worker.alive]
         for worker in forced:
             _log.error("a worker is stopped by force", extra={"members": {"pid": worker.pid}})
             worker.kill()
-            worker.process.join()
         if self._failed:
             return STARTUP_FAILURE
         return 1 if forced else 0
@@ -199,7 +172,7 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
 
 
 def _bind(settings: Settings) -> socket.socket | None:
-    """Take the port. Workers listen on it, once they can answer: until then calls are refused."""
+    """Take the port. It is opened once workers can answer: until then calls are refused."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,165 +1,113 @@
-"""One process that serves: uvicorn around the application, and how it stops.
+"""A forked process that serves: how its parent starts it, asks for a sign of life, and stops it."""
 
-On SIGTERM it drains: it says that it isn't ready and closes connections after their answers, but
-accepts and answers for a while, until load balancers have noticed. Then it stops accepting, and
-ends once all that is in flight is answered. On SIGINT it leaves the first part out.
-"""
-
-import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import socket
+import threading
 import time
-from functools import partial
-from types import FrameType
-from typing import Final, cast
+from collections.abc import Callable
+from multiprocessing.connection import Connection as Pipe
+from typing import Final, Protocol
 
-import uvicorn
-from fastapi import FastAPI
-from starlette.datastructures import Headers
-from uvicorn.config import STARTUP_FAILURE
+_log = logging.getLogger("neumo.worker")
 
-from app.errors import RequestError
-from app.http.answer import problem_answer
-from app.http.envelope import OTHER, UNMATCHED, open_record
-from app.main import create_app
-from app.server.connection import Connection, ConnectionRules, RawHeaders
-from app.service.logs import configure_logging
-from app.service.service import LoadModel, Phase, Service
-from app.settings import Settings
-
-_log = logging.getLogger("neumo.server")
-
-HUNG: Final = 70
-"""Exit code of a process that ends itself because an image keeps one of its threads."""
+STARTUP_FAILURE: Final = 3
+"""Exit code of what can't start, and would fail the same way again. uvicorn's is the same."""
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-class Server(uvicorn.Server):
-    """Serves one application on sockets that its parent bound, until told to stop."""
+class Servable(Protocol):
+    """What a worker runs."""
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
-        self._service: Service = app.state.service
-        self._settings = settings
-        self._rules = ConnectionRules(
-            head_timeout_s=settings.head_timeout_s,
-            max_head_bytes=settings.max_head_bytes,
-            write_timeout_s=settings.body_timeout_s,
-            turn_away=self._turn_away,
-            refuse=self._refuse,
-        )
-        self._work_paths = {path.encode(): path for path in app.state.routes.work_paths}
-        self._exit_at_s: float | None = None
-        self._parent = os.getppid()
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=cast("type[asyncio.Protocol]", partial(Connection, self._rules)),
-                ws="none",
-                workers=1,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,  # no answer depends on who asks
-                timeout_keep_alive=settings.keep_alive_s,
-                timeout_graceful_shutdown=settings.shutdown_grace_s,
-            )
-        )
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Load the model, then listen."""
-        try:
-            await super().startup(sockets)
-        except OSError as error:  # another service listens since the port was bound
-            _log.critical("can't listen", extra={"members": {"reason": error.strerror}})
-            os._exit(STARTUP_FAILURE)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Drain on SIGTERM, stop on SIGINT."""
-        ready = self._service.phase is Phase.READY
-        if sig == signal.SIGTERM and ready and self._settings.drain_delay_s > 0:
-            self._service.drain()
-            self._rules.draining = True
-            self._exit_at_s = time.monotonic() + self._settings.drain_delay_s
-        elif sig == signal.SIGINT or self._exit_at_s is None:
-            self.should_exit = True
-
-    async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: see whether it is time to end."""
-        if self._rules.draining:
-            for connection in self._connections():
-                connection.drain()
-        if self._exit_at_s is not None and time.monotonic() >= self._exit_at_s:
-            self.should_exit = True
-        if os.getppid() != self._parent:
-            self.should_exit = True  # nobody would end or replace this process any more
-        if self._service.admission.longest_s > self._settings.worker_timeout_s:
-            _log.critical("an image keeps a thread: this worker ends, to be replaced")
-            os._exit(HUNG)  # a thread that hangs can't be ended otherwise
-        return await super().on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, without resetting a connection that the kernel has already accepted."""
-        self._rules.draining = True
-        loop = asyncio.get_running_loop()
-        for listener in sockets or []:
-            while True:
-                try:
-                    accepted, _ = listener.accept()
-                except OSError:  # none is left
-                    break
-                accepted.setblocking(False)
-                await loop.connect_accepted_socket(self._connect, accepted)
-        await super().shutdown(sockets)
-
-    def _connect(self) -> Connection:
-        return Connection(
-            self._rules,
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-        )
-
-    def _connections(self) -> list[Connection]:
-        return cast("list[Connection]", list(self.server_state.connections))
-
-    def _turn_away(self, method: bytes, path: bytes) -> RequestError | None:
-        if method != b"POST" or path not in self._work_paths:
-            return None
-        return self._service.admission.refusal()
-
-    def _refuse(
-        self, error: RequestError, path: bytes, headers: RawHeaders
-    ) -> tuple[dict[str, str], bytes]:
-        record = open_record(Headers(raw=headers))
-        fields, body = problem_answer(error, record.request_id, record.language)
-        # What is turned away is a POST to one of these; of all else the head isn't known.
-        work = self._work_paths.get(path)
-        route, method = (UNMATCHED, OTHER) if work is None else (work, "POST")
-        seconds = time.perf_counter() - record.started_s
-        self._service.metrics.count_request(route, method, error.status, seconds)
-        self._service.metrics.count_refusal(error.code)
-        members: dict[str, object] = {
-            "request_id": record.request_id,
-            "status": error.status,
-            "code": error.code,
-        }
-        _log.info("refused", extra={"members": members})
-        fields |= {"content-length": str(len(body)), "x-request-id": record.request_id}
-        return fields, body
+    def run(self, sockets: list[socket.socket]) -> None:
+        """Serve on these sockets until told to stop."""
 
 
-def build_server(settings: Settings, load_model: LoadModel) -> Server:
-    """Build what serves in one process.
+class Worker:
+    """A forked process that serves, and answers pings while it can run Python at all.
 
-    A model that can't be served ends the process at once with `STARTUP_FAILURE`, which also
-    tells a parent not to start it again. Nothing is in flight then: it was never ready.
+    Parameters
+    ----------
+    build : makes, in the child, what serves; a failure ends it with `STARTUP_FAILURE`
     """
-    configure_logging(settings.log_level)
-    app = create_app(
-        settings,
-        load_model,
-        on_failure=lambda: os._exit(STARTUP_FAILURE),
-        load_before_serving=True,
-    )
-    return Server(app, settings)
+
+    def __init__(self, listener: socket.socket, build: Callable[[], Servable]) -> None:
+        self._listener = listener
+        self._build = build
+        self._pinged_s: float | None = None
+        self._pipe, self._pipe_of_child = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("fork").Process(target=self._serve)
+        self.started_s = time.monotonic()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None before it is started."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process exists."""
+        return self._process.is_alive()
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code; None while it is alive."""
+        return self._process.exitcode
+
+    def start(self) -> None:
+        """Fork. A signal that comes meanwhile waits until the child can hear it."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        self._pipe_of_child.close()
+
+    def answers(self, timeout_s: float) -> bool:
+        """Ask for a sign of life, without waiting; False if it is owed for `timeout_s`."""
+        now_s = time.monotonic()
+        try:
+            if self._pinged_s is None:
+                self._pipe.send_bytes(b"ping")
+                self._pinged_s = now_s
+            elif self._pipe.poll():
+                self._pipe.recv_bytes()
+                self._pinged_s = None
+        except (OSError, EOFError):
+            return False
+        return self._pinged_s is None or now_s - self._pinged_s < timeout_s
+
+    def stop(self, number: signal.Signals) -> None:
+        """Tell it to stop: SIGTERM to drain first, SIGINT without."""
+        if self.alive and self.pid is not None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once, and wait for its end."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def _serve(self) -> None:
+        """Serve, in the child."""
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: os._exit(0))  # nothing is in flight yet
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        self._pipe.close()
+        try:
+            server = self._build()
+        except Exception:  # noqa: BLE001 - another worker would fail the same way
+            _log.exception("a worker can't start")
+            os._exit(STARTUP_FAILURE)
+        threading.Thread(target=_answer_pings, args=(self._pipe_of_child,), daemon=True).start()
+        server.run([self._listener])
+
+
+def _answer_pings(pipe: Pipe) -> None:
+    try:
+        while True:
+            pipe.send_bytes(pipe.recv_bytes())
+    except (OSError, EOFError):  # the parent is gone, which the server sees by itself
+        return

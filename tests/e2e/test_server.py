@@ -59,7 +59,7 @@ def test_a_sigterm_before_the_process_listens_for_it_is_not_lost(process: str) -
 import os, signal, sys, time
 from app.settings import Settings
 from app.server.supervisor import Supervisor, serve
-from app.server.worker import Server
+from app.server.uvicorn_server import Server
 
 run = {process}.run
 

@@ -1,0 +1,202 @@
+"""Bytes to requests: httptools' parser, with bounds on what it would take without end."""
+
+import urllib.parse
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httptools
+
+from app.errors import HeadTooLarge, Malformed, RequestError
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)  # to freeze it would cost a microsecond a request
+class RequestHead:
+    """The line and the headers of a request, their names in lower case.
+
+    Parameters
+    ----------
+    keep_alive : whether the connection may go on after the answer (RFC 9112, section 9.3)
+    expects_continue : whether the client waits for a 100 before it sends the body
+    """
+
+    method: bytes
+    target: bytes
+    version: str
+    headers: RawHeaders
+    keep_alive: bool
+    expects_continue: bool
+
+    @property
+    def path(self) -> bytes:
+        """The target without the query."""
+        return self.target.partition(b"?")[0]
+
+    def scope(self, root_path: str) -> dict[str, Any]:
+        """Return what ASGI's scope says of it."""
+        url = httptools.parse_url(self.target)
+        raw_path = url.path or b"/"
+        path = raw_path.decode("ascii")
+        if "%" in path:
+            path = urllib.parse.unquote(path)
+        return {
+            "type": "http",
+            "http_version": self.version,
+            "method": self.method.decode("ascii"),
+            "root_path": root_path,
+            "path": root_path + path,
+            "raw_path": root_path.encode("ascii") + raw_path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+        }
+
+
+class StopParsing(Exception):
+    """Raised by a `RequestHandler` that takes nothing more, not even of the same segment."""
+
+
+class RequestHandler(Protocol):
+    """What is told of the requests that come."""
+
+    def on_head_begun(self) -> None:
+        """Note that the first byte of a head has come."""
+
+    def on_head(self, head: RequestHead) -> None:
+        """Take a whole head."""
+
+    def on_body_piece(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+
+    def on_body_end(self) -> None:
+        """Note that the body, if there was one, is whole."""
+
+
+class RequestParser:
+    """Parses one connection's requests.
+
+    Parameters
+    ----------
+    max_head_bytes : of a request's line and headers; also of its trailers, of a chunk's extensions
+        and of whatever else comes between two pieces of a body
+    """
+
+    def __init__(self, handler: RequestHandler, max_head_bytes: int) -> None:
+        self._handler = handler
+        self._max_head_bytes = max_head_bytes
+        self._parser = self._new_parser()
+        self._in_head = False
+        self._target = b""
+        self._headers: RawHeaders = []
+        self._head_bytes = 0
+        self._expects_continue = False
+        self._unending_bytes = 0  # since a head began, or the last piece of a body
+
+    def feed(self, data: bytes) -> None:
+        """Parse a segment.
+
+        Raises
+        ------
+        HeadTooLarge : also for endless trailers
+        Malformed : and no more can be parsed
+        """
+        if self._unending_bytes > self._max_head_bytes:
+            raise HeadTooLarge(max_head_bytes=self._max_head_bytes)
+        self._unending_bytes += len(data)
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = self._parse(rest)
+        except httptools.HttpParserError as error:
+            cause = error.__context__  # what a callback raised
+            if isinstance(cause, RequestError):
+                raise cause from None
+            if not isinstance(cause, StopParsing):
+                raise Malformed from None
+
+    def close(self) -> None:
+        """Let go of those that hold this one too."""
+        del self._parser, self._handler
+
+    def on_message_begin(self) -> None:
+        """Begin a head. One that is parsed again has begun: see `_parse`."""
+        if not self._in_head:
+            self._handler.on_head_begun()
+        self._in_head = True
+        self._target = b""
+        self._headers = []
+        self._head_bytes = 0
+        self._expects_continue = False
+        self._unending_bytes = 0
+
+    def on_url(self, piece: bytes) -> None:
+        """Take a piece of the target."""
+        self._target += piece
+        self._head_bytes += len(piece)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Trailers are dropped: no answer depends on them."""
+        if not self._in_head:
+            return
+        name = name.lower()
+        self._headers.append((name, value))
+        self._head_bytes += len(name) + len(value) + 4
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+
+    def on_headers_complete(self) -> None:
+        """Hand the head on, if it is no longer than allowed."""
+        method = self._parser.get_method()
+        if self._parser.should_upgrade():
+            if method == b"CONNECT":
+                raise Malformed
+            return  # it comes again, see `_parse`
+        self._in_head = False
+        self._unending_bytes = 0
+        version = self._parser.get_http_version()
+        if self._head_bytes > self._max_head_bytes:
+            raise HeadTooLarge(max_head_bytes=self._max_head_bytes)
+        old = version == "1.0"  # which knows no expectation (RFC 9110, section 10.1.1)
+        keep_alive = not old and self._parser.should_keep_alive()
+        expects_continue = not old and self._expects_continue
+        self._handler.on_head(
+            RequestHead(method, self._target, version, self._headers, keep_alive, expects_continue)
+        )
+
+    def on_chunk_header(self) -> None:
+        """Count what comes as trailers, until it turns out to be a chunk's bytes."""
+        self._unending_bytes = 0
+
+    def on_body(self, piece: bytes) -> None:
+        """Hand a piece of the body on."""
+        self._unending_bytes = 0
+        self._handler.on_body_piece(piece)
+
+    def on_message_complete(self) -> None:
+        """Note the body's end, which isn't that of a head that comes again."""
+        if not self._in_head:
+            self._handler.on_body_end()
+
+    def _parse(self, data: memoryview) -> memoryview:
+        """Parse, and return what is still to be parsed.
+
+        A head that asks for another protocol is parsed a second time without that wish, which a
+        server may ignore (RFC 9110, section 7.8): httptools takes such a request's body for the
+        other protocol's first bytes.
+        """
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            version = self._parser.get_http_version().encode()
+            head = [b"%b %b HTTP/%b\r\n" % (self._parser.get_method(), self._target, version)]
+            head += [b"%b: %b\r\n" % header for header in self._headers if header[0] != b"upgrade"]
+            self._parser = self._new_parser()
+            self._parser.feed_data(b"".join([*head, b"\r\n"]))
+            return data[upgrade.args[0] :]
+        return data[:0]
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # Or what follows a request that closes would be malformed, which costs its answer.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
