@@ -5,7 +5,7 @@
 Rooms, top to bottom; a room imports only what stands below it:
 
     cli/        the command neumo: a module a command
-    server/     processes and sockets: supervisor, worker, connection; the only room of uvicorn
+    server/     processes and sockets: supervisor, worker, acceptor, connection/; knows uvicorn
     main        create_app: the one place that wires rooms together
     http/       from an ASGI scope to service.read and back: envelope, gate, form, upload, routes/
     service/    who is read now, and how it is counted: service, admission, telemetry, logs

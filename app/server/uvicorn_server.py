@@ -25,9 +25,9 @@ from app.http.envelope import OTHER, UNMATCHED, open_record
 from app.main import create_app
 from app.server.acceptor import Acceptor
 from app.server.balance import ConnectionTable
-from app.server.connection import Connection
-from app.server.connection_rules import ConnectionRules
-from app.server.request_parser import RawHeaders
+from app.server.connection.connection import Connection
+from app.server.connection.connection_rules import ConnectionRules
+from app.server.connection.request_parser import RawHeaders
 from app.server.worker import STARTUP_FAILURE
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service

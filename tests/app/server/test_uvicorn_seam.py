@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from app.server.balance import ConnectionTable
-from app.server.connection import Connection
+from app.server.connection.connection import Connection
 from app.server.uvicorn_server import Server
 from app.server.worker import STARTUP_FAILURE
 from app.settings import Settings

@@ -18,11 +18,11 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from app.errors import InternalError, RequestError, RequestTimeout
-from app.server.connection_rules import ConnectionRules
-from app.server.connection_state import NOT_PARSED, TRANSITIONS, State
-from app.server.flow import Flow
-from app.server.request_cycle import Answer, Application, RequestCycle
-from app.server.request_parser import RawHeaders, RequestHead, RequestParser, StopParsing
+from app.server.connection.connection_rules import ConnectionRules
+from app.server.connection.connection_state import NOT_PARSED, TRANSITIONS, State
+from app.server.connection.flow import Flow
+from app.server.connection.request_cycle import Answer, Application, RequestCycle
+from app.server.connection.request_parser import RawHeaders, RequestHead, RequestParser, StopParsing
 
 _LINGER_S: Final = 5.0
 _LINGER_BYTES: Final = 64 * 2**20

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.errors import RequestError
-from app.server.request_cycle import STATUS_LINES
-from app.server.request_parser import RawHeaders
+from app.server.connection.request_cycle import STATUS_LINES
+from app.server.connection.request_parser import RawHeaders
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.server.connection_state import NOT_PARSED, TRANSITIONS, State
-from tests.app.server.test_connection import KEEP_ALIVE_S, WRITE_S, bench
+from app.server.connection.connection_state import NOT_PARSED, TRANSITIONS, State
+from tests.app.server.connection.test_connection import KEEP_ALIVE_S, WRITE_S, bench
 
 HEAD_S = 10.0
 LINGER_S = 5.0

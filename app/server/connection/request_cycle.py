@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from app.errors import RequestError
-from app.server.flow import Flow
-from app.server.request_parser import RawHeaders
+from app.server.connection.flow import Flow
+from app.server.connection.request_parser import RawHeaders
 
 _log = logging.getLogger("neumo.connection")
 

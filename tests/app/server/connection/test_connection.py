@@ -15,11 +15,11 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from app.errors import Overloaded, RequestError
-from app.server import connection
-from app.server.connection import Connection
-from app.server.connection_rules import ConnectionRules
-from app.server.connection_state import State
-from app.server.request_parser import RawHeaders
+from app.server.connection import connection
+from app.server.connection.connection import Connection
+from app.server.connection.connection_rules import ConnectionRules
+from app.server.connection.connection_state import State
+from app.server.connection.request_parser import RawHeaders
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 

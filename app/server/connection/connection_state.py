@@ -1,6 +1,6 @@
 """The states of a connection, by what is awaited of the client, and which may follow which.
 
-A state's timer and what its end does stand in `app.server.connection`.
+A state's timer and what its end does stand in `app.server.connection.connection`.
 """
 
 from collections.abc import Mapping
