@@ -107,7 +107,9 @@ def started(
                 command,
                 stderr=stderr,
                 cwd=cwd,
-                env=os.environ | {"NEUMO_DRAIN_DELAY_S": "0", "NEUMO_WORKERS": "1"} | dict(environment or {}),
+                env=os.environ
+                | {"NEUMO_DRAIN_DELAY_S": "0", "NEUMO_WORKERS": "1"}
+                | dict(environment or {}),
             )
         try:
             yield Server(process, port, log)

@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code.
 
     0 done; 1 an image was refused or the service is not healthy; 2 called wrongly; 3 the
-    model can't be served.
+    model can't be served; 4 the port can't be had.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser(given[0] if given else "").parse_args(given)

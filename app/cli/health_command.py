@@ -4,6 +4,8 @@ import argparse
 import http.client
 import os
 import sys
+from itertools import pairwise
+from pathlib import Path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     # Not through `Settings`, which takes long to import: this runs every few seconds.
     # 0.0.0.0, which a container listens on, can be asked too.
     parser.add_argument("--host", default=os.environ.get("NEUMO_HOST", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=_port_of(os.environ.get("NEUMO_PORT", "")))
+    parser.add_argument("--port", type=int, default=_find_port(os.environ.get("NEUMO_PORT", "")))
     parser.add_argument("--timeout", type=float, default=2.0, help="seconds")
 
 
@@ -34,6 +36,21 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if status == http.client.OK else 1
 
 
-def _port_of(variable: str) -> str:
-    """Return the port of NEUMO_PORT, as the settings read it: a Kubernetes service link is none."""
-    return "8000" if not variable or "://" in variable else variable
+def _find_port(variable: str, first_process: Path = Path("/proc/1/cmdline")) -> str:
+    """Return where the service listens: by NEUMO_PORT, or the flags that a container was given.
+
+    A Kubernetes service link in NEUMO_PORT is no port: see `app.settings`.
+    """
+    if variable and "://" not in variable:
+        return variable
+    try:
+        arguments = first_process.read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        arguments = []
+    if "serve" in arguments:
+        for name, value in pairwise([*arguments, ""]):
+            if name == "--port":
+                return value
+            if name.startswith("--port="):
+                return name.removeprefix("--port=")
+    return "8000"

@@ -5,6 +5,7 @@ refused. Everything is imported before workers are forked: they start at once, a
 memory. It does nothing else, not even read a request, so nothing hostile reaches it.
 """
 
+import contextlib
 import gc
 import logging
 import resource
@@ -32,6 +33,13 @@ _BACKLOG: Final = 2048
 """Connections that the kernel accepts while no worker can, as when one is being replaced."""
 _MARGIN_S: Final = 3.0
 _LEAST_LIFE_S: Final = 1.0
+_SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - a container with a read-only root has it
+_NO_FOLDER: Final = (
+    "several workers share their metrics in a folder: set TMPDIR to one that can be written"
+)
+
+PORT_TAKEN: Final = 4
+"""Exit code where the port can't be had: another service holds it, or it may not be bound."""
 
 
 class Supervisor:
@@ -48,6 +56,7 @@ class Supervisor:
         self._failed = False
         for number in SIGNALS:
             signal.signal(number, self._note)
+        signal.signal(signal.SIGHUP, self._refuse)
 
     def run(self) -> int:
         """Return the exit code: 0 after an orderly stop."""
@@ -67,6 +76,10 @@ class Supervisor:
 
     def _note(self, number: int, _: object) -> None:
         self._signal = signal.Signals(number)
+
+    def _refuse(self, *_: object) -> None:
+        """Go on. Whoever sent it wanted other settings or another model: that is a new start."""
+        _log.warning("SIGHUP is not taken: stop by SIGTERM and start anew")
 
     def _start(self, row: int) -> Worker:
         self._table.set_stage(row, Stage.LOADING)
@@ -146,29 +159,41 @@ class Supervisor:
 
 
 def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
-    """Serve until SIGTERM or SIGINT; return the process's exit code."""
+    """Serve until SIGTERM or SIGINT; return the process's exit code.
+
+    0 after an orderly stop, 1 if a worker had to be stopped by force, `STARTUP_FAILURE`,
+    `PORT_TAKEN`.
+    """
     configure_logging(settings.log_level)
     tune_allocator()
     listener = _bind(settings)
     if listener is None:
-        return STARTUP_FAILURE
+        return PORT_TAKEN
     _raise_open_files()
     folder = None
     if settings.worker_count > 1:
-        try:
-            folder = tempfile.mkdtemp(prefix="neumo-metrics-")
-        except OSError:
-            _log.critical(
-                "several workers share their metrics in a folder: set TMPDIR to one that can be "
-                "written"
-            )
+        folder = _metrics_folder()
+        if folder is not None:
+            share_among_processes(folder)
+        elif settings.workers:
+            _log.critical(_NO_FOLDER)
             return STARTUP_FAILURE
-        share_among_processes(folder)
+        else:
+            _log.warning(_NO_FOLDER + "; one worker serves")
+            settings = settings.model_copy(update={"workers": 1})
     try:
         return Supervisor(settings, load_model, listener).run()
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _metrics_folder() -> str | None:
+    """Make a folder for the workers' metrics; None where none can be made."""
+    for parent in (None, _SHARED_MEMORY):  # None: as TMPDIR says
+        with contextlib.suppress(OSError):
+            return tempfile.mkdtemp(prefix="neumo-metrics-", dir=parent)
+    return None
 
 
 def _bind(settings: Settings) -> socket.socket | None:

@@ -43,7 +43,7 @@ class Hanging:
             HANG
         return self.model.run(pixels)
 
-settings = Settings(port=PORT, worker_timeout_s=2, deadline_s=1, threads=2)
+settings = Settings(port=PORT, worker_timeout_s=2, deadline_s=1, threads=2, workers=1)
 sys.exit(serve(settings, lambda settings: Hanging(load_model_from(settings))))
 """
 

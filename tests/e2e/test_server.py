@@ -20,7 +20,7 @@ from app.settings import Settings
 from tests.conftest import ROOT
 from tests.contract.test_health import value_of
 from tests.images import encode
-from tests.server import Server, multipart, predict, running, started
+from tests.server import Server, free_port, multipart, predict, running, started
 
 
 @pytest.mark.alone
@@ -118,11 +118,14 @@ def test_a_bundle_that_is_not_right_stops_the_start(
         assert str(path.parent) not in server.log_text()
 
 
+NO_FOLDER = (
+    "import sys, tempfile; tempfile.tempdir = '/proc/none'; from app.cli.command import main;"
+    "from app.server import supervisor; supervisor._SHARED_MEMORY = '/proc/none';"
+)
+
+
 def test_several_workers_without_a_temporary_folder_say_what_to_set() -> None:
-    code = (
-        "import sys, tempfile; tempfile.tempdir = '/proc/none'; from app.cli.command import main;"
-        "sys.exit(main(['serve', '--port', '0', '--workers', '2']))"
-    )
+    code = NO_FOLDER + "sys.exit(main(['serve', '--port', '0', '--workers', '2']))"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -130,9 +133,72 @@ def test_several_workers_without_a_temporary_folder_say_what_to_set() -> None:
     assert "TMPDIR" in json.loads(result.stderr.splitlines()[-1])["message"]
 
 
-def test_a_taken_port_stops_the_start(server: Server) -> None:
+def test_where_nobody_asked_for_several_workers_one_serves_without_a_folder(
+    tmp_path: Path,
+) -> None:
+    log, port = tmp_path / "log", free_port()
+    code = NO_FOLDER + "supervisor.Settings.worker_count = property(lambda own: own.workers or 2);"
+    code += f"sys.exit(main(['serve', '--port', '{port}']))"
+    environment = os.environ | {"NEUMO_WORKERS": "", "NEUMO_DRAIN_DELAY_S": "0"}
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stderr=stderr, env=environment
+        )
+    try:
+        server = Server(process, port, log)
+        server.wait_until_ready()
+        assert len(server.workers) == 1
+        assert any("one worker serves" in line["message"] for line in server.lines())
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def test_a_read_only_root_without_tmp_still_has_several_workers(tmp_path: Path) -> None:
+    """Containers have /dev/shm; metrics are shared there, and the folder goes at the end."""
+    before = set(Path("/dev/shm").glob("neumo-metrics-*"))  # noqa: S108
+    with running("--workers", "2", environment={"TMPDIR": "/proc/none"}, cwd=ROOT) as server:
+        assert len(server.workers) == 2
+    assert set(Path("/dev/shm").glob("neumo-metrics-*")) <= before  # noqa: S108
+
+
+def test_by_default_there_is_a_worker_for_each_cpu() -> None:
+    with running(environment={"NEUMO_WORKERS": ""}) as server:
+        assert len(server.workers) == Settings(workers=0).worker_count
+        assert sum(line["message"] == "ready" for line in server.lines()) == len(server.workers)
+
+
+def test_a_taken_port_stops_the_start_with_a_code_of_its_own(server: Server) -> None:
     with started("--port", str(server.port)) as second:
-        assert second.process.wait(30) != 0
+        assert second.process.wait(30) == 4
+        assert second.lines()[-1]["reason"] == "Address already in use"
+
+
+def test_sighup_is_refused_and_costs_nothing(jpeg: bytes) -> None:
+    with running() as server:
+        before = server.workers
+        server.process.send_signal(signal.SIGHUP)
+        for _ in range(100):
+            if any("SIGHUP is not taken" in line["message"] for line in server.lines()):
+                break
+            time.sleep(0.02)
+        else:
+            raise AssertionError(server.log_text())
+        assert predict(server, jpeg)[0] == 200
+        assert server.workers == before
+
+
+def test_a_variable_that_is_no_setting_is_told_at_the_start() -> None:
+    environment = {"NEUMO_DEADLINE": "3", "NEUMO_SERVICE_HOST": "10.43.0.1"}
+    with running(environment=environment) as server:
+        remarks = [line["remark"] for line in server.lines() if "remark" in line]
+    assert remarks == ["NEUMO_DEADLINE is no setting, did you mean NEUMO_DEADLINE_S?"]
+
+
+def test_a_kubernetes_service_link_does_not_stop_the_start() -> None:
+    with running(environment={"NEUMO_PORT": "tcp://10.43.0.1:8000"}) as server:
+        (remark,) = [line["remark"] for line in server.lines() if "remark" in line]
+    assert "enableServiceLinks" in remark
 
 
 def test_a_wrong_setting_is_named_and_stops_the_start() -> None:
@@ -156,7 +222,7 @@ def test_uploads_never_touch_the_disk(examples: dict[str, Path]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = f"ulimit -f 0; exec {sys.executable} -m app serve --port {port}"
+    command = f"ulimit -f 0; exec {sys.executable} -m app serve --port {port} --workers 1"
     environment = os.environ | {"TMPDIR": "/proc/none", "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(
         ["bash", "-c", command], cwd=ROOT, env=environment, stderr=subprocess.PIPE
