@@ -292,7 +292,7 @@ class Command:
         time.sleep(delay)
         if process.is_alive():
             os.kill(process.pid, number)
-        process.join(timeout=60)
+        process.join(timeout=120)
         assert process.exitcode is not None, "it did not stop"
         return process.exitcode, self.said.read_text(encoding="utf-8")
 
@@ -309,7 +309,7 @@ class Command:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < limit
         time.sleep(0.005)
