@@ -4,8 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +16,7 @@ import torch
 
 from tests.conftest import ROOT
 from tests.training.drawings import write_data_set
+from tests.training.fit import neumo_train
 from tests.training.fit.test_progress import expected, read_scalars
 from tests.training.networks import make_config, make_image_set
 from training.commands import main
@@ -276,6 +275,7 @@ class Command:
     def __init__(self, folder: Path) -> None:
         (folder / "data").mkdir()
         self.run = folder / "runs" / "neumo-drawn-1"
+        self.said = folder / "said.txt"
         self.arguments = [
             *("fit", "--name", self.run.name),
             *("--data", str(write_data_set(folder / "data", train=3, test=1))),
@@ -284,25 +284,17 @@ class Command:
             *("--batch-size", "4", "--validation-share", "0.45", "--ema-decay", "0.9"),
         ]
 
-    def start(self, *more: str) -> subprocess.Popen[str]:
-        threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-        return subprocess.Popen(
-            [sys.executable, "-m", "training.__main__", *self.arguments, *more],
-            cwd=ROOT,
-            env=os.environ | threads,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
     def start_and_send(self, number: signal.Signals, delay: float, *more: str) -> tuple[int, str]:
         """Send a signal so long after the next `last.pt`; return the exit code and what it said."""
         before = self.last_saved()
-        with self.start(*more) as process:
-            wait_until(lambda: self.last_saved() != before or process.poll() is not None)
-            time.sleep(delay)
-            process.send_signal(number)
-            message = process.communicate(timeout=60)[1]
-        return process.returncode, message
+        process = neumo_train.start([*self.arguments, *more], self.said)
+        wait_until(lambda: self.last_saved() != before or not process.is_alive())
+        time.sleep(delay)
+        if process.is_alive():
+            os.kill(process.pid, number)
+        process.join(timeout=120)
+        assert process.exitcode is not None, "it did not stop"
+        return process.exitcode, self.said.read_text(encoding="utf-8")
 
     def last_saved(self) -> int:
         path = self.run / "last.pt"
@@ -317,7 +309,7 @@ class Command:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < limit
         time.sleep(0.005)
