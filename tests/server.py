@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 START_LIMIT_S = 60.0
+ONE_WORKER_AT_ONCE = {"NEUMO_WORKERS": "1", "NEUMO_DRAIN_DELAY_S": "0"}
+"""What most tests want of a service: one process that reads, and a stop without delay."""
 
 
 @dataclass

@@ -17,3 +17,7 @@ From the command down; each imports only what stands below it:
 Images are read through serving's own code (`app.image`), bundles are what `app.model` reads;
 nothing else of serving is known here but its errors, language and machine.
 """
+
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any import of it: see `app`

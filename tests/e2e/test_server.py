@@ -154,7 +154,7 @@ def test_where_nobody_asked_for_several_workers_one_serves_without_a_folder(
         assert process.wait(30) == 0
 
 
-def test_a_read_only_root_without_tmp_still_has_several_workers(tmp_path: Path) -> None:
+def test_a_read_only_root_without_tmp_still_has_several_workers() -> None:
     """Containers have /dev/shm; metrics are shared there, and the folder goes at the end."""
     before = set(Path("/dev/shm").glob("neumo-metrics-*"))  # noqa: S108
     with running("--workers", "2", environment={"TMPDIR": "/proc/none"}, cwd=ROOT) as server:
