@@ -44,7 +44,7 @@ class Reader:
         ----------
         data : a whole JPEG or PNG file
         subject : what is said of the patient and the projection
-        check : called before inference; what it raises ends the reading
+        check : called before each run of the network; what it raises ends the reading
 
         Raises
         ------
@@ -58,7 +58,7 @@ class Reader:
         decoded_s = time.perf_counter()
         outputs = self.model.run(pixels).one(self._labels)
         inferred_s = time.perf_counter()
-        refuse_unlike(self.model, pixels, outputs)
+        refuse_unlike(self.model, pixels, outputs, check)
         return Reading(
             image=image,
             outputs=outputs,

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from app.errors import CallerGone, DeadlineExceeded, Overloaded
@@ -208,20 +209,26 @@ class Admission:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _submit(self, work: Work[Result], claim: Claim, deadline_s: float) -> Future[Result]:
-        begun = False
+        stage: Literal["decode", "inference"] = "decode"
 
         def check() -> None:
             reason = _unwanted(claim, deadline_s)
             if reason is not None:
-                self._metrics.count_dropped(reason, "inference" if begun else "decode")
+                self._metrics.count_dropped(reason, stage)
                 raise CallerGone if reason == "client_gone" else DeadlineExceeded
 
-        def do() -> Result:
-            nonlocal begun
+        def check_on_the_way() -> None:
             check()
-            begun = True
-            with self._measured():
-                return work(check=check)
+            timing.counts = True
+
+        def do() -> Result:
+            nonlocal stage
+            check()
+            stage = "inference"
+            with self._timed(timing):
+                return work(check=check_on_the_way)
+
+        timing = _Timing()
 
         def leave(future: Future[Result]) -> None:
             if future.cancelled():  # before a thread took it
@@ -238,16 +245,23 @@ class Admission:
         return future
 
     @contextmanager
-    def _measured(self) -> Iterator[None]:
+    def _timed(self, timing: "_Timing") -> Iterator[None]:
+        """Tell how long work has run while it does, and average what it took.
+
+        Work that failed before its costly stage says nothing of what the next will take, unless
+        it took long to fail.
+        """
         thread, begun_s = threading.get_ident(), time.monotonic()
         with self._lock:
             self._begun_s[thread] = begun_s
         try:
             yield
         finally:
+            spent_s = time.monotonic() - begun_s
             with self._lock:
                 del self._begun_s[thread]
-                self._service_s += _WEIGHT * (time.monotonic() - begun_s - self._service_s)
+                if timing.counts or spent_s > self._service_s:
+                    self._service_s += _WEIGHT * (spent_s - self._service_s)
 
     def _count(self, change: int) -> None:
         with self._lock:
@@ -261,6 +275,13 @@ class Admission:
     def _refuse_large(self, needed_bytes: int, held_by_others: int) -> None:
         if held_by_others > 0 and held_by_others + needed_bytes > self._max_held_bytes:
             raise Overloaded(retry_after_s=1)
+
+
+@dataclass(slots=True)
+class _Timing:
+    """Whether a piece of work came to its costly stage."""
+
+    counts: bool = False
 
 
 def _unwanted(claim: Claim, deadline_s: float) -> Literal["client_gone", "deadline"] | None:

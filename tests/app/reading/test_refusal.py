@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.errors import NotAChestXray
+from app.errors import DeadlineExceeded, NotAChestXray
 from app.model.card import Card
 from app.model.labels import LABEL_IDS
 from app.model.session import Outputs, Pixels
@@ -27,9 +27,10 @@ class Template:
 
     def run(self, pixels: Pixels) -> Outputs:
         self.runs += 1
-        distance = np.abs(pixels.astype(float) - CHEST).mean(dtype=np.float32)
-        empty = np.zeros((1, 4), np.float32)
-        return Outputs(empty, empty, np.zeros((1, 4, 7, 7), np.float32), np.array([distance]))
+        count = len(pixels)
+        distance = np.abs(pixels.astype(float) - CHEST).mean((1, 2, 3), np.float32)
+        empty = np.zeros((count, 4), np.float32)
+        return Outputs(empty, empty, np.zeros((count, 4, 7, 7), np.float32), distance)
 
 
 def look_at(pixels: Pixels, threshold: float | None = 10.0) -> int:
@@ -61,9 +62,46 @@ def test_a_distance_equal_to_the_threshold_passes() -> None:
 def test_the_refusal_names_what_would_mend_it(
     change: Callable[[Pixels], Pixels], reason: str
 ) -> None:
+    model, pixels = Template(10.0), np.ascontiguousarray(change(CHEST))
+    outputs = model.run(pixels).one(LABEL_IDS)
     with pytest.raises(NotAChestXray) as refusal:
-        look_at(change(CHEST))
+        refuse_unlike(model, pixels, outputs)
     assert refusal.value.facts == {"reason": reason}
+    assert model.runs == 2  # all mends in one
+
+
+@pytest.mark.parametrize(
+    ("change", "orientation", "reason"),
+    [
+        (lambda pixels: np.rot90(pixels, 2, (2, 3)), (0, 0.9, 0, 0, 0.1), "upside_down"),
+        (lambda pixels: np.rot90(pixels, 1, (2, 3)), (0, 0, 0.9, 0.1, 0), "sideways"),
+        (lambda pixels: np.rot90(pixels, 3, (2, 3)), (0, 0.1, 0, 0.9, 0), "sideways"),
+        (lambda pixels: np.rot90(pixels, 3, (2, 3)), (0, 0.9, 0, 0.1, 0), "unknown"),
+    ],
+)
+def test_a_far_picture_is_looked_at_once_more_as_the_network_takes_it(
+    change: Callable[[Pixels], Pixels], orientation: tuple[float, ...], reason: str
+) -> None:
+    model, pixels = Compass(*orientation, distance=10.0), np.ascontiguousarray(change(CHEST))
+    looked_at: list[int] = []
+    outputs = model.run(pixels).one(LABEL_IDS)
+    with pytest.raises(NotAChestXray) as refusal:
+        refuse_unlike(model, pixels, outputs, lambda: looked_at.append(model.runs))
+    assert refusal.value.facts == {"reason": reason}
+    assert model.runs == 2
+    assert looked_at == [1]  # asked between the two whether it is still wanted
+
+
+def test_a_far_picture_that_is_not_wanted_any_more_is_not_looked_at_again() -> None:
+    model = Compass(0, 0.9, 0, 0, 0.1, distance=10.0)
+    outputs = model.run(255 - CHEST).one(LABEL_IDS)
+
+    def give_up() -> None:
+        raise DeadlineExceeded
+
+    with pytest.raises(DeadlineExceeded):
+        refuse_unlike(model, 255 - CHEST, outputs, give_up)
+    assert model.runs == 1
 
 
 def test_an_inverted_picture_is_known_by_its_grey_levels() -> None:
@@ -75,7 +113,7 @@ def test_an_inverted_picture_is_known_by_its_grey_levels() -> None:
             found = super().run(pixels)
             return Outputs(
                 found.probabilities, found.logits, found.cam,
-                np.array([pixels.mean(dtype=np.float32)]),
+                pixels.mean((1, 2, 3), np.float32),
             )  # fmt: skip
 
     model = Dark(100.0)
@@ -87,8 +125,10 @@ def test_an_inverted_picture_is_known_by_its_grey_levels() -> None:
 class Compass(Template):
     """A model that finds every picture near, and turned as it is told."""
 
-    def __init__(self, *orientation: float, least: float | None = 0.1) -> None:
-        super().__init__(1e9)
+    def __init__(
+        self, *orientation: float, least: float | None = 0.1, distance: float = 1e9
+    ) -> None:
+        super().__init__(distance)
         self.card = self.card.model_copy(update={"upright_threshold": least})
         self.orientation = np.array([orientation], np.float32)
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.errors import CallerGone, DeadlineExceeded, Overloaded
+from app.errors import CallerGone, DeadlineExceeded, Overloaded, UnsupportedMediaType
 from app.service.admission import FIRST_GUESS_S, Admission, Check, Claim, Work
 from app.service.telemetry import Metrics
 from tests.contract.test_health import value_of
@@ -119,6 +119,49 @@ def test_how_long_work_takes_is_measured() -> None:
             assert refused.value.headers()["Retry-After"] == "1"
             made.go_on.set()
             await asyncio.gather(*waiting)
+
+    asyncio.run(scenario())
+
+
+def test_what_fails_at_once_does_not_make_work_look_quick() -> None:
+    def refuse(*, check: Check) -> str:  # noqa: ARG001 - text that is no image comes not so far
+        raise UnsupportedMediaType
+
+    def slow(*, check: Check) -> str:
+        check()
+        time.sleep(0.1)
+        return "read"
+
+    async def scenario() -> None:
+        async with bench(deadline_s=1.0) as made:
+            for _ in range(30):
+                await made.request(slow)
+            before_s = made.admission._service_s
+            for _ in range(60):
+                with pytest.raises(UnsupportedMediaType):
+                    await made.request(refuse)
+            assert made.admission._service_s == before_s == pytest.approx(0.1, rel=0.3)
+            waiting = [asyncio.create_task(made.request()) for _ in range(8)]
+            await made.until_begun()
+            with pytest.raises(Overloaded):
+                await made.request()
+            made.go_on.set()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_what_takes_long_to_fail_is_measured() -> None:
+    def fail(*, check: Check) -> str:  # noqa: ARG001 - it fails before
+        time.sleep(0.2)
+        raise UnsupportedMediaType
+
+    async def scenario() -> None:
+        async with bench(deadline_s=1.0) as made:
+            for _ in range(8):
+                with pytest.raises(UnsupportedMediaType):
+                    await made.request(fail)
+            assert made.admission._service_s > 2 * FIRST_GUESS_S
 
     asyncio.run(scenario())
 

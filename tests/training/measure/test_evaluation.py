@@ -13,6 +13,7 @@ from PIL import Image
 from app.errors import NotAChestXray
 from app.model.bundle import Bundle, find_bundle, read_bundle
 from app.model.card import Card
+from app.model.labels import LABEL_IDS
 from app.model.session import OnnxModel, Outputs
 from app.reading.refusal import refuse_unlike
 from app.settings import Settings
@@ -140,7 +141,7 @@ def is_refused_in_service(outputs: Outputs, card: Card) -> bool:
     """Whether serving refuses the one picture that a network answered so."""
     pixels = np.zeros((1, 1, 224, 224), np.uint8)
     try:
-        refuse_unlike(Deaf(card), pixels, outputs)
+        refuse_unlike(Deaf(card), pixels, outputs.one(LABEL_IDS))
     except NotAChestXray:
         return True
     return False
