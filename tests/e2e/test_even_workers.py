@@ -3,17 +3,37 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
 from benchmarks.even_workers import connect, connections_of
+from tests.conftest import ROOT
 from tests.e2e.test_faults import count, wait_until
 from tests.server import Server, running, started
+
+DYING = """
+import os, sys
+from app.service.service import load_bundle
+from app.settings import Settings
+from app.server.supervisor import serve
+
+def load(settings):
+    try:
+        os.close(os.open(MARK, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return load_bundle(settings)
+    os._exit(9)  # the first worker that comes here
+
+sys.exit(serve(Settings(port=PORT, workers=2, drain_delay_s=0), load))
+"""
 
 ASK = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -105,3 +125,23 @@ def test_a_worker_that_is_replaced_gets_its_share_again() -> None:
             wait_until(lambda: count(server, "ready") == 3)
             with connected(server, 2, at_once=False):
                 assert split_of(server, 4) == [2, 2]
+
+
+def test_a_worker_that_dies_while_it_loads_does_not_keep_the_port_closed(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = DYING.replace("MARK", repr(str(tmp_path / "mark"))).replace("PORT", str(port))
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=stderr, cwd=ROOT)
+    try:
+        server = Server(process, port, log)
+        server.wait_until_ready()
+        assert count(server, "ready") == 1  # the port didn't wait for the other one
+        wait_until(lambda: count(server, "ready") == 2)
+        with connected(server, 4, at_once=True):
+            assert split_of(server, 4) == [2, 2]
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0

@@ -471,6 +471,23 @@ async def test_a_client_that_stays_and_does_not_read_is_cut_off() -> None:
         assert it.transport.aborted
 
 
+async def test_a_client_that_does_not_read_is_cut_off_while_it_is_being_answered() -> None:
+    async with bench() as it:
+        await it.send(SLOW_GET)
+        it.connection.pause_writing()
+        await asyncio.sleep(2 * WRITE_S)
+        assert it.transport.aborted
+
+
+async def test_a_client_that_reads_again_is_not_cut_off() -> None:
+    async with bench() as it:
+        await it.send(SLOW_GET)
+        it.connection.pause_writing()
+        it.connection.resume_writing()
+        await asyncio.sleep(2 * WRITE_S)
+        assert not it.transport.closed
+
+
 async def test_a_client_that_does_not_read_is_not_read() -> None:
     async with bench(turn_away_posts) as it:
         it.connection.pause_writing()
@@ -667,6 +684,12 @@ async def test_an_answer_that_breaks_off_ends_its_connection(failure: str) -> No
         await it.send(GET + GET)
         assert it.statuses == [200]
         assert it.transport.closed or it.transport.ended
+
+
+async def test_no_more_is_sent_than_was_announced() -> None:
+    async with bench(app=answering(*BROKEN["too-long"])) as it:
+        await it.send(GET)
+        assert it.transport.written.endswith(b"content-length: 1\r\n\r\n")
 
 
 async def test_an_application_that_fails_while_refusals_fail_too_ends_its_connection() -> None:
