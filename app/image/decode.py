@@ -172,11 +172,12 @@ def _decode_png_by_pillow(data: bytes, chunks: list[png.Chunk], limits: Limits) 
 
 def _decode_jpeg(data: bytes, limits: Limits) -> GreyImage:
     """Decode by simplejpeg what Pillow has read the header of."""
-    if not jpeg.read_structure(data).is_sane:
+    structure = jpeg.read_structure(data)
+    if not structure.is_sane:
         raise ImageUndecodable(format="JPEG")
     with _opened(data, "JPEG", limits) as image:
         width, height = _shown_size(image)
-        pixels = jpeg.decode_grey(data, *image.size, image.mode)
+        pixels = jpeg.decode_grey(data, structure, *image.size, image.mode)
         orientation = _orientation(image)
     facts = _facts(data, "JPEG", width, height, 8)
     return GreyImage(_upright(pixels, orientation), facts)

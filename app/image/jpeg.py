@@ -33,7 +33,7 @@ _END_OF_IMAGE: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
 _RESTARTS: Final = range(0xD0, 0xD8)
 _WITHOUT_LENGTH: Final = (0x01, 0xD8)  # a temporary mark, and a second start of image
-_LOSSLESS_FRAMES: Final = (b"\xff\xc3", b"\xff\xc7", b"\xff\xcb", b"\xff\xcf")
+_LOSSLESS_FRAMES: Final = (0xC3, 0xC7, 0xCB, 0xCF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,13 @@ class Structure:
     """The parts of a JPEG file up to the end of its image; what lies behind is not the image's.
 
     `segments` are those with a length, and stray bytes before the first scan; `scans` the walks
-    through its pixels.
+    through its pixels. `may_be_lossless` is whether a lossless frame's mark stands anywhere in it,
+    be it in a comment: whatever a decoder takes for the frame is among these.
     """
 
     segments: int
     scans: int
+    may_be_lossless: bool
 
     @property
     def is_sane(self) -> bool:
@@ -80,15 +82,19 @@ def read_structure(data: bytes) -> Structure:
         segments += 1
         scans += marker == _START_OF_SCAN
         at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-    return Structure(segments, scans)
+    lossless = np.isin(markers[: index + 1], _LOSSLESS_FRAMES)
+    return Structure(segments, scans, bool(lossless.any()))
 
 
-def decode_grey(data: bytes, width: int, height: int, mode: str) -> NDArray[np.uint8]:
+def decode_grey(
+    data: bytes, structure: Structure, width: int, height: int, mode: str
+) -> NDArray[np.uint8]:
     """Decode to grey, at a half, a quarter or an eighth where `DRAFT_PX` a side are left.
 
     Parameters
     ----------
-    data : a JPEG whose structure is sane
+    data : a JPEG
+    structure : its, which is sane
     width, height : pixels, as its header says
     mode : Pillow's: L, RGB or CMYK
 
@@ -102,7 +108,7 @@ def decode_grey(data: bytes, width: int, height: int, mode: str) -> NDArray[np.u
     ImageUndecodable
         libjpeg's warnings too: then some of the pixels are not the radiograph's.
     """
-    scale = _scale(data, width, height)
+    scale = _scale(structure, width, height)
     try:
         if mode == "CMYK":
             simplejpeg.decode_jpeg(data, "CMYK")  # for its errors; how to read inks, Pillow knows
@@ -118,13 +124,13 @@ def decode_grey(data: bytes, width: int, height: int, mode: str) -> NDArray[np.u
     return pixels[..., 0]
 
 
-def _scale(data: bytes, width: int, height: int) -> int:
+def _scale(structure: Structure, width: int, height: int) -> int:
     """Return by how much a JPEG may be scaled down while it is decoded.
 
     Not at all where it is, or could be taken for, a lossless one: libjpeg can't scale these, and
     writes beyond the memory it was given if told to.
     """
-    if any(frame in data for frame in _LOSSLESS_FRAMES):
+    if structure.may_be_lossless:
         return 1
     shorter = min(width, height)
     return next((scale for scale in _SCALES if shorter >= scale * DRAFT_PX), 1)

@@ -222,6 +222,17 @@ def test_metadata_and_fill_bytes_are_passed_over_and_stray_bytes_are_damage() ->
         decode(data[:2] + between + b"stray" + data[2:])
 
 
+def test_a_mark_of_a_lossless_frame_anywhere_in_the_image_is_seen() -> None:
+    """What libjpeg would scale to harm is not scaled, whatever else there is of it."""
+    data = encode(noise(64, 64), "JPEG")
+    assert not jpeg.read_structure(data).may_be_lossless
+    for frame in (b"\xff\xc3", b"\xff\xc7", b"\xff\xcb", b"\xff\xcf"):
+        comment = b"\xff\xfe\0\6" + frame + b"  "
+        assert jpeg.read_structure(data[:2] + comment + data[2:]).may_be_lossless
+        as_if = data.replace(b"\xff\xc0", frame, 1)
+        assert jpeg.read_structure(as_if).may_be_lossless
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_what_lies_behind_the_image_is_not_counted(progressive: bool) -> None:
     data = encode(noise(64, 64), "JPEG", progressive=progressive)
