@@ -16,6 +16,7 @@ from app.reading.priors import parse_priors
 
 PREFIX: Final = "NEUMO_"
 _MOST_WORKERS: Final = 64
+_LEAST_THREADS: Final = 4
 _WORKER_BYTES: Final = 150_000_000
 """Resident memory of a worker that holds nothing, and some."""
 
@@ -41,7 +42,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=_MOST_WORKERS,
-        description="Processes that serve the same port; 0: one for each CPU of this machine or "
+        description="Processes that serve the same port and share its connections evenly; 0: one for each CPU of this machine or "
         "container, but no more than its memory holds at their peaks (150 MB and twice "
         "max_held_bytes each).",
     )
@@ -53,7 +54,8 @@ class Settings(BaseSettings):
         ge=0,
         le=256,
         description="Images a worker reads at once; 0: this machine's or container's CPUs, "
-        "shared among the workers.",
+        "shared among the workers, but 4 or as many as there are at the least: a batch that comes "
+        "alone is read by several.",
     )
     inference_threads: int = Field(
         1, ge=1, le=256, description="Threads of one run of the network (intra-op)."
@@ -173,7 +175,8 @@ class Settings(BaseSettings):
     @property
     def reader_threads(self) -> int:
         """`threads`, with 0 resolved."""
-        return self.threads or max(1, count_cpus() // self.worker_count)
+        cpus = count_cpus()
+        return self.threads or max(cpus // self.worker_count, min(cpus, _LEAST_THREADS))
 
     @property
     def worker_count(self) -> int:

@@ -100,11 +100,23 @@ def test_there_is_a_worker_a_cpu_but_no_more_than_the_memory_holds(
     assert Settings(**settings).worker_count == workers  # type: ignore[arg-type]
 
 
-def test_threads_are_shared_among_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.settings.count_cpus", lambda: 8)
-    assert Settings(workers=2).reader_threads == 4
-    assert Settings(workers=16).reader_threads == 1
-    assert Settings(workers=2, threads=3).reader_threads == 3
+@pytest.mark.parametrize(
+    ("cpus", "settings", "threads"),
+    [
+        (8, {"workers": 1}, 8),
+        (8, {"workers": 2}, 4),
+        (16, {"workers": 2}, 8),
+        (8, {"workers": 8}, 4),  # more than its share: a batch alone is read by four
+        (2, {"workers": 2}, 2),
+        (1, {"workers": 1}, 1),
+        (8, {"workers": 2, "threads": 3}, 3),
+    ],
+)
+def test_threads_are_shared_among_the_workers(
+    cpus: int, settings: dict[str, int], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.settings.count_cpus", lambda: cpus)
+    assert Settings(**settings).reader_threads == threads  # type: ignore[arg-type]
 
 
 def test_the_settings_page_says_what_the_code_says() -> None:
