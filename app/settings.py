@@ -42,9 +42,9 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=_MOST_WORKERS,
-        description="Processes that serve the same port and share its connections evenly; 0: one for each CPU of this machine or "
-        "container, but no more than its memory holds at their peaks (150 MB and twice "
-        "max_held_bytes each).",
+        description="Processes that serve the same port and share its connections evenly; 0: one "
+        "for each CPU of this machine or container, but no more than its memory holds at their "
+        "peaks (150 MB and twice max_held_bytes each).",
     )
     model: str = Field(
         "neumo-r18-2", description="Bundle to serve: a name below models/, or a folder's path."
