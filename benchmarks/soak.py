@@ -75,7 +75,7 @@ def mixture() -> list[tuple[bytes, bytes, float]]:
         image = encode(image_format, side, bits)
         mix.append((write_request(image, "file"), b"200", _SHARE_OF_LARGE))
     mix.append((write_request(b"no image at all", "file"), b"415", 0.1))
-    mix.append((write_request(mix[0][0], "elsewhere"), b"400", 0.1))
+    mix.append((write_request(encode("JPEG", _SIDES[0], 8), "elsewhere"), b"400", 0.1))
     return mix
 
 
