@@ -21,7 +21,7 @@ from tests.server import Server, running, started
 
 DYING = """
 import os, sys
-from app.service.service import load_bundle
+from app.service.service import load_model_from
 from app.settings import Settings
 from app.server.supervisor import serve
 
@@ -29,7 +29,7 @@ def load(settings):
     try:
         os.close(os.open(MARK, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        return load_bundle(settings)
+        return load_model_from(settings)
     os._exit(9)  # the first worker that comes here
 
 sys.exit(serve(Settings(port=PORT, workers=2, drain_delay_s=0), load))
