@@ -341,6 +341,28 @@ def test_bytes_that_are_no_http_get_a_problem_too(server: Server) -> None:
         check_problem(read_all(client), 400, "malformed")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "POST /predict?name=José HTTP/1.1".encode(),
+        "POST /predict?name=José HTTP/1.1".encode("latin-1"),
+        b"POST /predict?name=John Doe HTTP/1.1",
+        "POST /tórax HTTP/1.1".encode(),
+    ],
+)
+def test_an_address_that_is_not_encoded_is_named(server: Server, line: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(line + b"\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    problem = json.loads(body)
+    assert (problem["code"], problem["reason"]) == ("malformed", "address")
+    assert "percent-encoded" in problem["detail"]
+    assert b"Jos" not in answer
+    assert b"Doe" not in answer
+
+
 def test_a_wish_for_another_protocol_does_not_hide_the_body(server: Server, jpeg: bytes) -> None:
     """As Java's HttpClient sends it; a body taken for a request would be a way around a proxy."""
     head = PREDICT + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"

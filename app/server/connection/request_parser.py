@@ -112,7 +112,7 @@ class RequestParser:
             if isinstance(cause, RequestError):
                 raise cause from None
             if not isinstance(cause, StopParsing):
-                raise Malformed from None
+                raise self._malformed(error) from None
 
     def close(self) -> None:
         """Let go of those that hold this one too."""
@@ -176,6 +176,14 @@ class RequestParser:
         """Note the body's end, which isn't that of a head that comes again."""
         if not self._in_head:
             self._handler.on_body_end()
+
+    def _malformed(self, error: httptools.HttpParserError) -> Malformed:
+        """Name the address line where that is what could not be read."""
+        # A space in it ends the target, and no version follows.
+        no_version = bool(self._target) and str(error).startswith("Expected HTTP/")
+        if isinstance(error, httptools.HttpParserInvalidURLError) or no_version:
+            return Malformed(reason="address")
+        return Malformed()
 
     def _parse(self, data: memoryview) -> memoryview:
         """Parse, and return what is still to be parsed.
