@@ -102,6 +102,32 @@ def test_metrics_count_requests_stages_refusals_and_readings(
     assert grown == [1, 1, 1, 1, 1, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("call", "readings"),
+    [
+        ("/predict", 1),
+        ("/predict?heatmap=true", 1),
+        ("/explain", 1),
+        ("/explain?format=json", 1),
+        ("/predict/batch", 1),
+    ],
+)
+def test_every_door_counts_its_readings_alike(
+    client: TestClient, examples: dict[str, Path], call: str, readings: int
+) -> None:
+    series = [
+        'neumo_readings_total{label="covid19",status="ok"}',
+        'neumo_stage_seconds_count{stage="decode"}',
+        'neumo_stage_seconds_count{stage="inference"}',
+    ]
+    before = client.get("/metrics").text
+    answer = client.post(call, files={"file": examples["covid19"].read_bytes()})
+    assert answer.status_code == 200
+    after = client.get("/metrics").text
+    grown = [value_of(after, name) - value_of(before, name) for name in series]
+    assert grown == [readings] * 3
+
+
 def test_metrics_name_the_model(client: TestClient) -> None:
     card = client.get("/model").json()
     text = client.get("/metrics").text
