@@ -103,17 +103,11 @@ def test_metrics_count_requests_stages_refusals_and_readings(
 
 
 @pytest.mark.parametrize(
-    ("call", "readings"),
-    [
-        ("/predict", 1),
-        ("/predict?heatmap=true", 1),
-        ("/explain", 1),
-        ("/explain?format=json", 1),
-        ("/predict/batch", 1),
-    ],
+    "call",
+    ["/predict", "/predict?heatmap=true", "/explain", "/explain?format=json", "/predict/batch"],
 )
 def test_every_door_counts_its_readings_alike(
-    client: TestClient, examples: dict[str, Path], call: str, readings: int
+    client: TestClient, examples: dict[str, Path], call: str
 ) -> None:
     series = [
         'neumo_readings_total{label="covid19",status="ok"}',
@@ -125,7 +119,7 @@ def test_every_door_counts_its_readings_alike(
     assert answer.status_code == 200
     after = client.get("/metrics").text
     grown = [value_of(after, name) - value_of(before, name) for name in series]
-    assert grown == [readings] * 3
+    assert grown == [1, 1, 1]
 
 
 def test_metrics_name_the_model(client: TestClient) -> None:
