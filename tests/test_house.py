@@ -69,3 +69,9 @@ def test_a_folder_of_modules_is_a_package_and_stands_at_most_two_deep() -> None:
     assert [folder for folder in folders if not (ROOT / folder / "__init__.py").exists()] == []
     deep = {folder for folder in folders if len(folder.parts) > 2}
     assert deep <= {Path("app/http/routes"), Path("app/server/connection")}
+
+
+def test_contributing_maps_every_room() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:app/|training/)?(\w+)/`", page))
+    assert {room.name for room in ROOMS} <= named
