@@ -51,6 +51,7 @@ def create_app(
         description=_DESCRIPTION,
         version=__version__,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # operation ids: predict, explain
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
         lifespan=partial(_lifespan, service, load_before_serving),
     )
