@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
+from pydantic import ValidationError
 
 from app.errors import InvalidParameter
 from app.http.parameters import AGE_PATTERN, VIEW_WORDS, read_age_years, read_view
@@ -179,3 +180,21 @@ def test_the_openapi_page_names_no_other_host(client: TestClient) -> None:
         assert asset.startswith("/"), asset
         assert client.get(asset).status_code == 200
     assert not re.findall(r"url\(\s*['\"]?https?:", page)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_head_answers_as_get_does_without_a_body(client: TestClient, path: str) -> None:
+    got, head = client.get(path), client.head(path)
+    assert (got.status_code, head.status_code, head.content) == (200, 200, b"")
+    for name in ("content-type", "content-length"):
+        assert head.headers[name] == got.headers[name]
+
+
+@pytest.mark.parametrize("root_path", ["neumo", "/neumo/", "/a b", "https://neumo.test"])
+def test_a_root_path_that_is_none_is_no_setting(root_path: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(root_path=root_path)
+
+
+def test_without_a_root_path_no_server_is_named(document: dict[str, Any]) -> None:
+    assert "servers" not in document
