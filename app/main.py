@@ -18,10 +18,12 @@ from app.http.envelope import Envelope
 from app.http.gate import BodyRules, Gate
 from app.http.route_table import RouteTable
 from app.http.routes import docs_page, explain, health, model_card, predict, prometheus
+from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
 from app.service.service import LoadModel, Service, load_model_from
 from app.settings import Settings
 
 _DESCRIPTION = (
+    f"**{NOT_A_DEVICE.en}** {RESEARCH_ONLY.en}\n\n"
     "Reads chest X-rays: normal, COVID-19, bacterial or viral pneumonia. Decision support, not a "
     "diagnosis: *normal* means none of the three others, not healthy. Every failure is "
     "`application/problem+json` (RFC 9457) with a stable `code`."

@@ -46,6 +46,12 @@ def test_the_document_is_valid_and_every_reference_leads_somewhere(
     assert "$defs" not in str(document)
 
 
+def test_it_begins_with_what_neumo_is_not(document: dict[str, Any]) -> None:
+    assert document["info"]["description"].startswith(
+        "**Not a medical device.** The weights that come with Neumo are for research use only."
+    )
+
+
 def test_calls_have_names_that_a_program_would_give_them(document: dict[str, Any]) -> None:
     assert {path: call["operationId"] for path, call in calls(document).items()} == OPERATIONS
 
