@@ -17,11 +17,13 @@ from app.http.answer import error_of_framework
 from app.http.envelope import Envelope
 from app.http.gate import BodyRules, Gate
 from app.http.route_table import RouteTable
-from app.http.routes import explain, health, model_card, predict, prometheus
+from app.http.routes import docs_page, explain, health, model_card, predict, prometheus
+from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
 from app.service.service import LoadModel, Service, load_model_from
 from app.settings import Settings
 
 _DESCRIPTION = (
+    f"**{NOT_A_DEVICE.en}** {RESEARCH_ONLY.en}\n\n"
     "Reads chest X-rays: normal, COVID-19, bacterial or viral pneumonia. Decision support, not a "
     "diagnosis: *normal* means none of the three others, not healthy. Every failure is "
     "`application/problem+json` (RFC 9457) with a stable `code`."
@@ -50,13 +52,17 @@ def create_app(
         title="Neumo",
         description=_DESCRIPTION,
         version=__version__,
+        docs_url=None,  # `docs_page` is, with the files that this serves
         redoc_url=None,
+        static_url=docs_page.STATIC_PATH,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
+        generate_unique_id_function=lambda route: route.name,  # operation ids: predict, explain
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
         lifespan=partial(_lifespan, service, load_before_serving),
     )
     work = [predict.router, explain.router]
-    other = [health.router, model_card.router, prometheus.router]
-    routes = RouteTable.of(work=work, other=other)
+    other = [health.router, model_card.router, prometheus.router, docs_page.router]
+    routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes = service, routes
     for router in (*work, *other):
         app.include_router(router)

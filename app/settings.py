@@ -38,6 +38,12 @@ class Settings(BaseSettings):
     port: int = Field(
         8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
     )
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path below which a proxy serves it, as /neumo, whether the proxy strips it or "
+        "not; /docs and /openapi.json lead there. Without it all is answered too.",
+    )
     workers: int = Field(
         0,
         ge=0,

@@ -92,6 +92,7 @@ class Envelope:
 
     def __init__(self, app: ASGIApp, metrics: Metrics, routes: RouteTable) -> None:
         self._app = app
+        self._routes = routes
         self._methods = routes.methods
         self._metrics = metrics
 
@@ -102,6 +103,7 @@ class Envelope:
             return
         record = open_record(scope["headers"])
         scope["neumo.record"] = record
+        scope["path"] = self._routes.own_path(scope["path"])
         answering = False
 
         async def send_marked(message: Message) -> None:

@@ -6,12 +6,14 @@ from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
     EmptyUpload,
+    Fact,
     HeadTooLarge,
     ImageTooManyPixels,
     ImageTooSmall,
     ImageTruncated,
     ImageUndecodable,
     InternalError,
+    InvalidParameter,
     Malformed,
     MissingFile,
     NotAChestXray,
@@ -22,24 +24,24 @@ from app.errors import (
     TooManyFiles,
     UnsupportedMediaType,
 )
-from app.http.parameters import MAX_AGE_YEARS
+from app.http.parameters import AGE_PATTERN, MAX_AGE_YEARS, VIEW_WORDS
 from app.http.upload import FIELD
-from app.render.problem import MEDIA_TYPE, Problem
+from app.render.problem import EXAMPLE, MEDIA_TYPE, Problem, render_problem
+
+ANY_CALL: Final = (Malformed, RequestTimeout, BodyTooLarge, HeadTooLarge, InternalError)
+"""What any call may be answered, whatever it asks for."""
 
 ANY_UPLOAD: Final = (
-    Malformed,
+    *ANY_CALL,
     MissingFile,
     TooManyFiles,
-    BodyTooLarge,
-    RequestTimeout,
-    HeadTooLarge,
-    InternalError,
+    UnsupportedMediaType,
+    InvalidParameter,
     NotReady,
     Overloaded,
 )
 ONE_IMAGE: Final = (
     EmptyUpload,
-    UnsupportedMediaType,
     ImageTruncated,
     ImageUndecodable,
     ImageTooSmall,
@@ -47,15 +49,37 @@ ONE_IMAGE: Final = (
     NotAChestXray,
     DeadlineExceeded,
 )
+# Facts of the examples: those that a service of default settings gives.
+_EXAMPLE_FACTS: Final[dict[type[RequestError], dict[str, Fact]]] = {
+    BodyTooLarge: {"max_body_bytes": 33_554_432},
+    InvalidParameter: {"parameter": "age_years", "reason": "age"},
+    MissingFile: {"field": FIELD},
+    TooManyFiles: {"max_files": 1},
+    ImageUndecodable: {"format": "JPEG"},
+    ImageTooSmall: {"min_side_px": 64},
+    ImageTooManyPixels: {"max_pixels": 50_000_000},
+    NotAChestXray: {"reason": "upside_down"},
+    HeadTooLarge: {"max_head_bytes": 32_768},
+    Overloaded: {"retry_after_s": 2},
+}
+# In "Try it out" nothing may stand in these fields: it would be sent, and said of the patient.
+_EMPTY: Final = {"examples": [""], "example": ""}
 _BINARY: Final = {"type": "string", "format": "binary"}
 _SUBJECT: Final[dict[str, dict[str, Any]]] = {
     "age_years": {
-        "anyOf": [{"type": "number", "minimum": 0, "maximum": MAX_AGE_YEARS}, {"type": "string"}],
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": MAX_AGE_YEARS},
+            {"type": "string", "pattern": AGE_PATTERN},
+        ],
         "description": "Years (61, 61.5), or DICOM's 061Y, 018M, 006W, 010D; empty: not known",
+        **_EMPTY,
     },
     "view": {
         "type": "string",
-        "description": "PA, AP, lateral, or DICOM's LL, RL, LLD, RLD, LLO, RLO; empty: not known",
+        "enum": ["", *VIEW_WORDS],
+        "description": "How the X-rays passed: PA, AP, lateral, or DICOM's words; empty: not known."
+        " Lower case is taken too, and a position behind (AP SUPINE)",
+        **_EMPTY,
     },
 }
 
@@ -86,22 +110,53 @@ HEATMAP_QUERY: Final = _query(
 )
 ONE_FILE: Final = _body(
     {
-        "multipart/form-data": _form(**{FIELD: _BINARY}, **_SUBJECT),
-        "image/jpeg": {"schema": _BINARY},
-        "image/png": {"schema": _BINARY},
+        "multipart/form-data": _form(
+            **{FIELD: _BINARY | {"minLength": 1, "description": "A JPEG or PNG"}}, **_SUBJECT
+        ),
+        "image/jpeg": {"schema": _BINARY | {"minLength": 1}},
+        "image/png": {"schema": _BINARY | {"minLength": 1}},
     }
 )
-_BINARIES: Final = {"type": "array", "items": _BINARY, "minItems": 1}
-MANY_FILES: Final = _body({"multipart/form-data": _form(**{FIELD: _BINARIES}, **_SUBJECT)})
+_BINARIES: Final = {
+    "type": "array",
+    "items": _BINARY,
+    "minItems": 1,
+    "description": "JPEGs and PNGs, at most as many as NEUMO_MAX_BATCH_FILES says (32). An empty "
+    "one gets a Problem in its place: `empty_upload`",
+}
+_ONCE_OR_EACH: Final = "Once for all files, or once for each, in their order. "
+MANY_FILES: Final = _body(
+    {
+        "multipart/form-data": _form(
+            **{FIELD: _BINARIES},
+            **{
+                name: schema | {"description": _ONCE_OR_EACH + schema["description"]}
+                for name, schema in _SUBJECT.items()
+            },
+        )
+    }
+)
 
 
 def describe_problems(*errors: type[RequestError]) -> dict[int | str, dict[str, Any]]:
-    """Describe the problems a route answers with, by status, each by its code."""
-    codes: dict[int, list[str]] = {}
+    """Describe the problems a route answers with, by status, each by its code and an example."""
+    by_status: dict[int, list[type[RequestError]]] = {}
     for error in errors:
-        codes.setdefault(error.status, []).append(f"`{error.code}`")
-    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+        by_status.setdefault(error.status, []).append(error)
     return {
-        status: {"description": ", ".join(names), "content": content}
-        for status, names in sorted(codes.items())
+        status: {
+            "description": ", ".join(f"`{error.code}`" for error in those),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": f"#/components/schemas/{Problem.__name__}"},
+                    "examples": {error.code: {"value": _example_of(error)} for error in those},
+                }
+            },
+        }
+        for status, those in sorted(by_status.items())
     }
+
+
+def _example_of(kind: type[RequestError]) -> dict[str, Any]:
+    error = kind(**_EXAMPLE_FACTS.get(kind, {}))
+    return render_problem(error, str(EXAMPLE["request_id"]), "en").model_dump()

@@ -23,6 +23,15 @@ _VIEWS: Final[Mapping[str, SaidView]] = {
     "PA": "PA", "AP": "AP", "LL": "lateral", "RL": "lateral", "LAT": "lateral",
     "LATERAL": "lateral", "LLD": "other", "RLD": "other", "LLO": "other", "RLO": "other",
 }  # fmt: skip
+VIEW_WORDS: Final = ("PA", "AP", "lateral", "LL", "RL", "LLD", "RLD", "LLO", "RLO")
+"""The words of `_VIEWS` that are told to callers: Neumo's own, then DICOM's."""
+
+AGE_PATTERN: Final = (
+    "^((0{0,2}[0-9]|0?[0-9]{2}|1[0-2][0-9])([.,][0-9]*)?|130([.,]0*)?"
+    "|[0-9]{1,3}[DWMdwm]|(0{0,2}[0-9]|0?[0-9]{2}|1[0-2][0-9]|130)[Yy])?$"
+)
+"""What `read_age_years` takes, and nothing, as a regular expression for JSON Schema."""
+
 _POSITIONS: Final = frozenset(
     ["ERECT", "SUPINE", "PRONE", "SITTING", "SEMI-ERECT", "STANDING", "PORTABLE"]
 )

@@ -17,13 +17,15 @@ class RouteTable:
     ----------
     methods : by path, as the header Allow names them
     work_paths : those whose POST needs the model and a place in the queue
+    root_path : that a proxy may have put before each path, and may have stripped; or empty
     """
 
     methods: Mapping[str, str]
     work_paths: frozenset[str]
+    root_path: str = ""
 
     @classmethod
-    def of(cls, *, work: list[APIRouter], other: list[APIRouter]) -> Self:
+    def of(cls, *, work: list[APIRouter], other: list[APIRouter], root_path: str = "") -> Self:
         """Read the table off the routers."""
         methods: defaultdict[str, set[str]] = defaultdict(set)
         for route in [route for router in (*work, *other) for route in router.routes]:
@@ -34,4 +36,18 @@ class RouteTable:
             work_paths=frozenset(
                 route.path for router in work for route in router.routes if isinstance(route, Route)
             ),
+            root_path=root_path,
         )
+
+    def own_path(self, path: str) -> str:
+        """Return a request's path without the root path, if it begins with it."""
+        below = path.removeprefix(self.root_path)
+        return below if below.startswith("/") else path
+
+    def work_targets(self) -> dict[bytes, str]:
+        """Return the work paths by what stands for them in a request line."""
+        return {
+            (root_path + path).encode(): path
+            for root_path in ("", self.root_path)
+            for path in self.work_paths
+        }

@@ -26,9 +26,9 @@ Precision = Literal["auto", "int8", "fp32"]
 class Label(Strict):
     """One class, in the order of the graph's outputs."""
 
-    id: LabelId
-    en: str
-    es: str
+    id: LabelId = Field(description="As in answers")
+    en: str = Field(description="Name in English")
+    es: str = Field(description="Name in Spanish")
 
     def display(self, language: Language) -> str:
         """Return the name that people read."""
@@ -42,8 +42,10 @@ class KnownAnswer(Strict):
     make the 224 x 224 input. `probabilities` is what the graph answered when it was measured.
     """
 
-    pixels: str
-    probabilities: Annotated[list[Probability], Field(min_length=4, max_length=4)]
+    pixels: str = Field(description="Base64 of 28 x 28 grey bytes")
+    probabilities: Annotated[list[Probability], Field(min_length=4, max_length=4)] = Field(
+        description="What the graph answers, in the order of `labels`"
+    )
 
     @field_validator("pixels")
     @classmethod
@@ -59,16 +61,18 @@ class Exact(Strict):
     `known_probabilities` is what it answers to the known answers' pixels, in their order.
     """
 
-    sha256: str
-    known_probabilities: list[Annotated[list[Probability], Field(min_length=4, max_length=4)]]
+    sha256: str = Field(description="Of model.fp32.onnx")
+    known_probabilities: list[Annotated[list[Probability], Field(min_length=4, max_length=4)]] = (
+        Field(description="Its answers to the known answers' pixels")
+    )
 
 
 class DataSource(Strict):
     """One origin of training images."""
 
-    source: str
-    licence: str
-    images: dict[str, int]
+    source: str = Field(description="Its name")
+    licence: str = Field(description="Of its images")
+    images: dict[str, int] = Field(description="Number of images of each label")
 
 
 class Training(Strict):
@@ -77,25 +81,27 @@ class Training(Strict):
     `epochs` and `duration_s` are of the network itself, without its teachers if it had any.
     """
 
-    strategy: Literal["frozen", "finetune"]
-    starting_weights: str
-    epochs: int
-    best_epoch: int
-    seed: int
-    data: list[DataSource]
-    command: str
-    settings: dict[str, JsonValue] = Field(default_factory=dict)
-    commit: str
-    date: str
-    environment: dict[str, str]
-    duration_s: float
+    strategy: Literal["frozen", "finetune"] = Field(description="frozen: only the head was trained")
+    starting_weights: str = Field(description="What training began from")
+    epochs: int = Field(description="Passes over the data")
+    best_epoch: int = Field(description="The epoch that was kept, by validation")
+    seed: int = Field(description="Of all that is random")
+    data: list[DataSource] = Field(description="Where the images are from")
+    command: str = Field(description="Makes the bundle again")
+    settings: dict[str, JsonValue] = Field(
+        default_factory=dict, description="All settings of the run"
+    )
+    commit: str = Field(description="Of the code")
+    date: str = Field(description="Day of the run")
+    environment: dict[str, str] = Field(description="Versions of the libraries")
+    duration_s: float = Field(description="Seconds that it took")
 
 
 class AgeRange(Strict):
     """Ages in years, both ends included."""
 
-    low: float = Field(ge=0, le=130)
-    high: float = Field(ge=0, le=130)
+    low: float = Field(ge=0, le=130, description="Youngest, years")
+    high: float = Field(ge=0, le=130, description="Oldest, years")
 
     def holds(self, age_years: float) -> bool:
         """Whether an age lies within."""
@@ -105,8 +111,10 @@ class AgeRange(Strict):
 class Population(Strict):
     """Whom the network knows each label from, and in which views."""
 
-    age_years: dict[LabelId, list[AgeRange]]
-    views: list[View]
+    age_years: dict[LabelId, list[AgeRange]] = Field(
+        description="Ranges of age that each label is known from"
+    )
+    views: list[View] = Field(description="Views that it is known from")
 
 
 class Card(Strict):
@@ -118,28 +126,40 @@ class Card(Strict):
     the shares of the labels among the images that the probabilities were calibrated on.
     """
 
-    bundle_format: int
-    name: str
-    version: str
-    licence: str
-    intended_use: str
-    limitations: list[str]
-    labels: list[Label]
-    sha256: str
-    preprocessing: str
-    temperature: float = Field(gt=0)
-    operating_points: dict[LabelId, Probability] | None
-    distance_threshold: float | None
-    upright_threshold: Probability | None = None
-    priors: dict[LabelId, Annotated[float, Field(gt=0, lt=1)]] | None = None
-    population: Population | None = None
-    training: Training
-    metrics: dict[str, Metrics]
-    quantisation: Quantisation | None = None
-    audit: dict[str, Audit] = Field(default_factory=dict)
-    known_answers: list[KnownAnswer]
-    known_answer_tolerance: float = Field(gt=0, le=0.5)
-    fp32: Exact | None = None
+    bundle_format: int = Field(description="Version of this contract")
+    name: str = Field(description="Of the bundle")
+    version: str = Field(description="Of the bundle")
+    licence: str = Field(description="Of the weights; the code has another")
+    intended_use: str = Field(description="What it is for, and not for")
+    limitations: list[str] = Field(description="What is known to be wrong or unknown")
+    labels: list[Label] = Field(description="The classes, in the order of the graph's outputs")
+    sha256: str = Field(description="Of model.onnx")
+    preprocessing: str = Field(description="How an image becomes the graph's input")
+    temperature: float = Field(gt=0, description="Divides the logits, for calibration")
+    operating_points: dict[LabelId, Probability] | None = Field(
+        description="Probability that a label has to reach for `ok`"
+    )
+    distance_threshold: float | None = Field(description="Over this distance a picture is refused")
+    upright_threshold: Probability | None = Field(
+        None, description="Under this probability of being upright it is refused"
+    )
+    priors: dict[LabelId, Annotated[float, Field(gt=0, lt=1)]] | None = Field(
+        None, description="Shares of the labels that the probabilities hold for"
+    )
+    population: Population | None = Field(
+        None, description="Whom the network knows each label from"
+    )
+    training: Training = Field(description="How it was made")
+    metrics: dict[str, Metrics] = Field(description="Figures by split")
+    quantisation: Quantisation | None = Field(None, description="How int8 was made")
+    audit: dict[str, Audit] = Field(
+        default_factory=dict, description="Where the answers come from, by split"
+    )
+    known_answers: list[KnownAnswer] = Field(description="What the graph must answer, to be served")
+    known_answer_tolerance: float = Field(
+        gt=0, le=0.5, description="Most that a probability may differ from a known one"
+    )
+    fp32: Exact | None = Field(None, description="The float32 graph, if one goes with it")
 
     @model_validator(mode="after")
     def _check_contract(self) -> Self:

@@ -3,7 +3,7 @@
 Rates are from 0 to 1; `training.metrics` and `training.measure` work them out.
 """
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.model.labels import LabelId, Orientation
 
@@ -17,28 +17,28 @@ class Strict(BaseModel):
 class Interval(Strict):
     """A figure with its 95 % interval, bootstrapped by patient."""
 
-    value: float
-    low: float
-    high: float
+    value: float = Field(description="Of all the images")
+    low: float = Field(description="The interval's lower end")
+    high: float = Field(description="The interval's upper end")
 
 
 class Task(Strict):
     """Figures of telling two kinds of images apart, on those of the two kinds only."""
 
-    images: int
-    patients: int
-    auroc: Interval
-    accuracy: Interval
-    sensitivity: Interval
-    specificity: Interval
+    images: int = Field(description="Number of images of the two kinds")
+    patients: int = Field(description="Number of patients they are of")
+    auroc: Interval = Field(description="Area under the ROC curve")
+    accuracy: Interval = Field(description="Share told rightly")
+    sensitivity: Interval = Field(description="Share of the first kind told rightly")
+    specificity: Interval = Field(description="Share of the second kind told rightly")
 
 
 class Calibration(Strict):
     """How far probabilities can be believed: negative log-likelihood in nats, Brier score, ECE."""
 
-    nll: float
-    brier: float
-    ece: float
+    nll: float = Field(description="Mean negative log-likelihood, nats")
+    brier: float = Field(description="Brier score")
+    ece: float = Field(description="Expected calibration error")
 
 
 class Metrics(Strict):
@@ -53,37 +53,63 @@ class Metrics(Strict):
     on those; `aurc` is the mean error over all shares answered, the most confident first.
     """
 
-    images: int
-    patients: int
-    accuracy: Interval
-    balanced_accuracy: Interval
-    macro_auroc: Interval
-    sensitivity: dict[LabelId, Interval]
-    specificity: dict[LabelId, Interval]
-    precision: dict[LabelId, Interval] = {}
-    auroc: dict[LabelId, Interval]
-    nll: float
-    brier: float | None = None
-    ece: float | None = None
-    ece_by_chance: float | None = None
-    ece_by_chance_95: float | None = None
-    before_temperature: Calibration | None = None
-    confusion: list[list[int]]
-    accuracy_by_source: dict[str, float]
-    sensitivity_by_source: dict[str, dict[LabelId, Interval]] = {}
-    tasks: dict[str, Task] = {}
-    refused: Interval | None = None
-    answered: Interval | None = None
-    accuracy_answered: Interval | None = None
-    aurc: float | None = None
+    images: int = Field(description="Number of images")
+    patients: int = Field(description="Number of patients")
+    accuracy: Interval = Field(description="Share of images called rightly")
+    balanced_accuracy: Interval = Field(description="Mean of the labels' sensitivities")
+    macro_auroc: Interval = Field(description="Mean of the labels' AUROCs")
+    sensitivity: dict[LabelId, Interval] = Field(
+        description="Share of a label's images called by it"
+    )
+    specificity: dict[LabelId, Interval] = Field(
+        description="Share of all other images not called by it"
+    )
+    precision: dict[LabelId, Interval] = Field(
+        {}, description="Share of the images called by a label that are of it"
+    )
+    auroc: dict[LabelId, Interval] = Field(
+        description="Area under the ROC curve, a label against the rest"
+    )
+    nll: float = Field(description="Mean negative log-likelihood, nats")
+    brier: float | None = Field(None, description="Brier score")
+    ece: float | None = Field(None, description="Expected calibration error")
+    ece_by_chance: float | None = Field(
+        None, description="What perfectly calibrated answers would show on average"
+    )
+    ece_by_chance_95: float | None = Field(
+        None, description="What those stay below 95 times in 100"
+    )
+    before_temperature: Calibration | None = Field(
+        None, description="Calibration before the temperature"
+    )
+    confusion: list[list[int]] = Field(
+        description="Counts, [truth][prediction], in the order of `labels`"
+    )
+    accuracy_by_source: dict[str, float] = Field(
+        description="Accuracy on the images of each source"
+    )
+    sensitivity_by_source: dict[str, dict[LabelId, Interval]] = Field(
+        {}, description="Sensitivity on the images of each source, by label"
+    )
+    tasks: dict[str, Task] = Field(
+        {}, description="Telling two kinds of images apart, by the task's name"
+    )
+    refused: Interval | None = Field(None, description="Share of images taken for no chest X-ray")
+    answered: Interval | None = Field(
+        None, description="Share of images answered `ok`, not `uncertain`"
+    )
+    accuracy_answered: Interval | None = Field(None, description="Accuracy on those answered `ok`")
+    aurc: float | None = Field(
+        None, description="Mean error over all shares answered, the most confident first"
+    )
 
 
 class Changed(Strict):
     """What is left when the images are changed; `lost` is accuracy lost, image by image."""
 
-    accuracy: Interval
-    lost: Interval
-    macro_auroc: Interval
+    accuracy: Interval = Field(description="Accuracy on the changed images")
+    lost: Interval = Field(description="Accuracy lost, image by image")
+    macro_auroc: Interval = Field(description="Mean of the labels' AUROCs on the changed images")
 
 
 class Deletion(Strict):
@@ -94,11 +120,15 @@ class Deletion(Strict):
     is the mean of random less marked over the shares: over 0 if the maps mark what matters.
     """
 
-    images: int
-    shares: list[float]
-    marked: list[float]
-    random: list[float]
-    gap: Interval
+    images: int = Field(description="Number of images")
+    shares: list[float] = Field(description="Shares of the image deleted")
+    marked: list[float] = Field(
+        description="Probability kept when what the map marks most is deleted"
+    )
+    random: list[float] = Field(description="Probability kept when as much at random is deleted")
+    gap: Interval = Field(
+        description="Mean of random less marked: over 0 if maps mark what matters"
+    )
 
 
 class Audit(Strict):
@@ -113,13 +143,17 @@ class Audit(Strict):
     network has not noticed.
     """
 
-    changed: dict[str, Changed]
-    turned: dict[Orientation, Interval] = {}
-    lungs_hidden: Changed
-    lungs_only: Changed
-    commonest: float
-    source_auroc: Interval | None
-    deletion: Deletion
+    changed: dict[str, Changed] = Field(description="By the change, mild and fixed")
+    turned: dict[Orientation, Interval] = Field(
+        {}, description="Share refused once turned or inverted"
+    )
+    lungs_hidden: Changed = Field(description="With the lungs blacked out")
+    lungs_only: Changed = Field(description="With all but the lungs blacked out")
+    commonest: float = Field(description="Share of the commonest label: what a blind guess gives")
+    source_auroc: Interval | None = Field(
+        description="How well a probe tells the sources of normal images apart: 0.5 is not at all"
+    )
+    deletion: Deletion = Field(description="What deleting parts of the image does")
 
 
 class QuantisedFigures(Strict):
@@ -131,18 +165,22 @@ class QuantisedFigures(Strict):
     differ by more than 0.1.
     """
 
-    macro_auroc: float
-    nll: float
-    ece: float
-    difference: float
-    cam_correlation: float
-    labels_kept: float
-    clear_images: int
+    macro_auroc: float = Field(description="Mean of the labels' AUROCs")
+    nll: float = Field(description="Mean negative log-likelihood, nats")
+    ece: float = Field(description="Expected calibration error")
+    difference: float = Field(
+        description="Mean absolute difference of probabilities from float32's"
+    )
+    cam_correlation: float = Field(
+        description="Mean correlation with float32's map of the label it calls"
+    )
+    labels_kept: float = Field(description="Share of labels kept on the clear images")
+    clear_images: int = Field(description="Images where float32's two best differ by more than 0.1")
 
 
 class Quantisation(Strict):
     """How the served graph was quantised: the method nearest to float32, and all tried."""
 
-    method: str
-    fp32_macro_auroc: float
-    tried: dict[str, QuantisedFigures]
+    method: str = Field(description="The one that is served")
+    fp32_macro_auroc: float = Field(description="Of the float32 graph, on validation")
+    tried: dict[str, QuantisedFigures] = Field(description="All that were tried, by method")

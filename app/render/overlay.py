@@ -21,6 +21,7 @@ from app.image.decode import GreyImage
 from app.language import Language, Text
 from app.model.labels import LabelId
 from app.reading.reading import Reading
+from app.render.wording import NOTICE
 
 Floats = NDArray[np.float32]
 
@@ -44,6 +45,10 @@ _MEANING: Final = Text(
     "Mapa de activación de clase, 7 x 7 celdas, de {model}.",
 )
 _NO_DIAGNOSIS: Final = Text("Not a diagnosis.", "No es un diagnóstico.")
+_NO_DEVICE: Final = Text(
+    "Not a medical device. Shipped weights: research use only.",
+    "No es producto sanitario. Pesos incluidos: solo investigación.",
+)
 _UNCERTAIN: Final = Text("The answer is uncertain.", "La respuesta es incierta.")
 
 
@@ -132,7 +137,7 @@ def _with_legend(picture: Image.Image, legend: Legend) -> Image.Image:
     width = max(picture.width, _LEAST_PX)
     text_px = max(12, width // 44)
     line_px = round(1.5 * text_px)
-    sheet = Image.new("RGB", (width, picture.height + 4 * line_px + text_px), "black")
+    sheet = Image.new("RGB", (width, picture.height + 5 * line_px + text_px), "black")
     sheet.paste(picture, ((width - picture.width) // 2, 0))
     pen = ImageDraw.Draw(sheet)
     font = _font(text_px)
@@ -151,6 +156,8 @@ def _with_legend(picture: Image.Image, legend: Legend) -> Image.Image:
     cautions = [_UNCERTAIN, _NO_DIAGNOSIS] if legend.uncertain else [_NO_DIAGNOSIS]
     pen.text((left, top), " ".join(each.render(language) for each in cautions), "white", font)
     top += line_px
+    pen.text((left, top), _NO_DEVICE.render(language), "white", font)
+    top += line_px
     pen.text((left, top), _MEANING.render(language, model=legend.model), "silver", font)
     return sheet
 
@@ -159,7 +166,7 @@ def _origin(legend: Legend) -> PngInfo:
     """Say in the file which model drew it (PNG keywords, ISO/IEC 15948 section 11.3.4)."""
     info = PngInfo()
     info.add_text("Software", f"Neumo, {legend.model}")
-    info.add_text("Disclaimer", "Decision support, not a diagnosis")
+    info.add_text("Disclaimer", NOTICE.en)
     return info
 
 

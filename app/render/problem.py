@@ -3,25 +3,36 @@
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from app.errors import RequestError
 from app.language import Language
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE_PREFIX: Final = "urn:problem-type:neumo:"
+EXAMPLE: Final[JsonDict] = {
+    "type": "urn:problem-type:neumo:image_truncated",
+    "title": "Image truncated",
+    "status": 422,
+    "detail": "The image ends too early; part of it was lost on the way. Send it again from the "
+    "source.",
+    "code": "image_truncated",
+    "request_id": "01M89YMQ7DS491K3W4XE3W17T8",
+}
+"""A problem as a service answers it."""
 
 
 class Problem(BaseModel):
     """Why a call can't be answered (RFC 9457). Some codes add members of their own."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", json_schema_extra={"examples": [EXAMPLE]})
 
-    type: str = Field(examples=["urn:problem-type:neumo:image_truncated"])
-    title: str
-    status: int
+    type: str = Field(description="The code as a URN; names the kind, leads nowhere")
+    title: str = Field(description="The kind, in the language asked for by Accept-Language")
+    status: int = Field(description="Of the answer; in a batch, of this file alone")
     detail: str = Field(description="What happened and what to do next")
-    code: str = Field(description="Stable; decide by this", examples=["image_truncated"])
-    request_id: str
+    code: str = Field(description="Stable; decide by this")
+    request_id: str = Field(description="Also in the header X-Request-ID and the log")
 
 
 def render_problem(

@@ -29,7 +29,7 @@ class _Answer(BaseModel):
 class Image(_Answer):
     """What the file says of itself."""
 
-    format: Literal["JPEG", "PNG"]
+    format: Literal["JPEG", "PNG"] = Field(description="Known by the content")
     width: int = Field(description="Pixels, as shown (after EXIF rotation)")
     height: int = Field(description="Pixels, as shown (after EXIF rotation)")
     bits: int = Field(description="Bits of one sample")
@@ -39,17 +39,17 @@ class Image(_Answer):
 class ModelReference(_Answer):
     """Which model answered; /model has its card."""
 
-    name: str
-    version: str
+    name: str = Field(description="Of the bundle")
+    version: str = Field(description="Of the bundle")
     sha256: str = Field(description="Of model.onnx")
 
 
 class Timing(_Answer):
     """Milliseconds: decoding and resizing, the network, and all since the request came."""
 
-    decode: Milliseconds
-    inference: Milliseconds
-    total: Milliseconds
+    decode: Milliseconds = Field(description="Decoding and resizing")
+    inference: Milliseconds = Field(description="The network")
+    total: Milliseconds = Field(description="All since the request came")
 
 
 class Caution(_Answer):
@@ -62,19 +62,19 @@ class Caution(_Answer):
 class ActivationMap(_Answer):
     """Where in the image the network found what speaks for a label."""
 
-    label: LabelId
+    label: LabelId = Field(description="What the map speaks for")
     cam: list[list[float]] = Field(
         description="7 x 7 cells of the image, row by row from the top left; "
         "their mean plus `bias` is `logit`"
     )
-    bias: float
+    bias: float = Field(description="Of the network's last layer")
     logit: float = Field(description="Before temperature and softmax")
 
 
 class Heatmap(_Answer):
     """The map with its picture."""
 
-    map: ActivationMap
+    map: ActivationMap = Field(description="The numbers")
     png_base64: str = Field(description="The map laid over the image, a legend below")
 
 
@@ -85,7 +85,7 @@ class Reading(_Answer):
     """
 
     index: int | None = Field(None, description="In a batch: the file's place, from 0")
-    request_id: str
+    request_id: str = Field(description="Also in the header X-Request-ID and the log")
     status: Status = Field(description="uncertain: the network does not know; see `candidates`")
     label: LabelId = Field(description="The most likely label")
     display_label: str = Field(description="In the language asked for by Accept-Language (en, es)")
@@ -95,36 +95,36 @@ class Reading(_Answer):
     probabilities: dict[LabelId, Share] = Field(description="Calibrated; they sum to 1")
     abnormal: Share = Field(description="1 - normal")
     non_covid_pneumonia: Share = Field(description="bacterial_pneumonia + viral_pneumonia")
-    warnings: list[Caution]
+    warnings: list[Caution] = Field(description="What to know of this Reading; may be empty")
     notice: str = Field(description="What this Reading is and isn't")
-    schema_version: int
-    image: Image
-    model: ModelReference
-    timing_ms: Timing
+    schema_version: int = Field(description="Counts up when a member changes meaning")
+    image: Image = Field(description="What the file says of itself")
+    model: ModelReference = Field(description="Which model answered")
+    timing_ms: Timing = Field(description="Where the time went, milliseconds")
     heatmap: Heatmap | None = Field(None, description="Of the label called; with ?heatmap=true")
 
 
 class Explanation(_Answer):
     """The class activation map of one label, as numbers."""
 
-    request_id: str
+    request_id: str = Field(description="Also in the header X-Request-ID and the log")
     display_label: str = Field(description="In the language asked for by Accept-Language (en, es)")
     probability: Share = Field(description="Of this label, calibrated")
     status: Status = Field(description="Of the Reading: uncertain: the network does not know")
     warnings: list[Caution] = Field(description="Of the Reading: what to know of it; may be empty")
-    map: ActivationMap
+    map: ActivationMap = Field(description="The numbers")
     notice: str = Field(description="What this is and isn't")
-    schema_version: int
-    image: Image
-    model: ModelReference
+    schema_version: int = Field(description="Counts up when a member changes meaning")
+    image: Image = Field(description="What the file says of itself")
+    model: ModelReference = Field(description="Which model answered")
 
 
 class BatchAnswer(_Answer):
     """One result a file, in the files' order: a Reading, or a Problem (it has a `code`)."""
 
-    request_id: str
-    schema_version: int
-    results: list[Reading | Problem]
+    request_id: str = Field(description="Also in the header X-Request-ID and the log")
+    schema_version: int = Field(description="Counts up when a member changes meaning")
+    results: list[Reading | Problem] = Field(description="One for each file, each with its `index`")
 
 
 def render_reading(

@@ -7,12 +7,23 @@ from typing import Final
 from app.language import Text
 from app.reading.population import WarningCode
 
-NOTICE: Final = Text(
+NOT_A_DEVICE: Final = Text("Not a medical device.", "No es un producto sanitario.")
+RESEARCH_ONLY: Final = Text(
+    "The weights that come with Neumo are for research use only.",
+    "Los pesos que acompañan a Neumo son solo para investigación.",
+)
+_MEANING: Final = Text(
     "Decision support, not a diagnosis. Only COVID-19, bacterial and viral pneumonia are looked "
     "for: 'normal' means none of these three, not healthy. No other finding is looked for.",
     "Ayuda a la decisión, no es un diagnóstico. Solo se buscan COVID-19, neumonía bacteriana y "
     "vírica: «normal» significa ninguna de las tres, no sano. No se busca ningún otro hallazgo.",
 )
+NOTICE: Final = Text(
+    f"{NOT_A_DEVICE.en} {RESEARCH_ONLY.en} {_MEANING.en}",
+    f"{NOT_A_DEVICE.es} {RESEARCH_ONLY.es} {_MEANING.es}",
+)
+"""What stands in every answer."""
+
 WARNINGS: Final[Mapping[WarningCode, Text]] = MappingProxyType(
     {
         "population_unknown": Text(

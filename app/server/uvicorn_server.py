@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import partial
 from types import FrameType
 from typing import Any, Final, cast
@@ -45,7 +45,8 @@ class Server(uvicorn.Server):
     Parameters
     ----------
     app : of ASGI
-    work_paths : what takes work, which is refused when there is too much of it
+    work_targets : what takes work, which is refused when there is too much of it; its route by
+        the path in a request line
     table, worker : of all workers' connections, and this one's row
     """
 
@@ -53,7 +54,7 @@ class Server(uvicorn.Server):
         self,
         app: Any,  # noqa: ANN401 - each library has a type of its own for an ASGI application
         service: Service,
-        work_paths: Collection[str],
+        work_targets: Mapping[bytes, str],
         settings: Settings,
         table: ConnectionTable,
         worker: int,
@@ -71,7 +72,7 @@ class Server(uvicorn.Server):
             refuse=self._refuse,
             on_closed=self._on_closed,
         )
-        self._work_paths = {path.encode(): path for path in work_paths}
+        self._work_targets = work_targets
         self._exit_at_s: float | None = None
         self._parent = os.getppid()
         super().__init__(
@@ -141,7 +142,7 @@ class Server(uvicorn.Server):
             self._acceptor.on_closed()
 
     def _turn_away(self, method: bytes, path: bytes) -> RequestError | None:
-        if method != b"POST" or path not in self._work_paths:
+        if method != b"POST" or path not in self._work_targets:
             return None
         return self._service.admission.refusal()
 
@@ -151,7 +152,7 @@ class Server(uvicorn.Server):
         record = open_record(headers)
         fields, body = problem_answer(error, record.request_id, record.language)
         # What is turned away is a POST to one of these; of all else the head isn't known.
-        work = self._work_paths.get(path)
+        work = self._work_targets.get(path)
         route, method = (UNMATCHED, OTHER) if work is None else (work, "POST")
         seconds = time.perf_counter() - record.started_s
         self._service.metrics.count_request(route, method, error.status, seconds)
@@ -182,4 +183,4 @@ def build_server(
         load_before_serving=True,
     )
     service: Service = app.state.service
-    return Server(app, service, app.state.routes.work_paths, settings, table, worker)
+    return Server(app, service, app.state.routes.work_targets(), settings, table, worker)

@@ -1,4 +1,4 @@
-"""Health, the card, metrics and the OpenAPI page."""
+"""Health, the card and metrics."""
 
 import re
 import threading
@@ -137,34 +137,3 @@ def test_metrics_hold_nothing_that_a_caller_sent(client: TestClient) -> None:
     assert value_of(
         text, 'neumo_requests_total{method="GET",route="unmatched",status="404"}'
     ) >= 1  # fmt: skip
-
-
-def test_the_openapi_page_names_no_other_host(client: TestClient) -> None:
-    page = client.get("/docs").text
-    assets = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(assets) >= 3
-    for asset in assets:
-        assert asset.startswith("/"), asset
-        assert client.get(asset).status_code == 200
-    assert not re.findall(r"url\(\s*['\"]?https?:", page)
-
-
-def test_openapi_tells_how_to_post_and_which_codes_may_come(client: TestClient) -> None:
-    predict = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
-    assert set(predict["requestBody"]["content"]) == {
-        "multipart/form-data", "image/jpeg", "image/png"
-    }  # fmt: skip
-    batch = client.get("/openapi.json").json()["paths"]["/predict/batch"]["post"]
-    form = batch["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert form["properties"]["file"]["minItems"] == 1
-    queries = {each["name"]: each["schema"] for each in predict["parameters"]}
-    assert list(queries) == ["age_years", "view", "heatmap"]
-    assert [each["type"] for each in queries["age_years"]["anyOf"]] == ["number", "string"]
-    assert "`image_truncated`" in predict["responses"]["422"]["description"]
-    assert "`body_too_large`" in predict["responses"]["413"]["description"]
-    for call in (predict, batch):
-        assert {"400", "408", "413", "431", "500", "503"} <= call["responses"].keys()
-        assert "`invalid_parameter`" in call["responses"]["400"]["description"]
-    assert "`deadline_exceeded`" in predict["responses"]["504"]["description"]
-    assert {"age_years", "view"} <= form["properties"].keys()
-    assert set(predict["responses"]["503"]["content"]) == {"application/problem+json"}

@@ -98,9 +98,12 @@ def test_the_label_is_shown_in_the_language_asked_for(
 
 def test_the_reading_says_what_normal_does_not_mean(client: TestClient, jpeg: bytes) -> None:
     notice = client.post("/predict", files={"file": jpeg}).json()["notice"]
+    assert notice.startswith("Not a medical device. ")
+    assert "research use only" in notice
     assert "not a diagnosis" in notice
     assert "not healthy" in notice
     spanish = client.post("/predict", files={"file": jpeg}, headers={"Accept-Language": "es"})
+    assert "No es un producto sanitario" in spanish.json()["notice"]
     assert "no es un diagnóstico" in spanish.json()["notice"]
 
 

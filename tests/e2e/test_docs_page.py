@@ -29,7 +29,7 @@ def test_the_page_shows_the_calls_without_outside_requests(server: Server, tmp_p
         check=True,
     )  # fmt: skip
     dom = result.stdout
-    assert 'id="operations-predict-predict_predict_post"' in dom
+    assert 'id="operations-predict-predict"' in dom
     assert "Read one chest X-ray" in dom
 
     net = json.loads(log.read_text())

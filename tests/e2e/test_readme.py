@@ -93,6 +93,12 @@ def test_every_error_code_stands_in_the_table_under_its_status() -> None:
     assert {(str(error.status), error.code) for error in errors} <= told
 
 
+def test_what_neumo_is_not_stands_above_all_commands() -> None:
+    top = README.partition("\n## ")[0]
+    assert "**Not a medical device.**" in top
+    assert "for research use only" in top
+
+
 def test_every_relative_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
         assert (ROOT / target).exists(), target

@@ -46,6 +46,7 @@ def test_the_terminal_prints_labels_for_people(examples: dict[str, Path]) -> Non
     assert f"{files[0]}: Normal\n" in result.stdout
     assert f"{files[1]}: COVID-19\n" in result.stdout
     assert "Neumonía bacteriana" in result.stdout
+    assert "No es un producto sanitario. Los pesos" in result.stdout
     assert "no es un diagnóstico" in result.stdout
     assert f"{files[2]}: El contenido no es JPEG ni PNG" in result.stderr
 

@@ -13,6 +13,10 @@ def render_readme(card: Card) -> str:
     parts = [
         f"# {card.name}",
         (
+            f"**Not a medical device.** Licence of the weights: {_first_sentence(card.licence)} "
+            "([in full](#licence-of-the-weights))."
+        ),
+        (
             f"A ResNet-18 that tells four kinds of frontal chest X-ray apart: {names}. "
             "Generated from `card.json`; do not edit."
         ),
@@ -49,6 +53,10 @@ def render_readme(card: Card) -> str:
         f"sha256 of model.onnx: `{card.sha256}`",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].strip().removesuffix(".")
 
 
 def _figures(card: Card) -> str:

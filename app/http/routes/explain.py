@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.errors import InvalidParameter
 from app.http.answer import answer_headers
 from app.http.envelope import record_of
 from app.http.gate import claim_of
@@ -29,14 +28,14 @@ router = APIRouter(tags=["predict"])
     "/explain",
     summary="Show where a label comes from",
     response_class=Response,
-    responses=describe_problems(InvalidParameter, *ANY_UPLOAD, *ONE_IMAGE)
+    responses=describe_problems(*ANY_UPLOAD, *ONE_IMAGE)
     | {
         200: {
             "description": "The map laid over the image, or its numbers",
             "content": {
                 "image/png": {"schema": {"type": "string", "format": "binary"}},
-                "application/json": {"schema": Explanation.model_json_schema()},
             },
+            "model": Explanation,  # FastAPI adds it to the content, as application/json
         }
     },
     openapi_extra=with_query(ONE_FILE, SUBJECT_QUERY),

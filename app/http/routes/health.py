@@ -3,10 +3,10 @@
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import NotReady
-from app.http.openapi import describe_problems
+from app.http.openapi import ANY_CALL, describe_problems
 from app.http.upload import service_of
 from app.service.service import Phase
 
@@ -18,18 +18,20 @@ class Health(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="Anything else is a problem with status 503")
 
 
 @router.head("/live", include_in_schema=False)
-@router.get("/live", summary="The process answers")
+@router.get("/live", summary="The process answers", responses=describe_problems(*ANY_CALL))
 async def live() -> Health:
     """Answer 200 while the event loop turns. If it doesn't: restart the container."""
     return Health(status="ok")
 
 
 @router.head("/ready", include_in_schema=False)
-@router.get("/ready", summary="A Reading can be had now", responses=describe_problems(NotReady))
+@router.get(
+    "/ready", summary="A Reading can be had now", responses=describe_problems(*ANY_CALL, NotReady)
+)
 async def ready(request: Request) -> Health:
     """Answer 200 from the model's known answers on until SIGTERM. If not: send no traffic.
 
@@ -42,7 +44,9 @@ async def ready(request: Request) -> Health:
 
 
 @router.head("/startup", include_in_schema=False)
-@router.get("/startup", summary="The model is loaded", responses=describe_problems(NotReady))
+@router.get(
+    "/startup", summary="The model is loaded", responses=describe_problems(*ANY_CALL, NotReady)
+)
 async def startup(request: Request) -> Health:
     """Answer 200 once the model was loaded and gave its known answers."""
     if service_of(request).phase not in (Phase.READY, Phase.DRAINING, Phase.STOPPING):

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.errors import NotReady
-from app.http.openapi import describe_problems
+from app.http.openapi import ANY_CALL, describe_problems
 from app.http.upload import service_of
 from app.model.card import Card
 
@@ -16,7 +16,7 @@ router = APIRouter(tags=["model"])
     "/model",
     summary="The model's card",
     response_model=Card,
-    responses=describe_problems(NotReady),
+    responses=describe_problems(*ANY_CALL, NotReady),
 )
 async def model(request: Request) -> Response:
     """Answer with card.json: intended use, data, figures with intervals, hash, known answers."""

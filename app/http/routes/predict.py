@@ -6,7 +6,7 @@ import logging
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.errors import CallerGone, InternalError, InvalidParameter, RequestError
+from app.errors import CallerGone, InternalError, RequestError
 from app.http.answer import answer_headers
 from app.http.envelope import record_of
 from app.http.gate import claim_of
@@ -41,7 +41,7 @@ router = APIRouter(tags=["predict"])
     "/predict",
     summary="Read one chest X-ray",
     response_model=Reading,
-    responses=describe_problems(InvalidParameter, *ANY_UPLOAD, *ONE_IMAGE),
+    responses=describe_problems(*ANY_UPLOAD, *ONE_IMAGE),
     openapi_extra=with_query(ONE_FILE, SUBJECT_QUERY, HEATMAP_QUERY),
 )
 async def predict(request: Request) -> Response:
@@ -72,7 +72,7 @@ async def predict(request: Request) -> Response:
     "/predict/batch",
     summary="Read several chest X-rays",
     response_model=BatchAnswer,
-    responses=describe_problems(InvalidParameter, *ANY_UPLOAD),
+    responses=describe_problems(*ANY_UPLOAD),
     openapi_extra=with_query(MANY_FILES, SUBJECT_QUERY),
 )
 async def predict_batch(request: Request) -> Response:

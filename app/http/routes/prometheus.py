@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.http.openapi import ANY_CALL, describe_problems
 from app.http.upload import service_of
 from app.service.telemetry import CONTENT_TYPE
 
@@ -14,7 +15,13 @@ router = APIRouter(tags=["metrics"])
     "/metrics",
     summary="Prometheus metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses=describe_problems(*ANY_CALL)
+    | {
+        200: {
+            "description": "The metrics, as text",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    },
 )
 async def metrics(request: Request) -> Response:
     """Answer in Prometheus' text format: requests, stage times, refusals, readings, model."""

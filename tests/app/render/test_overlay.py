@@ -11,11 +11,14 @@ from PIL import Image
 from app.image.decode import GreyImage, ImageFacts
 from app.language import Language, Text
 from app.render.overlay import Floats, Legend, draw_overlay, relevance
+from app.render.wording import NOTICE
 
 LEGEND = Legend(
     label="Viral pneumonia", share=0.75, uncertain=False, model="neumo-test-1", language="en"
 )
 GREY = 100
+NO_DEVICE = {"en": "Not a medical device.", "es": "No es producto sanitario."}
+FOR_RESEARCH = {"en": "research use only.", "es": "solo investigación."}
 
 
 def image(width: int = 448, height: int = 448) -> GreyImage:
@@ -103,6 +106,25 @@ def test_the_file_names_the_model_and_nothing_of_the_caller() -> None:
     picture = Image.open(io.BytesIO(draw_overlay(image(), one_cell(0, 0), LEGEND, 0.5)))
     assert picture.info["Software"] == "Neumo, neumo-test-1"
     assert set(picture.info) == {"Software", "Disclaimer"}
+    assert picture.info["Disclaimer"] == NOTICE.en
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_the_legend_says_on_a_line_of_its_own_that_it_is_no_medical_device(
+    language: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    legend = replace(LEGEND, language=language)
+    picture = np.asarray(Image.open(io.BytesIO(draw_overlay(image(), one_cell(3, 3), legend, 0.5))))
+    lines: dict[int, str] = {}
+
+    def note(_: object, place: tuple[int, int], text: str, *__: object) -> None:
+        lines[place[1]] = text
+
+    monkeypatch.setattr("PIL.ImageDraw.ImageDraw.text", note)
+    draw_overlay(image(), one_cell(3, 3), legend, 0.5)
+    (line,) = (top for top, text in lines.items() if text.startswith(NO_DEVICE[language]))
+    assert picture[line : line + 12].max() == 255  # there, in white
+    assert lines[line].endswith(FOR_RESEARCH[language])
 
 
 @pytest.mark.parametrize("language", ["en", "es"])

@@ -5,7 +5,18 @@ from typing import get_args
 import pytest
 
 from app.reading.population import WarningCode
-from app.render.wording import WARNINGS
+from app.render.wording import NOTICE, WARNINGS
+
+
+def test_the_notice_begins_with_what_neumo_is_not_and_what_its_weights_are_for() -> None:
+    assert NOTICE.en.startswith(
+        "Not a medical device. The weights that come with Neumo are for research use only. "
+        "Decision support, not a diagnosis."
+    )
+    assert NOTICE.es.startswith(
+        "No es un producto sanitario. Los pesos que acompañan a Neumo son solo para investigación. "
+        "Ayuda a la decisión, no es un diagnóstico."
+    )
 
 
 @pytest.mark.parametrize("code", get_args(WarningCode))

@@ -389,6 +389,24 @@ def test_a_network_that_had_teachers_says_how_many(card: Card) -> None:
     assert "mean answers" not in render_readme(card)
 
 
+@pytest.mark.parametrize(
+    ("licence", "told"),
+    [
+        ("Research use. Learned from images of ours.", "Research use"),
+        ("the weights' licence", "the weights' licence"),
+        ("Research use.", "Research use"),
+    ],
+)
+def test_the_second_line_tells_what_it_is_not_and_the_licence_in_a_word(
+    card: Card, licence: str, told: str
+) -> None:
+    readme = render_readme(card.model_copy(update={"licence": licence}))
+    assert readme.splitlines()[2] == (
+        f"**Not a medical device.** Licence of the weights: {told} "
+        "([in full](#licence-of-the-weights))."
+    )
+
+
 def test_a_card_without_limitations_says_that_none_are_stated(card: Card) -> None:
     readme = render_readme(card.model_copy(update={"limitations": []}))
     assert "## Limitations\n\n- none stated\n" in readme
