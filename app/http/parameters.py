@@ -98,10 +98,10 @@ def read_view(text: str) -> SaidView:
     ------
     InvalidParameter
     """
-    view, *position = text.upper().replace("_", " ").split()
-    if view not in _VIEWS or not _POSITIONS.issuperset(position):
+    words = text.upper().replace("_", " ").split()
+    if not words or words[0] not in _VIEWS or not _POSITIONS.issuperset(words[1:]):
         raise InvalidParameter(parameter="view", reason="view")
-    return _VIEWS[view]
+    return _VIEWS[words[0]]
 
 
 def read_flag(given: Mapping[str, str], name: str) -> bool:

@@ -23,7 +23,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -122,7 +122,8 @@ def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
     header = png.read_header(chunks)
     image = None
     if header is not None:
-        _check_size(header.width, header.height, limits)
+        most = min(limits.max_pixels, header.most_pixels)
+        _check_size(header.width, header.height, replace(limits, max_pixels=most))
         if header.bits == png.DEEP_BITS:
             image = _decode_deep_png(data, header, chunks, limits)
         elif png.is_plain(data, header, chunks):
@@ -143,9 +144,17 @@ def _decode_deep_png(
     data: bytes, header: png.Header, chunks: list[png.Chunk], limits: Limits
 ) -> GreyImage | None:
     """Decode 16 bits of any colour type at full depth; None for what can't be."""
-    samples = png.decode_deep(header, chunks)
-    if samples is None:
-        return None
+    if header.is_large and header.channels == 1:
+        if not png.has_sound_pixels(chunks):
+            return None
+        with _opened(data, "PNG", limits) as image:
+            read = np.asarray(image, np.uint16)[..., np.newaxis]
+        samples = png.hide_transparent(read, header, chunks)
+    else:
+        decoded = png.decode_deep(header, chunks)
+        if decoded is None:
+            return None
+        samples = decoded
     deep = samples[..., 0] if samples.shape[2] == 1 else _luma(samples)
     pixels = to_eight_bits(deep, png.read_gamma(chunks))
     orientation = 1
@@ -177,6 +186,8 @@ def _decode_jpeg(data: bytes, limits: Limits) -> GreyImage:
         raise ImageUndecodable(format="JPEG")
     with _opened(data, "JPEG", limits) as image:
         width, height = _shown_size(image)
+        if structure.takes_too_long(width * height):
+            raise ImageUndecodable(format="JPEG")
         pixels = jpeg.decode_grey(data, structure, *image.size, image.mode)
         orientation = _orientation(image)
     facts = _facts(data, "JPEG", width, height, 8)

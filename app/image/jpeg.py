@@ -6,6 +6,7 @@ pixels that Pillow gives with `Image.draft`.
 """
 
 import io
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,21 +27,22 @@ _SCALES: Final = (8, 4, 2)
 # segments and 10 scans.
 _MAX_SEGMENTS: Final = 20_000
 _MAX_SCANS: Final = 100
+_MAX_SCANNED_PIXELS: Final = 1_000_000_000  # about a second
 
 # ITU-T T.81 table B.1
-_LEAD: Final = 0xFF
 _END_OF_IMAGE: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
-_RESTARTS: Final = range(0xD0, 0xD8)
 _WITHOUT_LENGTH: Final = (0x01, 0xD8)  # a temporary mark, and a second start of image
-_LOSSLESS_FRAMES: Final = (0xC3, 0xC7, 0xCB, 0xCF)
+# Within a scan's data FF is followed by 00 or is a restart; FF FF is a fill byte.
+_MARK: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_LOSSLESS_FRAME: Final = re.compile(rb"\xff[\xc3\xc7\xcb\xcf]")
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
     """The parts of a JPEG file up to the end of its image; what lies behind is not the image's.
 
-    `segments` are those with a length, and stray bytes before the first scan; `scans` the walks
+    `segments` are those of the file, and stray bytes before the first scan; `scans` the walks
     through its pixels. `may_be_lossless` is whether a lossless frame's mark stands anywhere in it,
     be it in a comment: whatever a decoder takes for the frame is among these.
     """
@@ -54,36 +56,36 @@ class Structure:
         """Whether a decoder gets through it in a time that its pixels explain."""
         return self.segments <= _MAX_SEGMENTS and self.scans <= _MAX_SCANS
 
+    def takes_too_long(self, pixels: int) -> bool:
+        """Whether so many scans over so many pixels would keep a thread for seconds."""
+        return self.scans * pixels > _MAX_SCANNED_PIXELS
+
 
 def read_structure(data: bytes) -> Structure:
     """Count a JPEG's parts, as far as it is one; what else is wrong is for a decoder to say.
 
     Stops counting where there are too many.
     """
-    octets = np.frombuffer(data, np.uint8)
-    leads = np.flatnonzero(octets[:-1] == _LEAD)
-    followers = octets[leads + 1]
-    # Within a scan's data FF is followed by 00 or is a restart; FF FF is a fill byte.
-    marks = ~np.isin(followers, (0x00, _LEAD, *_RESTARTS))
-    places, markers = leads[marks], followers[marks]
-    segments = scans = at = index = 0
+    segments = scans = at = 0
+    end = len(data)
     while segments <= _MAX_SEGMENTS and scans <= _MAX_SCANS:
-        index += int(np.searchsorted(places[index:], at))
-        if index >= len(places):
-            break
+        found = _MARK.search(data, at)
         if not scans:  # bytes between segments, which Pillow passes over one by one
-            segments += int(places[index]) - at
-        at, marker = int(places[index]), int(markers[index])
-        if marker == _END_OF_IMAGE:
+            segments += (found.start() if found else len(data)) - at
+        if found is None:
             break
+        at = found.start()
+        marker = data[at + 1]
+        if marker == _END_OF_IMAGE:
+            end = at
+            break
+        segments += 1
         if marker in _WITHOUT_LENGTH:
             at += 2
             continue
-        segments += 1
         scans += marker == _START_OF_SCAN
         at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-    lossless = np.isin(markers[: index + 1], _LOSSLESS_FRAMES)
-    return Structure(segments, scans, bool(lossless.any()))
+    return Structure(segments, scans, _LOSSLESS_FRAME.search(data, 0, end) is not None)
 
 
 def decode_grey(

@@ -8,6 +8,7 @@ it refuses, is Pillow's to read, or to refuse.
 """
 
 import struct
+import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from numpy.typing import NDArray
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 DEEP_BITS: Final = 16
+# The decoder keeps Python's lock, so all else of a process stands still: some 40 ms for so many
+# samples, 300 for the most of 16 bits.
+_FEW_SAMPLES: Final = 9_000_000
+_MOST_DEEP_SAMPLES: Final = 30_000_000
 _HEADER: Final = struct.Struct(">IIBBBBB")  # PNG section 11.2.2
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6  # colour types
 _MODES: Final = {_GREY: "mono", _RGB: "rgb", _RGB_ALPHA: "rgba"}
@@ -35,6 +40,7 @@ _STRIPE_ROWS: Final = 64
 
 _DISPLAY_GAMMA: Final = 1 / 2.2  # that grey levels are meant for, as gAMA tells it
 _SAME_GAMMA: Final = 0.05
+_SANE_GAMMAS: Final = (0.1, 10.0)  # what is further off is no gamma of a film
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,18 @@ class Header:
     def channels(self) -> int:
         """Samples of a pixel."""
         return _CHANNELS[self.colour]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether Pillow, which is slower but lets others run, had better decode it."""
+        return self.width * self.height * self.channels > _FEW_SAMPLES
+
+    @property
+    def most_pixels(self) -> int:
+        """How many pixels of this kind are decoded at most; Pillow reads grey of any depth."""
+        if self.bits < DEEP_BITS or self.colour == _GREY:
+            return sys.maxsize
+        return _MOST_DEEP_SAMPLES // self.channels
 
 
 def read_chunks(data: bytes, most: int) -> list[Chunk] | None:
@@ -107,6 +125,8 @@ def is_plain(data: bytes, header: Header, chunks: Sequence[Chunk]) -> bool:
     """Whether an 8-bit PNG is read alike by both decoders."""
     if header.bits == DEEP_BITS or header.interlaced or header.colour not in (_GREY, _RGB):
         return False
+    if header.is_large:
+        return False
     names = {chunk.name for chunk in chunks}
     if not _PLAIN.issuperset(names):
         return False
@@ -147,10 +167,17 @@ def decode_deep(header: Header, chunks: Sequence[Chunk]) -> NDArray[np.uint16] |
         return None
     if header.colour in (_GREY_ALPHA, _RGB_ALPHA):
         return _over_black(samples)
+    return hide_transparent(samples, header, chunks)
+
+
+def hide_transparent(
+    samples: NDArray[np.uint16], header: Header, chunks: Sequence[Chunk]
+) -> NDArray[np.uint16]:
+    """Return samples [height, width, channels] with the transparent colour black, if any is."""
     clear = _transparent(header, chunks)
-    if clear is not None:
-        samples = np.where((samples == clear).all(axis=2, keepdims=True), np.uint16(0), samples)
-    return samples
+    if clear is None:
+        return samples
+    return np.where((samples == clear).all(axis=2, keepdims=True), np.uint16(0), samples)
 
 
 def read_gamma(chunks: Sequence[Chunk]) -> float:
@@ -165,7 +192,9 @@ def read_gamma(chunks: Sequence[Chunk]) -> float:
     if gamma == 0:
         return 1.0
     exponent = _DISPLAY_GAMMA / gamma
-    return 1.0 if abs(exponent - 1) < _SAME_GAMMA else exponent
+    if abs(exponent - 1) < _SAME_GAMMA or not _SANE_GAMMAS[0] <= exponent <= _SANE_GAMMAS[1]:
+        return 1.0
+    return exponent
 
 
 def has_sound_pixels(chunks: Sequence[Chunk]) -> bool:

@@ -26,7 +26,9 @@ _STRIPE_ROWS: Final = 64
 
 
 def to_eight_bits(samples: NDArray[np.integer[Any]], gamma: float = 1.0) -> NDArray[np.uint8]:
-    """Map 16-bit samples [height, width] to 8 bits by their window; a constant film is black.
+    """Map 16-bit samples [height, width] to 8 bits by their window.
+
+    A constant film is black, unless it is of full scale.
 
     Parameters
     ----------
@@ -54,6 +56,11 @@ def find_window(samples: NDArray[np.integer[Any]]) -> tuple[int, int]:
     """
     step = math.ceil(math.sqrt(samples.size / _MOST_COUNTED)) or 1
     counts = np.bincount(samples[::step, ::step].ravel(), minlength=DEEP_MAX + 1)
+    commonest = int(counts.argmax())
+    if counts[commonest] > (1 - 2 * _TAIL) * counts.sum():
+        counts[commonest] = 0  # a border that is wider than the film: the film is the rest
+        if not counts.any():
+            return commonest, commonest
     below = np.concatenate(([0], np.cumsum(counts)))  # pixels under each value
     total = int(below[-1])
     dark = int(np.searchsorted(below, total * _TAIL, side="right")) - 1

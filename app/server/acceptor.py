@@ -119,9 +119,11 @@ class Acceptor:
     async def _hand_over(self, accepted: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._new_protocol, accepted)
-        except OSError:  # the client has left
+        except BaseException as error:
             accepted.close()
-            self._count(-1)
+            self._count(-1)  # or this worker would be left out for good
+            if not isinstance(error, OSError):  # which is a client that has left
+                raise
 
     def _count(self, change: int) -> None:
         self._open += change

@@ -70,6 +70,10 @@ class ConnectionTable:
         """Note that a worker's loop turns."""
         self._cells[3 + worker * _CELLS] = time.monotonic_ns()
 
+    def sign_age_s(self, worker: int) -> float:
+        """Return the seconds since a worker's loop last gave a sign."""
+        return (time.monotonic_ns() - self._cells[3 + worker * _CELLS]) / 1e9
+
     def may_accept(self, worker: int) -> bool:
         """Return whether no other worker that could take a connection has fewer."""
         cells = self._cells

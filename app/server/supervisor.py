@@ -70,7 +70,7 @@ class Supervisor:
                 time.sleep(_START_TURN_S)
                 self._listen_when_ready()
             for row, worker in enumerate(self._workers):
-                if not self._is_well(worker):
+                if not self._is_well(row, worker):
                     self._workers[row] = self._replace(row, worker)
         return self._stop()
 
@@ -111,8 +111,13 @@ class Supervisor:
             return
         self._table.open_port()
 
-    def _is_well(self, worker: Worker) -> bool:
-        return worker.alive and worker.answers(self._settings.worker_timeout_s)
+    def _is_well(self, row: int, worker: Worker) -> bool:
+        """Whether a worker runs Python at all, and turns its loop once it accepts."""
+        timeout_s = self._settings.worker_timeout_s
+        if not (worker.alive and worker.answers(timeout_s)):
+            return False
+        accepting = self._table.stage(row) is Stage.ACCEPTING
+        return not accepting or self._table.sign_age_s(row) < timeout_s
 
     def _replace(self, row: int, worker: Worker) -> Worker:
         if self._signal is not None or self._failed:

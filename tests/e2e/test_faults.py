@@ -20,7 +20,7 @@ from PIL import Image
 from tests.conftest import ROOT
 from tests.contract.test_health import value_of
 from tests.images import encode
-from tests.server import Server, predict, running, started
+from tests.server import Server, free_port, predict, running, started
 
 BACK_WITHIN_S = 3.0
 """What the service is held to. On a busy machine the start itself may take longer, so tests
@@ -102,6 +102,42 @@ def test_a_worker_that_gives_no_sign_is_replaced(jpeg: bytes) -> None:
         wait_until(lambda: count(server, "ready") == 2)
         assert stopped not in server.workers
         assert predict(server, jpeg)[0] == 200
+
+
+STUCK = """
+import sys, time
+from app.server import uvicorn_server
+from app.server.supervisor import serve
+from app.settings import Settings
+
+begun = time.monotonic()
+
+class Stuck(uvicorn_server.Server):
+    async def on_tick(self, counter):
+        if self._worker == 0 and counter == 10 and time.monotonic() - begun < 5:
+            time.sleep(600)
+        return await super().on_tick(counter)
+
+uvicorn_server.Server = Stuck
+sys.exit(serve(Settings(port=PORT, worker_timeout_s=2, workers=2, drain_delay_s=0)))
+"""
+
+
+def test_a_worker_whose_event_loop_hangs_is_replaced(jpeg: bytes, tmp_path: Path) -> None:
+    """Its thread still answers pings: only its loop gives no sign."""
+    port, log = free_port(), tmp_path / "log"
+    code = STUCK.replace("PORT", str(port))
+    with log.open("wb") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=stderr, cwd=ROOT)
+    try:
+        server = Server(process, port, log)
+        server.wait_until_ready()
+        wait_until(lambda: count(server, "ready") == 3, 30)
+        assert count(server, "a worker is replaced") == 1
+        assert predict(server, jpeg)[0] == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
 
 
 @pytest.fixture(scope="session")

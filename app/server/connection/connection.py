@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._newest: RequestCycle | None = None
         self._running: RequestCycle | None = None  # the oldest without a complete answer
         self._waiting: deque[RequestCycle] = deque()
+        self._turned_away = 0  # of the segment that is parsed
         self._last_error: RequestError | None = None  # answered after all that came before
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -107,6 +108,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless it is to be thrown away or the head is endless."""
+        self._turned_away = 0
         if self._state in NOT_PARSED or self._state is State.DISCARDING:
             self._discarded_bytes += len(data)
             if self._discarded_bytes > _LINGER_BYTES:
@@ -310,7 +312,9 @@ class Connection(asyncio.Protocol):
         Cheaper than through the application, or under overload the refusals would take the time
         that Readings need.
         """
-        if self._rules.draining or not head.keep_alive:
+        self._turned_away += 1
+        too_many = self._turned_away > _FEW_QUEUED or self.flow.write_paused
+        if self._rules.draining or not head.keep_alive or too_many:
             self._linger(error, head.path, head.headers)
             raise StopParsing
         self._enter(State.DISCARDING)

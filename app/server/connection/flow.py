@@ -1,6 +1,9 @@
 """Flow control of one connection: when to read, and how long to wait for a client that doesn't."""
 
 import asyncio
+from typing import Final
+
+_MOST_LOOKS: Final = 30  # a client that takes a byte at each would keep its answer otherwise
 
 
 class Flow:
@@ -44,7 +47,18 @@ class Flow:
     def pause_writing(self) -> None:
         """Wait only so long for a client that doesn't read."""
         self._writable.clear()
-        self._timer = self._loop.call_later(self._write_timeout_s, self._transport.abort)
+        self._look_again(self._transport.get_write_buffer_size(), _MOST_LOOKS)
+
+    def _look_again(self, left: int, looks: int) -> None:
+        self._timer = self._loop.call_later(self._write_timeout_s, self._look, left, looks)
+
+    def _look(self, before: int, looks: int) -> None:
+        """End the connection unless the client took some since the last look."""
+        left = self._transport.get_write_buffer_size()
+        if left >= before or looks == 0:
+            self._transport.abort()
+        else:
+            self._look_again(left, looks - 1)
 
     def resume_writing(self) -> None:
         """Write on: the client reads, or is gone."""

@@ -2,7 +2,7 @@
 
 import urllib.parse
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import httptools
 
@@ -50,6 +50,9 @@ class RequestHead:
             "query_string": url.query or b"",
             "headers": self.headers,
         }
+
+
+_MOST_HEADERS: Final = 200  # each takes far more memory than the bytes that are counted
 
 
 class StopParsing(Exception):
@@ -138,6 +141,8 @@ class RequestParser:
         """Take a header. Trailers are dropped: no answer depends on them."""
         if not self._in_head:
             return
+        if len(self._headers) == _MOST_HEADERS:
+            raise HeadTooLarge(max_head_bytes=self._max_head_bytes)
         name = name.lower()
         self._headers.append((name, value))
         self._head_bytes += len(name) + len(value) + 4
@@ -195,13 +200,16 @@ class RequestParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            version = self._parser.get_http_version().encode()
-            head = [b"%b %b HTTP/%b\r\n" % (self._parser.get_method(), self._target, version)]
-            head += [b"%b: %b\r\n" % header for header in self._headers if header[0] != b"upgrade"]
-            self._parser = self._new_parser()
-            self._parser.feed_data(b"".join([*head, b"\r\n"]))
-            return data[upgrade.args[0] :]
-        return data[:0]
+            parsed: int = upgrade.args[0]
+        else:
+            return data[:0]
+        # Not within the `except`, or what a callback raises would have another context.
+        version = self._parser.get_http_version().encode()
+        head = [b"%b %b HTTP/%b\r\n" % (self._parser.get_method(), self._target, version)]
+        head += [b"%b: %b\r\n" % header for header in self._headers if header[0] != b"upgrade"]
+        self._parser = self._new_parser()
+        self._parser.feed_data(b"".join([*head, b"\r\n"]))
+        return data[parsed:]
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)

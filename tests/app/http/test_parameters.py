@@ -53,6 +53,8 @@ def test_weeks_and_days_are_parts_of_a_year() -> None:
         ("age_years", "\u0664"),
         ("age_years", "061Z"),
         ("view", "oblique"),
+        ("view", "_"),
+        ("view", "__ _"),
         ("view", "AP DOE"),
     ],
 )

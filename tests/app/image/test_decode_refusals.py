@@ -222,6 +222,33 @@ def test_metadata_and_fill_bytes_are_passed_over_and_stray_bytes_are_damage() ->
         decode(data[:2] + between + b"stray" + data[2:])
 
 
+@pytest.mark.parametrize(
+    "piece", [b"\xff\x01", b"\xff\xd8", b"\xff", b"\xff\x00", b"\xff\xd0", b"\0", b"\xff\xfe\0\2"]
+)
+def test_a_head_without_end_is_counted_in_no_time(piece: bytes) -> None:
+    data = b"\xff\xd8" + piece * (4_000_000 // len(piece))
+    tracemalloc.start()
+    begun_s = time.perf_counter()
+    try:
+        assert not jpeg.read_structure(data).is_sane
+        spent_s = time.perf_counter() - begun_s
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert spent_s < 0.5
+    assert peak_bytes < 1_000_000
+
+
+def test_many_scans_over_many_pixels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(noise(64, 64), "JPEG", progressive=True)
+    scans = jpeg.read_structure(data).scans
+    monkeypatch.setattr(jpeg, "_MAX_SCANNED_PIXELS", scans * 64 * 64)
+    assert decode(data).pixels.shape == (64, 64)
+    monkeypatch.setattr(jpeg, "_MAX_SCANNED_PIXELS", scans * 64 * 64 - 1)
+    with pytest.raises(ImageUndecodable):
+        decode(data)
+
+
 def test_a_mark_of_a_lossless_frame_anywhere_in_the_image_is_seen() -> None:
     """What libjpeg would scale to harm is not scaled, whatever else there is of it."""
     data = encode(noise(64, 64), "JPEG")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from app.errors import ImageTruncated, ImageUndecodable
+from app.errors import ImageTooManyPixels, ImageTruncated, ImageUndecodable
 from app.image import png
 from app.image.decode import Limits, decode
 from tests.images import (
@@ -120,7 +120,25 @@ def test_colour_becomes_grey_by_luma() -> None:
 
 def test_49_million_pixels_are_decoded() -> None:
     side = 7000
-    assert samples_of(bomb_png(side)).shape == (side, side)
+    assert not is_plain(bomb_png(side))  # by Pillow, beside which others run
+    assert decode(bomb_png(side)).pixels.shape == (side, side)
+
+
+def test_a_large_film_of_16_bits_reads_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clear = png_chunk(b"tRNS", struct.pack(">H", 1500))
+    data = build_png(smooth(80, 70, 4095).clip(0, 4095).astype(np.uint16), 16, extra=clear)
+    small = decode(data).pixels
+    monkeypatch.setattr(png, "_FEW_SAMPLES", 0)
+    assert np.array_equal(decode(data).pixels, small)
+
+
+@pytest.mark.parametrize(("colour", "most"), [(RGB, 10_000_000), (6, 7_500_000)])
+def test_colour_of_16_bits_is_bounded_by_its_samples(colour: int, most: int) -> None:
+    head = struct.pack(">IIBBBBB", 4000, most // 4000 + 1, 16, colour, 0, 0, 0)
+    data = PNG_SIGNATURE + png_chunk(b"IHDR", head) + png_chunk(b"IDAT") + png_chunk(b"IEND")
+    with pytest.raises(ImageTooManyPixels) as refusal:
+        decode(data)
+    assert refusal.value.facts == {"max_pixels": most}
 
 
 def with_text(key: str, value: str) -> bytes:
@@ -283,6 +301,8 @@ def test_linear_light_becomes_grey_levels(bits: int, extra: bytes) -> None:
         gamma_chunk(0.45455),
         gamma_chunk(0.44),
         gamma_chunk(0),
+        png_chunk(b"gAMA", struct.pack(">I", 1)),
+        gamma_chunk(9000),
         gamma_chunk(1.0) + png_chunk(b"sRGB", b"\0"),
         png_chunk(b"iCCP", b"p\0\0" + zlib.compress(b"profile")) + gamma_chunk(1.0),
     ],

@@ -80,6 +80,23 @@ def test_a_constant_film_is_black() -> None:
     assert not to_eight_bits(np.full((70, 70), 1234, np.uint16)).any()
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.96, 0.99])
+def test_a_film_within_a_wide_black_border_is_not_lost(share: float) -> None:
+    plain = film(500, 2730)
+    plain[round(len(plain) * (1 - share)) :] = 0
+    low, high = find_window(plain)
+    assert high == pytest.approx(find_window(film(500, 2730))[1], abs=100)
+    assert low in (0, pytest.approx(500, abs=150))
+
+
+def test_a_large_film_is_counted_evenly_both_ways() -> None:
+    large = np.zeros((3000, 3000), np.uint16)
+    large[:, :1500] = 1000
+    large[1500:, 1500:] = 3000
+    assert find_window(large) == (0, 3000)
+    assert find_window(large.T.copy()) == (0, 3000)
+
+
 def test_few_pixels_are_stretched_as_they_are() -> None:
     assert to_eight_bits(np.array([[1000, 2000], [3000, 6000]], np.uint16)).tolist() == [
         [0, 51], [102, 255]

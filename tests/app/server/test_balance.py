@@ -87,3 +87,11 @@ def test_connections_that_only_come_are_never_more_uneven_than_by_one() -> None:
         counts[worker] += 1
         table.set_connections(worker, counts[worker])
         assert max(counts) - min(counts) <= 1
+
+
+def test_how_old_a_sign_is_can_be_seen() -> None:
+    table = ConnectionTable(2)
+    table.give_sign(1)
+    assert 0 <= table.sign_age_s(1) < 1
+    time.sleep(0.05)
+    assert table.sign_age_s(1) >= 0.05

@@ -57,6 +57,7 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = self.aborted = self.ended = self.paused = False
+        self.unsent_bytes = 100
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self.closed:
@@ -64,6 +65,9 @@ class Transport(asyncio.Transport):
 
     def write_eof(self) -> None:
         self.ended = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
 
     def can_write_eof(self) -> bool:
         return True
@@ -486,6 +490,48 @@ async def test_a_client_that_reads_again_is_not_cut_off() -> None:
         it.connection.resume_writing()
         await asyncio.sleep(2 * WRITE_S)
         assert not it.transport.closed
+
+
+async def test_a_client_that_reads_slowly_but_steadily_is_not_cut_off() -> None:
+    async with bench() as it:
+        await it.send(SLOW_GET)
+        it.connection.pause_writing()
+        for left in (80, 60, 40):
+            it.transport.unsent_bytes = left
+            await asyncio.sleep(WRITE_S)
+            assert not it.transport.aborted
+        await asyncio.sleep(2 * WRITE_S)  # it takes no more
+        assert it.transport.aborted
+
+
+async def test_a_client_that_leaves_while_an_answer_waits_for_room_leaves_nothing() -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        it.connection.pause_writing()
+        await send({"type": "http.response.body", "body": b"y"})
+
+    async with bench(app=answer) as it:
+        await it.send(GET)
+        assert len(it.state.tasks) == 1
+        it.connection.connection_lost(None)
+        await asyncio.sleep(0.01)
+        assert it.state.tasks == set()
+
+
+async def test_many_requests_at_once_that_are_turned_away_are_not_all_answered() -> None:
+    async with bench(turn_away_posts) as it:
+        await it.send(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n" * 1000)
+        assert it.statuses == [503] * 17
+        assert state_of(it) is State.LINGERING
+
+
+@pytest.mark.parametrize("wish", [b"", b"Connection: upgrade\r\nUpgrade: h2c\r\n"])
+async def test_headers_are_bounded_in_number(wish: bytes) -> None:
+    async with bench() as it:
+        await it.send(b"GET / HTTP/1.1\r\n" + wish + b"a:\r\n" * 190 + b"\r\n")
+        await it.send(b"GET / HTTP/1.1\r\n" + wish + b"a:\r\n" * 201 + b"\r\n")
+        assert it.statuses == [200, 431]
 
 
 async def test_a_client_that_does_not_read_is_not_read() -> None:
