@@ -115,7 +115,8 @@ class Card(Strict):
     A picture whose `distance` is over `distance_threshold` is refused, and one that is upright
     with less than the probability `upright_threshold`. An answer is `ok` if
     the label called is the only one whose probability reaches its operating point. `priors` are
-    the shares of the labels among the images that the probabilities were calibrated on.
+    the shares of the labels among the images that the probabilities were calibrated on. `intervals`
+    are a bootstrap's percentiles, of no width at 0 and 1, or by `training.metrics.intervals`.
     """
 
     bundle_format: int
@@ -134,6 +135,7 @@ class Card(Strict):
     priors: dict[LabelId, Annotated[float, Field(gt=0, lt=1)]] | None = None
     population: Population | None = None
     training: Training
+    intervals: Literal["percentile", "score"] = "percentile"
     metrics: dict[str, Metrics]
     quantisation: Quantisation | None = None
     audit: dict[str, Audit] = Field(default_factory=dict)

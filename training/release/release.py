@@ -80,6 +80,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         known_answers=known,
         known_answer_tolerance=_KNOWN_TOLERANCE,
         fp32=_describe_fp32(fp32, known),
+        intervals="score",
         **measured.members(),
     )
     graphs = {"model.onnx": int8.graph, FP32_FILE: fp32}

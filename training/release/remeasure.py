@@ -133,6 +133,7 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
         "bundle_format": BUNDLE_FORMAT,
         "sha256": _hash(graph),
         "priors": card.priors or _priors(card, splits),
+        "intervals": "score",
         **measured.members(),
         "metrics": measured.metrics if exact else _keep_fp32(measured.metrics, card.metrics),
         "fp32": card.fp32.model_copy(update={"sha256": _hash(exact)})

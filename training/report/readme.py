@@ -1,10 +1,17 @@
 """A bundle's README.md: its card.json, written out for people."""
 
+from typing import Final
+
 from app.model.card import Card
 from app.model.figures import Metrics
 from training.report.markdown import figure, show_plot, table
 from training.report.plots import PLOTS
 from training.report.readme_audit import describe_audit
+
+_INTERVALS: Final = {
+    "percentile": "bootstrapped by patient",
+    "score": "by patient, that hold at 0 and 1 too",
+}
 
 
 def render_readme(card: Card) -> str:
@@ -22,10 +29,10 @@ def render_readme(card: Card) -> str:
         "\n".join(f"- {line}" for line in card.limitations) or "- none stated",
         "## Figures",
         (
-            "Through ONNX Runtime, with 95 % intervals bootstrapped by patient. `test` is the "
-            "served int8 graph, `test_fp32` the float32 one it was quantised from. Probabilities "
-            f"are calibrated by one temperature ({card.temperature:.3f}), fitted on the "
-            "validation split."
+            f"Through ONNX Runtime, with 95 % intervals {_INTERVALS[card.intervals]}. `test` is "
+            "the served int8 graph, `test_fp32` the float32 one it was quantised from. "
+            f"Probabilities are calibrated by one temperature ({card.temperature:.3f}), fitted on "
+            "the validation split."
         ),
         _figures(card),
         "On the test split, one label against the rest:",
