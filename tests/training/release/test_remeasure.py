@@ -10,9 +10,9 @@ import onnx
 import pytest
 
 from app.model.bundle import FP32_FILE, find_bundle, read_bundle, read_fp32
-from app.model.card import Card
+from app.model.card import Card, Exact
 from app.model.labels import LABEL_IDS
-from app.model.session import Network
+from app.model.session import Network, enlarge_known_pixels
 from app.settings import Settings
 from tests.training.drawings import COLUMNS, Row, make_row, write_manifest
 from tests.training.networks import (
@@ -181,16 +181,27 @@ def graphs() -> dict[str, bytes]:
     }
 
 
+def ask_known(graph: bytes) -> list[list[float]]:
+    """Return what a graph answers to the shipped card's known images."""
+    network = Network(graph)
+    images = [enlarge_known_pixels(known.pixels) for known in SHIPPED.known_answers]
+    return [network.run(image).probabilities[0].tolist() for image in images]
+
+
 @pytest.fixture
 def write(tmp_path: Path, graphs: dict[str, bytes]) -> Write:
     """Write a bundle that was fitted to `OWN`, its card changed so; return settings for it."""
 
     def write_card(**changes: object) -> Config:
         hashes = {name: hashlib.sha256(graph).hexdigest() for name, graph in graphs.items()}
-        assert SHIPPED.fp32 is not None
+        told = {name: ask_known(graph) for name, graph in graphs.items()}
         update = {
             "sha256": hashes["model.onnx"],
-            "fp32": SHIPPED.fp32.model_copy(update={"sha256": hashes[FP32_FILE]}),
+            "known_answers": [
+                known.model_copy(update={"probabilities": row})
+                for known, row in zip(SHIPPED.known_answers, told["model.onnx"], strict=True)
+            ],
+            "fp32": Exact(sha256=hashes[FP32_FILE], known_probabilities=told[FP32_FILE]),
             "training": SHIPPED.training.model_copy(
                 update={"data": describe_sources([*OWN.fit.samples, *OWN.validation.samples])}
             ),
@@ -265,8 +276,7 @@ def test_both_graphs_are_fitted_anew_and_vouched_for_and_answer_as_before(
         bare, _, _ = cut_tail(before)
         constants = read_constants(onnx.load_from_string(graph))
         np.testing.assert_array_equal(constants["whitening"], fit_features(bare, OTHER.fit)[0])
-    assert SHIPPED.fp32 is not None
-    assert card.fp32.known_probabilities == SHIPPED.fp32.known_probabilities
+    assert card.fp32.known_probabilities == ask_known(graphs[FP32_FILE])
 
 
 def test_the_figures_of_both_graphs_are_of_the_images_measured_now(
@@ -303,3 +313,59 @@ def test_the_distance_threshold_is_of_the_images_measured_now(write: Write) -> N
     distances = [network.run(each[None]).distance for each in OTHER.validation.images]
     expected = fit_distance_threshold(np.concatenate(distances))
     assert card.distance_threshold == pytest.approx(expected)
+
+
+# ---------------------------------------------------------------- before an old one goes
+
+
+def read_all(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("graph", ["model.onnx", FP32_FILE])
+def test_a_bundle_that_answers_otherwise_than_its_card_does_not_replace_the_old(
+    graph: str, write: Write
+) -> None:
+    config = write()
+    bundle = read_bundle(config.bundle_folder)
+    exact = read_fp32(config.bundle_folder, bundle)
+    other: list[list[float]] = [[0.97, 0.01, 0.01, 0.01]] * len(bundle.card.known_answers)
+    assert bundle.card.fp32 is not None
+    changes: dict[str, object] = {
+        "model.onnx": {
+            "known_answers": [
+                known.model_copy(update={"probabilities": row})
+                for known, row in zip(bundle.card.known_answers, other, strict=True)
+            ]
+        },
+        FP32_FILE: {"fp32": bundle.card.fp32.model_copy(update={"known_probabilities": other})},
+    }[graph]
+    before = read_all(config.bundle_folder)
+    wrong = replace(bundle, card=bundle.card.model_copy(update=changes))
+    with pytest.raises(writing.BundleRefused, match=r"stays as it was: .* known image 0 different"):
+        remeasure(config, wrong, exact, OWN)
+    assert read_all(config.bundle_folder) == before
+    assert list(config.out.iterdir()) == [config.bundle_folder]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (lambda folder: (folder / "model.onnx").write_bytes(b"none"), "another sha256"),
+        (lambda folder: (folder / FP32_FILE).write_bytes(b"none"), "another sha256"),
+        (lambda folder: (folder / "card.json").write_text("{}"), "can't be read: "),
+    ],
+    ids=["graph", "float32 graph", "card"],
+)
+def test_a_bundle_that_serving_would_not_load_does_not_replace_the_old(
+    fault: Callable[[Path], object],
+    told: str,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = write()
+    before = read_all(config.bundle_folder)
+    monkeypatch.setattr(writing, "plot_deletion", lambda _, path: fault(path.parent))
+    with pytest.raises(writing.BundleRefused, match=told):
+        measure(config)
+    assert read_all(config.bundle_folder) == before
