@@ -123,7 +123,9 @@ def _config(options: argparse.Namespace) -> Config:
         return load_config(options.recipe, overrides)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        lines = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults]
+        said = [fault["msg"].removeprefix("Value error, ") for fault in faults]
+        places = [".".join(map(str, fault["loc"])) for fault in faults]
+        lines = [": ".join(filter(None, pair)) for pair in zip(places, said, strict=True)]
         raise _WrongCall(*lines) from None
     except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
         raise _WrongCall(f"--recipe {options.recipe} can't be read: {error}") from None

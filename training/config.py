@@ -131,14 +131,6 @@ class Config(BaseModel):
             raise ValueError("small_epochs is more than epochs")
         return self
 
-    @model_validator(mode="after")
-    def _check_population(self) -> Self:
-        # A card would be refused for it, after the hours of training.
-        known = {label.id for label in LABELS}
-        if self.population and self.population.age_years.keys() != known:
-            raise ValueError("population.age_years has not one entry for each label")
-        return self
-
     @property
     def version(self) -> str:
         """The number at the end of the name."""

@@ -97,6 +97,12 @@ class AgeRange(Strict):
     low: float = Field(ge=0, le=130)
     high: float = Field(ge=0, le=130)
 
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low:g}) is more than high ({self.high:g})")
+        return self
+
     def holds(self, age_years: float) -> bool:
         """Whether an age lies within."""
         return self.low <= age_years <= self.high
@@ -107,6 +113,12 @@ class Population(Strict):
 
     age_years: dict[LabelId, list[AgeRange]]
     views: list[View]
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if sorted(self.age_years) != sorted(LABEL_IDS):
+            raise ValueError("age_years has not one entry for each label")
+        return self
 
 
 class Card(Strict):
@@ -161,12 +173,7 @@ class Card(Strict):
         return self
 
     def _check_labels(self) -> None:
-        ages = self.population and self.population.age_years
-        of_labels = {
-            "operating_points": self.operating_points,
-            "priors": self.priors,
-            "population.age_years": ages,
-        }
+        of_labels = {"operating_points": self.operating_points, "priors": self.priors}
         for name, values in of_labels.items():
             if values is not None and sorted(values) != sorted(LABEL_IDS):
                 raise ValueError(f"{name} has not one entry for each label")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.model.labels import LABEL_IDS
 from tests.training.drawings import make_rows, write_data_set, write_manifest
 from tests.training.workplace import Say, Workplace
 from training import commands as cli
@@ -129,6 +130,29 @@ def test_an_unknown_key_of_a_recipe_exits_with_2(say: Say, place: Workplace) -> 
     recipe.write_text("dropout = 0.1")
     code, message = say("run", "--recipe", str(recipe), *place.arguments)
     assert (code, message) == (2, "neumo-train: dropout: Extra inputs are not permitted\n")
+
+
+@pytest.mark.parametrize(
+    ("ages", "told"),
+    [
+        ({"normal": (1, 90)}, "population: age_years has not one entry for each label"),
+        (
+            dict.fromkeys(LABEL_IDS, (9, 5)),
+            "population.age_years.normal.0: low (9) is more than high (5)",
+        ),
+    ],
+    ids=["a label is missing", "an age range is upside down"],
+)
+@pytest.mark.parametrize("command", [*COMMANDS, "remeasure"])
+def test_a_population_that_no_card_may_have_exits_with_2_at_once(
+    command: str, ages: dict[str, tuple[int, int]], told: str, say: Say, place: Workplace
+) -> None:
+    recipe = place.data / "recipe.toml"
+    lines = [f"{label} = [{{low = {low}, high = {high}}}]" for label, (low, high) in ages.items()]
+    text = ['[population]\nviews = ["PA"]', "[population.age_years]", *lines]
+    recipe.write_text("\n".join(text))
+    code, message = say(command, "--recipe", str(recipe), *place.arguments)
+    assert (code, message.splitlines()[0]) == (2, f"neumo-train: {told}")
 
 
 def leave_missing(_: Path) -> None:
