@@ -14,7 +14,7 @@ from app.errors import NeumoError
 from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
 from app.model.figures import Interval, Metrics
-from training.config import Config, load_config
+from training.config import Config, compile_pattern, load_config
 from training.data.images import ImageSet, digest_images
 from training.data.inventory import (
     inventory_to_json,
@@ -22,7 +22,7 @@ from training.data.inventory import (
     render_inventory,
     take_inventory,
 )
-from training.data.manifest import SPLITS
+from training.data.manifest import NO_PATIENTS, SPLITS, lacks_patients
 from training.data.splits import Division, Splits, divide, load_set, load_splits
 from training.files import write_whole
 from training.fit.checkpoint import RunFolder, RunUnfinished
@@ -95,8 +95,12 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    _check_pattern(options.patient_pattern)
     bundle = read_bundle(find_bundle(options.bundle))
-    metrics = evaluate_bundle(bundle, options.data, options.split, options.report)
+    _warn_of_patients(options.data, options.patient_pattern)
+    metrics = evaluate_bundle(
+        bundle, options.data, options.split, options.report, options.patient_pattern
+    )
     sys.stdout.write(_summary(metrics) + f"{options.report}\n")
 
 
@@ -105,11 +109,13 @@ def _remeasure(options: argparse.Namespace) -> None:
     bundle = read_bundle(config.bundle_folder)
     exact = read_fp32(config.bundle_folder, bundle)
     division = divide_again(config, bundle.card)
+    _warn_of_patients(config.data, config.patient_pattern)
     _summarise(config, remeasure(config, bundle, exact, load_splits(division)))
 
 
 def _check_data(options: argparse.Namespace) -> None:
-    inventory = take_inventory(options.data)
+    _check_pattern(options.patient_pattern)
+    inventory = take_inventory(options.data, options.patient_pattern)
     sys.stdout.write(render_inventory(inventory))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -132,9 +138,28 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _divide(config: Config) -> Division:
-    return divide(
-        config.data, config.validation_share, config.seed, config.leave_out, config.subset
+    division = divide(
+        config.data,
+        config.validation_share,
+        config.seed,
+        config.leave_out,
+        config.subset,
+        config.patient_pattern,
     )
+    _warn_of_patients(config.data, config.patient_pattern)
+    return division
+
+
+def _warn_of_patients(data: Path, patient_pattern: str | None) -> None:
+    if lacks_patients(data, patient_pattern):
+        sys.stderr.write(f"neumo-train: warning: {NO_PATIENTS}\n")
+
+
+def _check_pattern(pattern: str | None) -> None:
+    try:
+        compile_pattern(pattern or "()")
+    except ValueError as error:
+        raise _WrongCall(f"patient_pattern: {error}") from None
 
 
 def _fit_division(config: Config, division: Division, *, resume: bool) -> tuple[ImageSet, ImageSet]:
@@ -236,7 +261,7 @@ def _add_evaluate(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the t
     command = commands.add_parser("evaluate", help=text, description=text)
     command.set_defaults(run=_evaluate)
     command.add_argument("--bundle", required=True, help="A bundle's name or folder")
-    command.add_argument("--data", type=Path, required=True, help="manifest.csv, or a folder")
+    _add_data_set(command)
     command.add_argument("--split", choices=SPLITS, default="test", help="(default: test)")
     command.add_argument(
         "--report", type=Path, default=Path("report"), help="Folder to write to (default: report)"
@@ -250,5 +275,11 @@ def _add_data(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type 
     text = "count it; find unreadable and repeated images, and labels that the source gives away"
     command = kinds.add_parser("check", help=text, description=text)
     command.set_defaults(run=_check_data)
-    command.add_argument("--data", type=Path, required=True, help="manifest.csv, or a folder")
+    _add_data_set(command)
     command.add_argument("--json", type=Path, help="File to write the whole inventory to")
+
+
+def _add_data_set(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, required=True, help="manifest.csv, or a folder")
+    pattern = Config.model_fields["patient_pattern"].description
+    command.add_argument("--patient-pattern", help=pattern)

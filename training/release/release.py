@@ -32,6 +32,7 @@ from training.fit.checkpoint import RunFolder, best_epoch
 from training.fit.environment import commit, package_versions
 from training.fit.trainer import load_best
 from training.release.bundle_writer import write_bundle
+from training.release.limitations import state_limitations
 from training.release.measurement import measure_bundle
 from training.release.quantisation import quantise_best
 from training.release.tail import calibrate, fit_features
@@ -68,7 +69,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         version=config.version,
         licence=config.licence,
         intended_use=config.intended_use,
-        limitations=config.limitations,
+        limitations=state_limitations(config, config.limitations),
         labels=list(LABELS),
         sha256=hashlib.sha256(int8.graph).hexdigest(),
         preprocessing=PREPROCESSING,

@@ -22,10 +22,11 @@ from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, cut_tail, read_blocks
 from training.release.bundle_writer import write_bundle
+from training.release.limitations import LASTING, state_limitations
 from training.release.measurement import measure_bundle
 from training.release.tail import fit_features
 
-_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out")
+_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out", "patient_pattern")
 _TEXTS: Final = ("licence", "intended_use", "limitations", "population")
 
 
@@ -72,12 +73,18 @@ def divide_again(config: Config, card: Card) -> Division:
     DataError
         As `divide` does.
     """
-    here = {sample.source for sample in read_samples(config.data) if sample.split == "train"}
+    samples = read_samples(config.data, patient_pattern=config.patient_pattern)
+    here = {sample.source for sample in samples if sample.split == "train"}
     shared = sorted(here & {source.source for source in card.training.data})
     if shared:
         config = _as_fitted(config, card)
     division = divide(
-        config.data, config.validation_share, config.seed, config.leave_out, config.subset
+        config.data,
+        config.validation_share,
+        config.seed,
+        config.leave_out,
+        config.subset,
+        config.patient_pattern,
     )
     trained = describe_sources([*division.fit, *division.validation])
     if shared and _count(trained) != _count(card.training.data):
@@ -140,7 +147,7 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
         if exact and card.fp32
         else None,
     }
-    card = Card.model_validate(dict(card) | told | made)
+    card = Card.model_validate(dict(card) | told | made | {"limitations": _limit(config, card)})
     folder = config.bundle_folder
     graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
     graphs |= {"model.onnx": graph} | ({FP32_FILE: exact} if exact else {})
@@ -184,6 +191,14 @@ def _priors(card: Card, splits: Splits) -> dict[LabelId, float] | None:
     if _count(trained) != _count(card.training.data):
         return None
     return label_priors(splits.validation.labels)
+
+
+def _limit(config: Config, card: Card) -> list[str]:
+    """Return the limitations given or kept, and what stays true of how the network was fitted."""
+    given = "limitations" in config.model_fields_set
+    stated = config.limitations if given else card.limitations
+    lasting = [line for line in card.limitations if line in LASTING and line not in stated]
+    return state_limitations(config, [*stated, *lasting])
 
 
 def _hash(graph: bytes) -> str:

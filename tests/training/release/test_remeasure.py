@@ -30,6 +30,7 @@ from training.export.graph import Tail, answer, cut_tail, take_images
 from training.release import bundle_writer as writing
 from training.release import measurement
 from training.release import tail as fitting
+from training.release.limitations import BY_FILE
 from training.release.remeasure import SourcesDiffer, SplitDiffers, divide_again, remeasure
 from training.release.tail import fit_features
 
@@ -52,7 +53,12 @@ def write_rows(folder: Path, source: str = "a", licence: str = "CC0", patients: 
 
 def divide_by(config: Config) -> Division:
     return divide(
-        config.data, config.validation_share, config.seed, config.leave_out, config.subset
+        config.data,
+        config.validation_share,
+        config.seed,
+        config.leave_out,
+        config.subset,
+        config.patient_pattern,
     )
 
 
@@ -108,6 +114,20 @@ def test_a_setting_that_would_divide_otherwise_is_refused_and_the_runs_own_named
         divide_again(make_config(data=data, **given), card)
     assert str(caught.value).startswith(f"{card.name} was fitted with {told}: with another value,")
     assert "Give the same, or none" in str(caught.value)
+
+
+def test_folders_are_divided_by_the_pattern_of_the_run(tmp_path: Path) -> None:
+    for split, patients in (("train", 9), ("test", 1)):
+        for label in LABEL_IDS:
+            (tmp_path / split / label).mkdir(parents=True)
+            for name in (f"{split}{label}{p}_{i}.png" for p in range(patients) for i in (1, 2)):
+                (tmp_path / split / label / name).touch()
+    ran = make_config(data=tmp_path, patient_pattern="(.*)_")
+    by_file = make_config(data=tmp_path)
+    assert divide_by(ran) != divide_by(by_file)
+    assert divide_again(by_file, fit_with(ran)) == divide_by(ran)
+    with pytest.raises(SplitDiffers, match="was fitted with no patient_pattern"):
+        divide_again(ran, fit_with(by_file))
 
 
 def test_a_card_from_before_the_settings_tells_the_seed(tmp_path: Path) -> None:
@@ -313,6 +333,19 @@ def test_the_distance_threshold_is_of_the_images_measured_now(write: Write) -> N
     distances = [network.run(each[None]).distance for each in OTHER.validation.images]
     expected = fit_distance_threshold(np.concatenate(distances))
     assert card.distance_threshold == pytest.approx(expected)
+
+
+def test_a_bundle_whose_images_name_no_patients_says_so_whatever_its_recipe_does(
+    write: Write, tmp_path: Path
+) -> None:
+    config = write(limitations=["one hospital"])
+    folders = tmp_path / "folders"
+    folders.mkdir()
+    by_file = measure(make_config(out=config.out, data=folders)).limitations
+    assert by_file == ["one hospital", BY_FILE]
+    # A pattern that is given later doesn't undo how it was divided.
+    later = make_config(out=config.out, limitations=["two"], data=folders, patient_pattern="(.)")
+    assert measure(later).limitations == ["two", BY_FILE]
 
 
 # ---------------------------------------------------------------- before an old one goes
