@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import numpy as np
 from pydantic import ValidationError
 
 from app.errors import NeumoError
@@ -29,6 +30,7 @@ from training.fit.checkpoint import RunFolder, RunUnfinished
 from training.fit.network import build_model
 from training.fit.trainer import finished, fit
 from training.measure.evaluation import evaluate_bundle
+from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
 from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
 
@@ -110,6 +112,7 @@ def _remeasure(options: argparse.Namespace) -> None:
     exact = read_fp32(config.bundle_folder, bundle)
     division = divide_again(config, bundle.card)
     _warn_of_patients(config.data, config.patient_pattern)
+    _warn_of_few(division)
     _summarise(config, remeasure(config, bundle, exact, load_splits(division)))
 
 
@@ -147,12 +150,24 @@ def _divide(config: Config) -> Division:
         config.patient_pattern,
     )
     _warn_of_patients(config.data, config.patient_pattern)
+    _warn_of_few(division)
     return division
 
 
 def _warn_of_patients(data: Path, patient_pattern: str | None) -> None:
     if lacks_patients(data, patient_pattern):
         sys.stderr.write(f"neumo-train: warning: {NO_PATIENTS}\n")
+
+
+def _warn_of_few(division: Division) -> None:
+    held = division.validation
+    labels = np.array([sample.label for sample in held], np.int64)
+    if not can_calibrate(labels, [sample.patient for sample in held]):
+        sys.stderr.write(
+            f"neumo-train: warning: validation has fewer than {LEAST_IMAGES} images, or than "
+            f"{LEAST_PATIENTS} patients of a label: probabilities won't be calibrated, and there "
+            "will be no operating points. --validation-share takes more for it\n"
+        )
 
 
 def _check_pattern(pattern: str | None) -> None:

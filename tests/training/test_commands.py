@@ -119,7 +119,11 @@ def test_folders_are_divided_by_the_patient_in_the_name_or_a_warning_is_said(
         for samples in (seen[0].fit, seen[0].validation)
     )
     assert bool(fitted & validated) is shared
-    assert message == (f"{WARNING}\n" if warned else "")
+    lines = message.splitlines()
+    assert (WARNING in lines) is warned
+    assert lines[-1].startswith(
+        "neumo-train: warning: validation has fewer than 100 images, or than 20 patients of a label"
+    )
 
 
 def test_a_check_counts_the_patients_that_a_pattern_tells(

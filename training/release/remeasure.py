@@ -22,9 +22,9 @@ from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, cut_tail, read_blocks
 from training.release.bundle_writer import write_bundle
-from training.release.limitations import LASTING, state_limitations
 from training.release.measurement import measure_bundle
 from training.release.tail import fit_features
+from training.report.limitations import LASTING, NOT_CALIBRATED, state_limitations
 
 _DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out", "patient_pattern")
 _TEXTS: Final = ("licence", "intended_use", "limitations", "population")
@@ -147,7 +147,9 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
         if exact and card.fp32
         else None,
     }
-    card = Card.model_validate(dict(card) | told | made | {"limitations": _limit(config, card)})
+    points = measured.operating_points is not None
+    limits = {"limitations": _limit(config, card, operating_points=points)}
+    card = Card.model_validate(dict(card) | told | made | limits)
     folder = config.bundle_folder
     graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
     graphs |= {"model.onnx": graph} | ({FP32_FILE: exact} if exact else {})
@@ -188,17 +190,19 @@ def _same_images(ours: Metrics, theirs: Metrics) -> bool:
 def _priors(card: Card, splits: Splits) -> dict[LabelId, float] | None:
     """Return what an older card does not tell; None if others were calibrated on."""
     trained = describe_sources([*splits.fit.samples, *splits.validation.samples])
-    if _count(trained) != _count(card.training.data):
+    if _count(trained) != _count(card.training.data) or NOT_CALIBRATED in card.limitations:
         return None
     return label_priors(splits.validation.labels)
 
 
-def _limit(config: Config, card: Card) -> list[str]:
+def _limit(config: Config, card: Card, *, operating_points: bool) -> list[str]:
     """Return the limitations given or kept, and what stays true of how the network was fitted."""
     given = "limitations" in config.model_fields_set
     stated = config.limitations if given else card.limitations
     lasting = [line for line in card.limitations if line in LASTING and line not in stated]
-    return state_limitations(config, [*stated, *lasting])
+    return state_limitations(
+        config, [*stated, *lasting], calibrated=True, operating_points=operating_points
+    )
 
 
 def _hash(graph: bytes) -> str:

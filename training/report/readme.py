@@ -4,6 +4,7 @@ from typing import Final
 
 from app.model.card import Card
 from app.model.figures import Metrics
+from training.report.limitations import NOT_CALIBRATED
 from training.report.markdown import figure, show_plot, table
 from training.report.plots import PLOTS
 from training.report.readme_audit import describe_audit
@@ -31,8 +32,7 @@ def render_readme(card: Card) -> str:
         (
             f"Through ONNX Runtime, with 95 % intervals {_INTERVALS[card.intervals]}. `test` is "
             "the served int8 graph, `test_fp32` the float32 one it was quantised from. "
-            f"Probabilities are calibrated by one temperature ({card.temperature:.3f}), fitted on "
-            "the validation split."
+            f"{_describe_probabilities(card)}"
         ),
         _figures(card),
         "On the test split, one label against the rest:",
@@ -56,6 +56,15 @@ def render_readme(card: Card) -> str:
         f"sha256 of model.onnx: `{card.sha256}`",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _describe_probabilities(card: Card) -> str:
+    if NOT_CALIBRATED in card.limitations:
+        return "Probabilities are not calibrated: see the limitations."
+    return (
+        f"Probabilities are calibrated by one temperature ({card.temperature:.3f}), fitted on the "
+        "validation split."
+    )
 
 
 def _figures(card: Card) -> str:
@@ -159,7 +168,7 @@ def _doubt(card: Card) -> list[str]:
         if m.answered and m.accuracy_answered and m.aurc is not None
     ]
     if not rows or card.operating_points is None:
-        return []
+        return _refusal(card)
     points = ", ".join(f"{label} {point:.3f}" for label, point in card.operating_points.items())
     return [
         "## Doubt",

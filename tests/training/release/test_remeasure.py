@@ -27,12 +27,13 @@ from training.data.images import ImageSet
 from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import fit_distance_threshold, label_priors
 from training.export.graph import Tail, answer, cut_tail, take_images
+from training.metrics import reliability
 from training.release import bundle_writer as writing
 from training.release import measurement
 from training.release import tail as fitting
-from training.release.limitations import BY_FILE
 from training.release.remeasure import SourcesDiffer, SplitDiffers, divide_again, remeasure
 from training.release.tail import fit_features
+from training.report.limitations import BY_FILE, NO_OPERATING_POINTS, NOT_CALIBRATED
 
 SHIPPED = read_bundle(find_bundle(Settings().model)).card
 
@@ -184,6 +185,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the audit and the plots: tests of their own are about them."""
     monkeypatch.setattr(measurement, "audit_graph", lambda *_: SHIPPED.audit["test"])
     monkeypatch.setattr(fitting, "_MOST_TURNED", 8)
+    monkeypatch.setattr(reliability, "LEAST_IMAGES", 8)
+    monkeypatch.setattr(reliability, "LEAST_PATIENTS", 2)
     for name in ("plot_all", "plot_changes", "plot_deletion"):
         monkeypatch.setattr(writing, name, lambda *_: None)
 
@@ -346,6 +349,20 @@ def test_a_bundle_whose_images_name_no_patients_says_so_whatever_its_recipe_does
     # A pattern that is given later doesn't undo how it was divided.
     later = make_config(out=config.out, limitations=["two"], data=folders, patient_pattern="(.)")
     assert measure(later).limitations == ["two", BY_FILE]
+
+
+def test_operating_points_come_and_go_with_the_images_and_calibration_does_not(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write(limitations=["one", NOT_CALIBRATED], priors=None)
+    monkeypatch.setattr(reliability, "LEAST_IMAGES", 9)
+    few = measure(config)
+    assert few.operating_points is None
+    assert few.limitations == ["one", NOT_CALIBRATED, NO_OPERATING_POINTS]
+    enough = measure(config, OTHER)
+    assert enough.operating_points is not None
+    assert enough.limitations == ["one", NOT_CALIBRATED]
+    assert measure(config).priors is None  # nothing was calibrated at any
 
 
 # ---------------------------------------------------------------- before an old one goes
