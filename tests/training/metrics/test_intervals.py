@@ -3,6 +3,8 @@
 `python -m tests.training.metrics.test_intervals` prints the tables of docs/training.md.
 """
 
+import sys
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from scipy.stats import binomtest, norm
 
 from app.model.figures import Interval
 from training.metrics import bootstrap
-from training.metrics.bootstrap import auroc, draw_patients
+from training.metrics.bootstrap import auroc, draw_patients, share
 from training.metrics.intervals import (
     auroc_interval,
     combine,
@@ -180,18 +182,60 @@ def test_95_percent_intervals_of_areas_hold_the_truth_as_often(
     assert cover_area(area, sick, well, images, alike, trials=100) >= 0.92
 
 
+@pytest.mark.parametrize(
+    ("rates", "factors", "apart"),
+    [
+        ((0.98, 0.95, 0.9, 0.99), (0.25, 0.25, 0.25, 0.25), True),  # a balanced accuracy
+        ((0.999, 0.999, 0.999, 0.999), (0.25, 0.25, 0.25, 0.25), True),
+        ((0.05, 0.02), (1, -1), False),  # turned wrong less turned right, of the same images
+        ((0.005, 0.005), (1, -1), False),
+    ],
+)
+def test_95_percent_intervals_of_sums_hold_the_truth_as_often(
+    rates: tuple[float, ...],
+    factors: tuple[float, ...],
+    apart: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bootstrap, "_RESAMPLES", 100)
+    generator = np.random.default_rng(0)
+    kinds = np.repeat(np.arange(len(rates)), 50) if apart else np.zeros(80, np.int64)
+    patients = [str(number) for number in range(len(kinds))]
+    truth = np.dot(rates, factors)
+    held = []
+    for trial in range(100):
+        drawn = generator.random(len(kinds))
+        limits = np.cumsum([0, *rates])
+        weights = draw_patients(kinds, patients, trial)
+        parts, figures = [], []
+        for index, own in enumerate(rates):
+            low = 0 if apart else limits[index]
+            part = (low <= drawn) & (drawn < low + own)
+            whole = kinds == index if apart else np.ones(len(kinds), bool)
+            parts.append(rate_interval(part & whole, whole, patients))
+            figures.append(share(part & whole, whole, weights))
+        found = combine(parts, factors, figures)
+        held.append(found.low <= truth <= found.high)
+    assert np.mean(held) >= 0.93
+
+
 def print_coverage() -> None:
     """Print the tables of docs/training.md."""
+
+    def print_row(*cells: object) -> None:
+        sys.stdout.write(f"| {' | '.join(map(str, cells))} |\n")
+        sys.stdout.flush()
+
     kinds = [(1, 0.0), (3, 0.0), (3, 0.3), (3, 0.9)]
-    for share in (0.5, 0.9, 0.98, 0.998):
+    for drawn in (0.5, 0.9, 0.98, 0.998):
         for patients in (20, 63, 231):
-            held = [cover_rate(share, patients, *kind, trials=2000) for kind in kinds]
-            print(f"| {share} | {patients} |", *(f"{value:.3f} |" for value in held), flush=True)  # noqa: T201
+            held = [cover_rate(drawn, patients, *kind, trials=2000) for kind in kinds]
+            print_row(drawn, patients, *(f"{value:.3f}" for value in held))
     bootstrap._RESAMPLES = 200
     for area in (0.8, 0.95, 0.99, 0.999):
         for sick, well in ((20, 20), (63, 63), (20, 231)):
             held = [cover_area(area, sick, well, *kind, trials=500) for kind in kinds[::2]]
-            print(f"| {area} | {sick}, {well} |", *(f"{value:.3f} |" for value in held), flush=True)  # noqa: T201
+            print_row(area, f"{sick}, {well}", *(f"{value:.3f}" for value in held))
 
 
 if __name__ == "__main__":
