@@ -4,6 +4,7 @@ From the command down; each imports only what stands below it:
 
 ``__main__``  the entry point of ``neumo-train``, even where its dependencies are missing
 ``commands``  what ``neumo-train`` can do, and its exit codes
+``arguments`` its flags: one for each setting
 ``release``   a run becomes a bundle; a bundle is measured anew
 ``measure``   graphs run as they are served: figures of a split, audit, images changed
 ``export``    the network as ONNX graphs, float32 and int8; what is calibrated in them

@@ -1,10 +1,11 @@
 """The settings of a training run: a recipe file (TOML), overruled by the command line."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from app.image.resize import SIDE_PX
 from app.model.card import Label, Population
@@ -24,6 +25,23 @@ Augmentation = Literal["basic", "closer", "full"]
 CalibrationName = Literal["minmax", "entropy", "percentile"]
 
 
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Compile the regular expression whose one group is a patient's name.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or has no group or several.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    if compiled.groups != 1:
+        raise ValueError(f"{pattern!r} has {compiled.groups} groups; one has to hold the patient")
+    return compiled
+
+
 class Config(BaseModel):
     """One run. Learning rates are of AdamW; shares are from 0 to 1."""
 
@@ -31,6 +49,11 @@ class Config(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*-\d+$", description="The bundle's name")
     data: Path = Field(description="manifest.csv, or a folder of <split>/<label>/<file>")
+    patient_pattern: str | None = Field(
+        default=None,
+        description="Of folders: a regular expression whose one group is the patient in a file's "
+        "name, as (person[0-9]+)_",
+    )
     weights: str = Field(
         default="IMAGENET1K_V1",
         description="IMAGENET1K_V1 (torchvision, downloaded), a state dict's path, or 'random'",
@@ -125,18 +148,17 @@ class Config(BaseModel):
             "learning_rate": _LEARNING_RATES.get(strategy, _LEARNING_RATES["finetune"])
         } | values
 
+    @field_validator("patient_pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            compile_pattern(pattern)
+        return pattern
+
     @model_validator(mode="after")
     def _check_epochs(self) -> Self:
         if self.small_epochs > self.epochs:
             raise ValueError("small_epochs is more than epochs")
-        return self
-
-    @model_validator(mode="after")
-    def _check_population(self) -> Self:
-        # A card would be refused for it, after the hours of training.
-        known = {label.id for label in LABELS}
-        if self.population and self.population.age_years.keys() != known:
-            raise ValueError("population.age_years has not one entry for each label")
         return self
 
     @property

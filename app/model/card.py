@@ -103,6 +103,12 @@ class AgeRange(Strict):
     low: float = Field(ge=0, le=130, description="Youngest, years")
     high: float = Field(ge=0, le=130, description="Oldest, years")
 
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low:g}) is more than high ({self.high:g})")
+        return self
+
     def holds(self, age_years: float) -> bool:
         """Whether an age lies within."""
         return self.low <= age_years <= self.high
@@ -116,6 +122,12 @@ class Population(Strict):
     )
     views: list[View] = Field(description="Views that it is known from")
 
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if sorted(self.age_years) != sorted(LABEL_IDS):
+            raise ValueError("age_years has not one entry for each label")
+        return self
+
 
 class Card(Strict):
     """What a bundle says of itself (``card.json``).
@@ -123,7 +135,8 @@ class Card(Strict):
     A picture whose `distance` is over `distance_threshold` is refused, and one that is upright
     with less than the probability `upright_threshold`. An answer is `ok` if
     the label called is the only one whose probability reaches its operating point. `priors` are
-    the shares of the labels among the images that the probabilities were calibrated on.
+    the shares of the labels among the images that the probabilities were calibrated on. `intervals`
+    are a bootstrap's percentiles, of no width at 0 and 1, or by `training.metrics.intervals`.
     """
 
     bundle_format: int = Field(description="Version of this contract")
@@ -150,6 +163,9 @@ class Card(Strict):
         None, description="Whom the network knows each label from"
     )
     training: Training = Field(description="How it was made")
+    intervals: Literal["percentile", "score"] = Field(
+        "percentile", description="How the figures' intervals were worked out"
+    )
     metrics: dict[str, Metrics] = Field(description="Figures by split")
     quantisation: Quantisation | None = Field(None, description="How int8 was made")
     audit: dict[str, Audit] = Field(
@@ -179,12 +195,7 @@ class Card(Strict):
         return self
 
     def _check_labels(self) -> None:
-        ages = self.population and self.population.age_years
-        of_labels = {
-            "operating_points": self.operating_points,
-            "priors": self.priors,
-            "population.age_years": ages,
-        }
+        of_labels = {"operating_points": self.operating_points, "priors": self.priors}
         for name, values in of_labels.items():
             if values is not None and sorted(values) != sorted(LABEL_IDS):
                 raise ValueError(f"{name} has not one entry for each label")

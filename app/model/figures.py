@@ -15,7 +15,7 @@ class Strict(BaseModel):
 
 
 class Interval(Strict):
-    """A figure with its 95 % interval, bootstrapped by patient."""
+    """A figure with its 95 % interval, by patient; `Card.intervals` tells how they were made."""
 
     value: float = Field(description="Of all the images")
     low: float = Field(description="The interval's lower end")

@@ -37,9 +37,12 @@ NOBODY: Final = Subject()
 
 
 def compare_with_population(card: Card, label: LabelId, subject: Subject) -> list[WarningCode]:
-    """Return what is to be known of a label called for `subject`, by the card's population."""
+    """Return what is to be known of a label called for `subject`, by the card's population.
+
+    Of a card that tells none nobody is known to be within it, whatever is said of the subject.
+    """
     if card.population is None:
-        return []
+        return ["population_unknown"]
     warnings: list[WarningCode] = []
     if subject.age_years is None:
         warnings.append("population_unknown")

@@ -27,10 +27,12 @@ NOTICE: Final = Text(
 WARNINGS: Final[Mapping[WarningCode, Text]] = MappingProxyType(
     {
         "population_unknown": Text(
-            "The patient's age was not given, so it is not known whether this model has learned "
-            "from patients like this one. Send the fields 'age_years' and 'view'.",
-            "No se indicó la edad del paciente, por lo que no se sabe si el modelo ha aprendido de "
-            "pacientes como este. Envíe los campos 'age_years' y 'view'.",
+            "It is not known whether this model has learned from patients like this one: the "
+            "patient's age was not given, or the model does not say whom it knows. Send the fields "
+            "'age_years' and 'view'.",
+            "No se sabe si el modelo ha aprendido de pacientes como este: no se indicó la edad del "
+            "paciente, o el modelo no dice a quiénes conoce. Envíe los campos 'age_years' y "
+            "'view'.",
         ),
         "age_outside_population": Text(
             "The model knows this label from patients of other ages only.",

@@ -8,12 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from app.model.labels import LABEL_IDS
 from tests.training.drawings import make_rows, write_data_set, write_manifest
 from tests.training.workplace import Say, Workplace
 from training import commands as cli
 from training.commands import main
 from training.data.inventory import render_inventory, take_inventory
+from training.data.manifest import NO_PATIENTS
+from training.data.splits import Division
 
 COMMANDS = ["run", "fit", "export"]
 
@@ -73,6 +77,89 @@ def test_half_a_command_exits_with_2(
     assert "usage: neumo-train" in capsys.readouterr().err
 
 
+# ---------------------------------------------------------------- folders and patients
+
+WARNING = f"neumo-train: warning: {NO_PATIENTS}"
+
+
+def write_persons(root: Path, persons: int = 9) -> Path:
+    """Write folders of readable images, two of each person: person7_x_1.png."""
+    number = 0
+    for split, count in (("train", persons), ("test", 1)):
+        for label in LABEL_IDS:
+            folder = root / split / label
+            folder.mkdir(parents=True)
+            for _ in range(count):
+                number += 1
+                for image in (1, 2):
+                    name = folder / f"person{number}_x_{image}.png"
+                    Image.new("L", (64, 64), number).save(name)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("pattern", "shared", "warned"), [([], True, True), (["--patient-pattern=(person[0-9]+)_"],
+    False, False)], ids=["by file", "by patient"],
+)  # fmt: skip
+def test_folders_are_divided_by_the_patient_in_the_name_or_a_warning_is_said(
+    pattern: list[str],
+    shared: bool,
+    warned: bool,
+    say: Say,
+    place: Workplace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Division] = []
+    monkeypatch.setattr(cli, "_fit_division", lambda _, division, **__: seen.append(division))
+    write_persons(place.data)
+    code, message = say("fit", *place.arguments, *pattern)
+    assert code == 0
+    fitted, validated = (
+        {sample.path.name.partition("_")[0] for sample in samples}
+        for samples in (seen[0].fit, seen[0].validation)
+    )
+    assert bool(fitted & validated) is shared
+    lines = message.splitlines()
+    assert (WARNING in lines) is warned
+    assert lines[-1].startswith(
+        "neumo-train: warning: validation has fewer than 100 images, or than 20 patients of a label"
+    )
+
+
+def test_a_check_counts_the_patients_that_a_pattern_tells(
+    place: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["data", "check", "--data", str(write_persons(place.data, 2))]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "patients: test 8, train 16" in said
+    assert f"warning: {NO_PATIENTS}" in said
+    assert main([*command, "--patient-pattern=(person[0-9]+)_"]) == 0
+    said = capsys.readouterr().out
+    assert "patients: test 4, train 8" in said
+    assert NO_PATIENTS not in said
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("(person", "'(person' is no regular expression: missing )"),
+        ("person[0-9]+", "'person[0-9]+' has 0 groups; one has to hold the patient"),
+        ("(person)([0-9]+)", "'(person)([0-9]+)' has 2 groups; one has to hold the patient"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "remeasure", "data check", "evaluate --bundle=neumo-r18-2"]
+)
+def test_a_pattern_that_can_not_name_a_patient_exits_with_2(
+    command: str, pattern: str, told: str, say: Say, place: Workplace
+) -> None:
+    named = place.arguments if "--" not in command and " " not in command else place.arguments[2:4]
+    code, message = say(*command.split(), *named, "--patient-pattern", pattern)
+    assert code == 2
+    assert message.startswith(f"neumo-train: patient_pattern: {told}")
+
+
 # ---------------------------------------------------------------- stopped: 130
 
 
@@ -129,6 +216,29 @@ def test_an_unknown_key_of_a_recipe_exits_with_2(say: Say, place: Workplace) -> 
     recipe.write_text("dropout = 0.1")
     code, message = say("run", "--recipe", str(recipe), *place.arguments)
     assert (code, message) == (2, "neumo-train: dropout: Extra inputs are not permitted\n")
+
+
+@pytest.mark.parametrize(
+    ("ages", "told"),
+    [
+        ({"normal": (1, 90)}, "population: age_years has not one entry for each label"),
+        (
+            dict.fromkeys(LABEL_IDS, (9, 5)),
+            "population.age_years.normal.0: low (9) is more than high (5)",
+        ),
+    ],
+    ids=["a label is missing", "an age range is upside down"],
+)
+@pytest.mark.parametrize("command", [*COMMANDS, "remeasure"])
+def test_a_population_that_no_card_may_have_exits_with_2_at_once(
+    command: str, ages: dict[str, tuple[int, int]], told: str, say: Say, place: Workplace
+) -> None:
+    recipe = place.data / "recipe.toml"
+    lines = [f"{label} = [{{low = {low}, high = {high}}}]" for label, (low, high) in ages.items()]
+    text = ['[population]\nviews = ["PA"]', "[population.age_years]", *lines]
+    recipe.write_text("\n".join(text))
+    code, message = say(command, "--recipe", str(recipe), *place.arguments)
+    assert (code, message.splitlines()[0]) == (2, f"neumo-train: {told}")
 
 
 def leave_missing(_: Path) -> None:

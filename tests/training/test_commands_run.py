@@ -27,6 +27,7 @@ from training.commands import main
 from training.data.images import load_images
 from training.data.manifest import read_samples
 from training.fit import trainer
+from training.metrics import reliability
 from training.report.plots import PLOTS
 from training.report.readme import render_readme
 
@@ -45,6 +46,8 @@ def _quick() -> Iterator[None]:
         patch.setattr(cli, "build_model", build_slim_resnet)
         patch.setattr(trainer, "build_model", build_slim_resnet)
         shorten_audit(patch)
+        patch.setattr(reliability, "LEAST_IMAGES", 1)
+        patch.setattr(reliability, "LEAST_PATIENTS", 1)
         yield
 
 

@@ -36,6 +36,11 @@ class ImageSet:
         """Class indices, int64 [N]."""
         return np.array([sample.label for sample in self.samples], np.int64)
 
+    @property
+    def patients(self) -> list[str]:
+        """Of each image, N names."""
+        return [sample.patient for sample in self.samples]
+
 
 def read_image(sample: Sample) -> GreyImage:
     """Decode one image through serving's own code.

@@ -21,7 +21,13 @@ from tqdm import tqdm
 from app.image.resize import SIDE_PX, resize
 from training.config import LABELS
 from training.data.images import UNREADABLE, read_image
-from training.data.manifest import DataError, Sample, read_samples
+from training.data.manifest import (
+    NO_PATIENTS,
+    DataError,
+    Sample,
+    lacks_patients,
+    read_samples,
+)
 
 NEAR_CORRELATION: Final = 0.979
 """Of two thumbnails. On cxr4, pairs above are one image saved twice; below, two children."""
@@ -61,8 +67,8 @@ class Inventory:
     warnings: list[str]
 
 
-def take_inventory(data: Path) -> Inventory:
-    """Read every image of a data set and look it over.
+def take_inventory(data: Path, patient_pattern: str | None = None) -> Inventory:
+    """Read every image of a data set and look it over; a pattern is as of `read_samples`.
 
     Raises
     ------
@@ -70,7 +76,7 @@ def take_inventory(data: Path) -> Inventory:
         If the data set can't be trained on as it is: unknown labels, a patient in two
         splits, an empty class, a path that leaves the folder.
     """
-    samples = read_samples(data)
+    samples = read_samples(data, patient_pattern=patient_pattern)
     root = data if data.is_dir() else data.parent
     sizes: Counter[str] = Counter()
     unreadable: list[str] = []
@@ -90,6 +96,7 @@ def take_inventory(data: Path) -> Inventory:
         readable.append(sample)
     twins = _find_twins(readable, thumbnails, digests, root)
     train = [sample for sample in samples if sample.split == "train"]
+    no_patients = [NO_PATIENTS] if lacks_patients(data, patient_pattern) else []
     return Inventory(
         counts=dict(Counter(_key(sample) for sample in samples)),
         patients=_count_patients(samples),
@@ -97,7 +104,7 @@ def take_inventory(data: Path) -> Inventory:
         unreadable=unreadable,
         twins=twins,
         source_label_association=_associate(train),
-        warnings=[*_warn_of_patients(data), *_warn_of_sources(train), *_warn_of_twins(twins)],
+        warnings=[*no_patients, *_warn_of_sources(train), *_warn_of_twins(twins)],
     )
 
 
@@ -201,16 +208,6 @@ def _warn_of_sources(samples: Sequence[Sample]) -> list[str]:
                 "label comes from: a network can tell it by the source instead of the disease"
             )
     return warnings
-
-
-def _warn_of_patients(data: Path) -> list[str]:
-    if data.is_file() or (data / "manifest.csv").is_file():
-        return []
-    warning = (
-        "folders name no patient, so every file counts as its own: give a manifest.csv if a "
-        "patient has several images, or splits will share patients"
-    )
-    return [warning]
 
 
 def _warn_of_twins(twins: Sequence[Twins]) -> list[str]:

@@ -4,11 +4,12 @@ Two layouts are read:
 
 - ``manifest.csv`` with the columns path, label, patient, split (train or test), source and,
   if known, licence; paths are relative to the manifest's folder.
-- ImageFolder: ``<split>/<label>/<file>`` below a folder. It names no patient, so every file
-  counts as its own.
+- ImageFolder: ``<split>/<label>/<file>`` below a folder. A pattern tells the patient by the file's
+  name; without one every file counts as its own.
 """
 
 import csv
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Final, TextIO
 
 from app.errors import NeumoError
 from app.language import Text
-from training.config import LABELS
+from training.config import LABELS, compile_pattern
 
 LABEL_INDEX: Final = {label.id: index for index, label in enumerate(LABELS)}
 SPLITS: Final = ("train", "test")
@@ -51,25 +52,52 @@ class Sample:
     subsets: frozenset[str] = frozenset()
 
 
-def read_samples(data: Path, splits: Sequence[str] = SPLITS) -> list[Sample]:
+def read_samples(
+    data: Path, splits: Sequence[str] = SPLITS, patient_pattern: str | None = None
+) -> list[Sample]:
     """List the images of a manifest (a file) or an ImageFolder (a folder).
+
+    Parameters
+    ----------
+    patient_pattern : of an ImageFolder, as `training.config.compile_pattern` takes it: what its
+        group matches, anywhere in a file's name, is the patient
 
     Raises
     ------
     DataError
         Naming every fault: a file, a column or a label that is missing or unknown, an image
         outside the folder or listed twice, a patient in two splits, a label that has no image
-        in one of `splits`.
+        in one of `splits`; a name without a patient, a pattern where a manifest names them.
     """
-    if data.is_dir() and (data / "manifest.csv").is_file():
-        data = data / "manifest.csv"
-    samples, single = _read_folder(data) if data.is_dir() else _read_manifest(data)
+    if is_image_folder(data):
+        samples, single = _read_folder(data, patient_pattern)
+    elif patient_pattern is not None:
+        raise DataError(reason="a manifest names its patients: patient_pattern is for folders")
+    else:
+        samples, single = _read_manifest(data / "manifest.csv" if data.is_dir() else data)
     faults = single.lines()
     empty = [] if faults else _find_empty(samples, splits)  # it may be the faulty ones that lack
     faults += _find_faults(samples) + empty
     if faults:
         raise DataError(reason="\n".join(faults))
     return samples
+
+
+def is_image_folder(data: Path) -> bool:
+    """Tell whether images are in folders that no manifest describes."""
+    return data.is_dir() and not (data / "manifest.csv").is_file()
+
+
+def lacks_patients(data: Path, patient_pattern: str | None) -> bool:
+    """Tell whether every file counts as a patient of its own."""
+    return patient_pattern is None and is_image_folder(data)
+
+
+NO_PATIENTS: Final = (
+    "folders name no patient, so every file counts as its own, and splits may share patients: "
+    "give --patient-pattern or a manifest.csv if a patient has several images"
+)
+"""What is to be said where `lacks_patients` holds."""
 
 
 def _read_manifest(manifest: Path) -> tuple[list[Sample], "_Faults"]:
@@ -112,7 +140,8 @@ def _read_row(row: dict[str, str], root: Path) -> Sample:
     return Sample(path, label, row["patient"], row["split"], row["source"], licence, subsets)
 
 
-def _read_folder(root: Path) -> tuple[list[Sample], "_Faults"]:
+def _read_folder(root: Path, pattern: str | None) -> tuple[list[Sample], "_Faults"]:
+    finder = None if pattern is None else compile_pattern(pattern)
     source = root.resolve().name
     samples = []
     faults = _Faults()
@@ -121,9 +150,18 @@ def _read_folder(root: Path) -> tuple[list[Sample], "_Faults"]:
         if path.suffix.lower() in _SUFFIXES:
             with faults.at(str(path)):
                 label = _label(label_name)
-                patient = f"{split}/{label_name}/{path.name}"
+                patient = _find_patient(path, finder)
                 samples.append(Sample(path, label, patient, split, source, "not stated"))
     return samples, faults
+
+
+def _find_patient(path: Path, finder: re.Pattern[str] | None) -> str:
+    if finder is None:
+        return "/".join(path.parts[-3:])
+    found = finder.search(path.name)
+    if not (found and found[1]):
+        raise DataError(reason=f"patient_pattern {finder.pattern!r} finds no patient in the name")
+    return found[1]
 
 
 def _label(name: str) -> int:

@@ -37,18 +37,20 @@ def divide(
     seed: int,
     leave_out: Sequence[str] = (),
     subset: str | None = None,
+    patient_pattern: str | None = None,
 ) -> Division:
     """Read a data set and divide its training samples once more, by patient.
 
     `leave_out` names training images, relative to the data set's folder, that are not used;
-    with `subset`, only those are that hold a 1 in the manifest's column of that name.
+    with `subset`, only those are that hold a 1 in the manifest's column of that name. A
+    pattern is as of `read_samples`.
 
     Raises
     ------
     DataError
         As `read_samples` and `split_validation` do.
     """
-    samples = read_samples(data)
+    samples = read_samples(data, patient_pattern=patient_pattern)
     train = [sample for sample in samples if sample.split == "train"]
     test = [sample for sample in samples if sample.split == "test"]
     root = data if data.is_dir() else data.parent

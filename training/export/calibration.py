@@ -25,6 +25,7 @@ DISTANCE_ROOM: Final = 1.2
 UPRIGHT_THRESHOLD: Final = 0.1
 """Refused as turned or inverted is what is upright with less than this probability."""
 
+_ROUNDING: Final = 1e-9  # 1 - 0.9 is a little under a tenth
 _ORIENTATION_C: Final = 0.01
 _LOG_BOUNDS: Final = (-3.0, 3.0)
 
@@ -92,11 +93,12 @@ def fit_orientation(whitened: Floats, orientations: Labels) -> tuple[Floats, Flo
 def fit_operating_points(
     probabilities: Floats, labels: Labels, sensitivity: float = SENSITIVITY
 ) -> dict[LabelId, float]:
-    """Return the probability of each label that `sensitivity` of its own images reach.
+    """Return the probability of each label that `sensitivity` of its new images reach, or more.
 
     The labels that reach theirs are then a set that holds the true one so often, whatever it
     is (class-conditional conformal prediction: Vovk 2012, "Conditional Validity of Inductive
-    Conformal Predictors").
+    Conformal Predictors"). Of n images that is the one of rank floor((1 - sensitivity)(n + 1)),
+    the lowest being 1; of too few for that rank there is none, and the point is 0.
 
     Parameters
     ----------
@@ -104,8 +106,9 @@ def fit_operating_points(
     """
     points = {}
     for index, label in enumerate(LABELS):
-        own = probabilities[labels == index, index].astype(np.float64)
-        point = float(np.quantile(own, 1 - sensitivity, method="lower"))
+        own = np.sort(probabilities[labels == index, index].astype(np.float64))
+        rank = int((1 - sensitivity) * (len(own) + 1) + _ROUNDING)
+        point = own[rank - 1] if rank else 0.0
         points[label.id] = np.floor(point * 1e6) / 1e6  # so that the image it comes from stays in
     return points
 

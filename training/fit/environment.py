@@ -21,17 +21,26 @@ def package_versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return the commit of this code, ``-dirty`` if it was changed since; or ``unknown``."""
+    """Return the commit of this code, ``-dirty`` if it was changed since; or ``unknown``.
+
+    Unknown too where a repository lies around that doesn't track this code: installed in a virtual
+    environment inside another project, it would be that project's.
+    """
+    own = Path(__file__)
+    if not _ask_git(own.parent, "ls-files", "--error-unmatch", own.name):
+        return "unknown"
+    return _ask_git(own.parent, "describe", "--always", "--dirty", "--abbrev=12") or "unknown"
+
+
+def _ask_git(folder: Path, *arguments: str) -> str:
+    """Return what git answers; nothing where it can't, or is not there."""
     git = shutil.which("git")
     if git is None:
-        return "unknown"
+        return ""
     result = subprocess.run(  # noqa: S603 - fixed arguments
-        [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        check=False,
+        [git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False
     )
-    return result.stdout.strip() or "unknown"
+    return result.stdout.strip()
 
 
 def uses_bfloat16(precision: str, device: torch.device) -> bool:

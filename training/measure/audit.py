@@ -4,6 +4,7 @@ Shortcuts after DeGrave et al. 2021, "AI for radiographic COVID-19 detection sel
 over signal", and Maguolo and Nanni 2021; deletion after Petsiuk et al. 2018, "RISE".
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,14 @@ from training.data.images import ImageSet
 from training.export.graph import expose_pooled
 from training.measure import stress
 from training.measure.evaluation import Refusal, run_core, run_network
-from training.metrics.bootstrap import Weights, auroc, draw_patients, interval, share
+from training.metrics.bootstrap import Weights, auroc, draw_patients, share
+from training.metrics.intervals import (
+    auroc_interval,
+    combine,
+    mean_interval,
+    percentile_interval,
+    rate_interval,
+)
 
 _NORMAL: Final = LABEL_IDS.index("normal")
 _SHARES: Final = (0.0, 0.04, 0.08, 0.16, 0.24, 0.33, 0.49)
@@ -46,14 +54,16 @@ def audit_graph(
 
     def ask(changed: NDArray[np.uint8], name: str) -> Changed:
         answers = run_network(network, changed, name.replace("_", " "))
-        return _compare(images.labels, unchanged.probabilities, answers.probabilities, weights)
+        return _compare(
+            images.labels, unchanged.probabilities, answers.probabilities, patients, weights
+        )
 
     return Audit(
         changed={name: ask(stress.change(images.images, name), name) for name in stress.CHANGES},
         lungs_hidden=ask(stress.hide_lungs(images.images), "lungs_hidden"),
         lungs_only=ask(stress.hide_all_but_lungs(images.images), "lungs_only"),
         turned={
-            orientation: _count_refused(network, images, orientation, refusal, weights)
+            orientation: _count_refused(network, images, orientation, refusal)
             for orientation in ORIENTATIONS[1:]
         },
         commonest=float(np.bincount(images.labels).max() / len(images.labels)),
@@ -67,27 +77,37 @@ def _count_refused(
     images: ImageSet,
     orientation: Orientation,
     refusal: Refusal,
-    weights: Weights,
 ) -> Interval:
     answers = run_network(
         network, stress.turn(images.images, orientation), orientation.replace("_", " ")
     )
-    return interval(share(refusal.holds(answers), np.ones(len(images.labels), bool), weights))
+    patients = [sample.patient for sample in images.samples]
+    return rate_interval(refusal.holds(answers), np.ones(len(images.labels), bool), patients)
 
 
 def _compare(
     labels: NDArray[np.int64],
     before: NDArray[np.float32],
     after: NDArray[np.float32],
+    patients: Sequence[str],
     weights: Weights,
 ) -> Changed:
     everything = np.ones(len(labels), dtype=bool)
-    was, is_ = (share(rows.argmax(1) == labels, everything, weights) for rows in (before, after))
-    areas = [auroc(labels == i, after[:, i], weights) for i in np.unique(labels)]
+    was, is_ = (rows.argmax(1) == labels for rows in (before, after))
+    turned = (was & ~is_, is_ & ~was)  # wrong, right
+    classes = np.unique(labels)
+    areas = [auroc(labels == i, after[:, i], weights) for i in classes]
+    ranked = [
+        auroc_interval(labels == i, area, patients) for i, area in zip(classes, areas, strict=True)
+    ]
     return Changed(
-        accuracy=interval(is_),
-        lost=interval(was - is_),
-        macro_auroc=interval(np.mean(areas, axis=0)),
+        accuracy=rate_interval(is_, everything, patients),
+        lost=combine(
+            [rate_interval(images, everything, patients) for images in turned],
+            [1, -1],
+            [share(images, everything, weights) for images in turned],
+        ),
+        macro_auroc=mean_interval(ranked, areas),
     )
 
 
@@ -111,7 +131,9 @@ def _probe_source(images: ImageSet, pooled: NDArray[np.float32], seed: int) -> I
     )
     weights = draw_patients(truth, patients.tolist(), seed)
     areas = [auroc(truth == i, told[:, i], weights) for i in range(len(sources))]
-    return interval(np.mean(areas, axis=0))
+    names = patients.tolist()
+    ranked = [auroc_interval(truth == i, area, names) for i, area in enumerate(areas)]
+    return mean_interval(ranked, areas)
 
 
 def _delete(network: Network, images: ImageSet, unchanged: Outputs, seed: int) -> Deletion:
@@ -144,7 +166,7 @@ def _delete(network: Network, images: ImageSet, unchanged: Outputs, seed: int) -
         shares=list(_SHARES),
         marked=curves["marked"].mean(1).tolist(),
         random=curves["random"].mean(1).tolist(),
-        gap=interval(weights @ gaps / weights.sum(1)),
+        gap=percentile_interval(weights @ gaps / weights.sum(1)),
     )
 
 

@@ -110,15 +110,20 @@ def in_our_order(outputs: Outputs, labels: Sequence[Label]) -> Outputs:
     )
 
 
-def evaluate_bundle(bundle: Bundle, data: Path, split: str, report: Path) -> Metrics:
+def evaluate_bundle(
+    bundle: Bundle, data: Path, split: str, report: Path, patient_pattern: str | None = None
+) -> Metrics:
     """Measure a bundle on one split of a data set; write ``evaluation.json`` and the plots.
+
+    A pattern is as of `read_samples`.
 
     Raises
     ------
     DataError
         If the data set can't be read, or a label has no image in the split.
     """
-    samples = [s for s in read_samples(data, splits=(split,)) if s.split == split]
+    every = read_samples(data, (split,), patient_pattern)
+    samples = [sample for sample in every if sample.split == split]
     images = load_set(samples, split)
     network = Network(bundle.graph, count_cpus())
     outputs = in_our_order(run_network(network, images.images, split), bundle.card.labels)

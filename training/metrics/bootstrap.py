@@ -1,7 +1,7 @@
-"""Intervals by patient.
+"""The bootstrap by patient, and figures of its resamples.
 
-The bootstrap draws patients, not images: each resample is a weight an image (how often its
-patient was drawn), and every figure is computed for all resamples at once.
+It draws patients, not images: each resample is a weight an image (how often its patient was
+drawn), and every figure is computed for all resamples at once.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-
-from app.model.figures import Interval
 
 Weights = NDArray[np.float64]
 Figures = NDArray[np.float64]
@@ -64,13 +62,3 @@ def share(part: NDArray[np.bool_], whole: NDArray[np.bool_], weights: Weights) -
     shares: Figures = np.full(len(total), np.nan)
     np.divide(weights @ part, total, out=shares, where=total > 0)
     return shares
-
-
-def interval(figures: Figures) -> Interval:
-    """Make an interval of a figure: the first entry is its value, the rest are resamples.
-
-    Resamples in which it is undefined are left out; 0 where it is undefined in all.
-    """
-    defined = figures[1:][~np.isnan(figures[1:])]
-    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (0.0, 0.0)
-    return Interval(value=float(np.nan_to_num(figures[0])), low=float(low), high=float(high))

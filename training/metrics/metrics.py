@@ -9,7 +9,8 @@ from sklearn.metrics import confusion_matrix
 
 from app.model.figures import Interval, Metrics
 from app.model.labels import LABEL_IDS, LabelId
-from training.metrics.bootstrap import Figures, Weights, auroc, draw_patients, interval, share
+from training.metrics.bootstrap import auroc, draw_patients, share
+from training.metrics.intervals import auroc_interval, mean_interval, rate_interval
 from training.metrics.reliability import measure_calibration, simulate_calibration_error
 from training.metrics.tasks import measure_tasks
 
@@ -62,23 +63,28 @@ def measure(
     called = probabilities.argmax(1)
     truths = dict(enumerate(np.eye(len(_CLASSES), dtype=bool)[labels].T))
     calls = dict(enumerate(np.eye(len(_CLASSES), dtype=bool)[called].T))
-    sensitivity = {i: share(truths[i] & calls[i], truths[i], weights) for i in _CLASSES}
-    specificity = {i: share(~truths[i] & ~calls[i], ~truths[i], weights) for i in _CLASSES}
-    precision = {i: share(truths[i] & calls[i], calls[i], weights) for i in _CLASSES}
-    areas = {i: auroc(truths[i], probabilities[:, i], weights) for i in _CLASSES}
+    everything = np.ones(len(labels), dtype=bool)
+
+    def rate(part: NDArray[np.bool_], whole: NDArray[np.bool_] = everything) -> Interval:
+        return rate_interval(part, whole, patients)
+
+    sensitivity = {i: rate(calls[i], truths[i]) for i in _CLASSES}
+    found = [share(truths[i] & calls[i], truths[i], weights) for i in _CLASSES]
+    areas = [auroc(truths[i], probabilities[:, i], weights) for i in _CLASSES]
+    ranked = {i: auroc_interval(truths[i], areas[i], patients) for i in _CLASSES}
     named = np.array(sources)
     right = called == labels
     by_chance, by_chance_95 = simulate_calibration_error(probabilities, seed)
     return Metrics(
         images=len(labels),
         patients=len(set(patients)),
-        accuracy=interval(share(right, np.ones_like(right), weights)),
-        balanced_accuracy=interval(np.mean(list(sensitivity.values()), axis=0)),
-        macro_auroc=interval(np.mean(list(areas.values()), axis=0)),
+        accuracy=rate(right),
+        balanced_accuracy=mean_interval(list(sensitivity.values()), found),
+        macro_auroc=mean_interval(list(ranked.values()), areas),
         sensitivity=_by_label(sensitivity),
-        specificity=_by_label(specificity),
-        precision=_by_label(precision),
-        auroc=_by_label(areas),
+        specificity=_by_label({i: rate(~calls[i], ~truths[i]) for i in _CLASSES}),
+        precision=_by_label({i: rate(truths[i], calls[i]) for i in _CLASSES}),
+        auroc=_by_label(ranked),
         **measure_calibration(labels, probabilities).model_dump(),
         ece_by_chance=by_chance,
         ece_by_chance_95=by_chance_95,
@@ -93,7 +99,7 @@ def measure(
         sensitivity_by_source={
             source: _by_label(
                 {
-                    i: share(truths[i] & right & (named == source), held, weights)
+                    i: rate(right, held)
                     for i in _CLASSES
                     if (held := truths[i] & (named == source)).any()
                 }
@@ -101,11 +107,9 @@ def measure(
             for source in sorted(set(sources))
         },
         tasks=measure_tasks(labels, probabilities, patients, sources, seed),
-        refused=None
-        if refused is None
-        else interval(share(refused, np.ones_like(refused), weights)),
+        refused=None if refused is None else rate(refused),
         aurc=area_under_risk_coverage(labels, probabilities),
-        **_measure_answered(right, probabilities, weights, operating_points),
+        **_measure_answered(right, probabilities, patients, operating_points),
     )
 
 
@@ -122,7 +126,7 @@ def area_under_risk_coverage(labels: Labels, probabilities: Probabilities) -> fl
 def _measure_answered(
     right: NDArray[np.bool_],
     probabilities: Probabilities,
-    weights: Weights,
+    patients: Sequence[str],
     operating_points: Mapping[LabelId, float] | None,
 ) -> dict[str, Interval]:
     """Measure what `app.reading.judge.judge` answers with `ok`."""
@@ -133,10 +137,10 @@ def _measure_answered(
     rows = np.arange(len(probabilities))
     answered = (reached.sum(1) == 1) & reached[rows, probabilities.argmax(1)]
     return {
-        "answered": interval(share(answered, np.ones_like(answered), weights)),
-        "accuracy_answered": interval(share(right & answered, answered, weights)),
+        "answered": rate_interval(answered, np.ones_like(answered), patients),
+        "accuracy_answered": rate_interval(right, answered, patients),
     }
 
 
-def _by_label(figures: Mapping[int, Figures]) -> dict[LabelId, Interval]:
-    return {LABEL_IDS[index]: interval(values) for index, values in figures.items()}
+def _by_label(figures: Mapping[int, Interval]) -> dict[LabelId, Interval]:
+    return {LABEL_IDS[index]: figure for index, figure in figures.items()}

@@ -1,5 +1,6 @@
 """How far probabilities can be believed: Brier score and calibration error."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,9 +14,20 @@ Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float32]
 Figures = NDArray[np.float64]
 
+LEAST_IMAGES: Final = 100
+LEAST_PATIENTS: Final = 20
+"""Of each label. From fewer a temperature and operating points are chance."""
+
 BINS: Final = 15
 _SIMULATIONS: Final = 200
 _CLASSES: Final = list(range(len(LABEL_IDS)))
+
+
+def can_calibrate(labels: Labels, patients: Sequence[str]) -> bool:
+    """Tell whether a validation split has the images, and each label the patients, to choose by."""
+    pairs = {*zip(labels.tolist(), patients, strict=True)}
+    counts = np.bincount([label for label, _ in pairs], minlength=len(_CLASSES))
+    return len(labels) >= LEAST_IMAGES and bool(counts.min() >= LEAST_PATIENTS)
 
 
 def measure_calibration(labels: Labels, probabilities: Probabilities) -> Calibration:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from app.model.figures import Task
 from app.model.labels import LABEL_IDS
-from training.metrics.bootstrap import Figures, auroc, draw_patients, interval, share
+from training.metrics.bootstrap import Figures, auroc, draw_patients
+from training.metrics.intervals import auroc_interval, rate_interval
 from training.metrics.reliability import Labels, Probabilities, normalise
 
 _NORMAL, _COVID, _BACTERIAL, _VIRAL = (
@@ -66,8 +67,8 @@ def _measure_task(
     return Task(
         images=len(positive),
         patients=len(set(patients)),
-        auroc=interval(auroc(positive, scores, weights)),
-        accuracy=interval(share(called == positive, np.ones_like(positive), weights)),
-        sensitivity=interval(share(called & positive, positive, weights)),
-        specificity=interval(share(~called & ~positive, ~positive, weights)),
+        auroc=auroc_interval(positive, auroc(positive, scores, weights), patients),
+        accuracy=rate_interval(called == positive, np.ones_like(positive), patients),
+        sensitivity=rate_interval(called, positive, patients),
+        specificity=rate_interval(~called, ~positive, patients),
     )

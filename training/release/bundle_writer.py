@@ -3,12 +3,30 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.errors import BundleError, NeumoError
+from app.language import Text
+from app.machine import count_cpus
+from app.model.bundle import read_bundle, read_fp32
 from app.model.card import Card
+from app.model.session import OnnxModel
 from training.files import appearing_whole
 from training.metrics.metrics import Labels, Probabilities
 from training.report.plots import plot_all, plot_changes, plot_deletion
 from training.report.readme import render_readme
 from training.report.readme_audit import CHANGES_PLOT, DELETION_PLOT
+
+
+class BundleRefused(NeumoError):
+    """What was built is not what serving would load, or doesn't answer as its card says."""
+
+    code = "bundle_refused"
+    title = Text("The new bundle can't be served", "El modelo nuevo no se puede servir")
+    advice = Text(
+        "The new bundle {bundle} was not kept, and one of that name that was there stays as it "
+        "was: {reason}",
+        "El modelo nuevo {bundle} no se conservó, y el que hubiera con ese nombre sigue como "
+        "estaba: {reason}",
+    )
 
 
 def write_bundle(
@@ -18,7 +36,15 @@ def write_bundle(
     labels: Labels,
     probabilities: Probabilities,
 ) -> None:
-    """Write a bundle whole: graphs by file name, card, README, plots of the test's answers."""
+    """Write a bundle whole: graphs by file name, card, README, plots of the test's answers.
+
+    It is read back and asked for its known answers before it takes the place of an older one.
+
+    Raises
+    ------
+    BundleRefused
+        If serving would not take it; the older one stays.
+    """
     with appearing_whole(folder) as building:
         for name, graph in graphs.items():
             (building / name).write_bytes(graph)
@@ -28,3 +54,14 @@ def write_bundle(
         if audit := card.audit.get("test"):
             plot_changes(audit.changed, card.metrics["test"].accuracy, building / CHANGES_PLOT)
             plot_deletion(audit.deletion, building / DELETION_PLOT)
+        _check_as_served(building)
+
+
+def _check_as_served(folder: Path) -> None:
+    try:
+        bundle = read_bundle(folder)
+        exact = read_fp32(folder, bundle)
+        for each in (bundle, exact) if exact else (bundle,):
+            OnnxModel(each, count_cpus()).check_known_answers()
+    except BundleError as error:
+        raise BundleRefused(bundle=folder.name, reason=str(error)) from None

@@ -19,13 +19,17 @@ from training.export.calibration import (
 from training.measure.audit import audit_graph
 from training.measure.evaluation import Refusal, evaluate, in_our_order, run_network
 from training.metrics.metrics import Probabilities
+from training.metrics.reliability import can_calibrate
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was chosen and measured; `tested` are the probabilities of the test split."""
+    """What was chosen and measured; `tested` are the probabilities of the test split.
 
-    operating_points: dict[LabelId, float]
+    There are no operating points where validation is too small to choose them by.
+    """
+
+    operating_points: dict[LabelId, float] | None
     refusal: Refusal
     metrics: dict[str, Metrics]
     audit: dict[str, Audit]
@@ -61,7 +65,9 @@ def measure_bundle(
     measured = {"validation": splits.validation, "test": splits.test}
     answers = {split: ask(int8, images, split) for split, images in measured.items()}
     validated = answers["validation"]
-    points = fit_operating_points(validated.probabilities, splits.validation.labels)
+    held = splits.validation
+    enough = can_calibrate(held.labels, held.patients)
+    points = fit_operating_points(validated.probabilities, held.labels) if enough else None
     refusal = Refusal(fit_distance_threshold(validated.distance), UPRIGHT_THRESHOLD)
     metrics = {}
     audit = {}

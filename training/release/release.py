@@ -31,10 +31,12 @@ from training.export.onnx_export import export_fp32
 from training.fit.checkpoint import RunFolder, best_epoch
 from training.fit.environment import commit, package_versions
 from training.fit.trainer import load_best
+from training.metrics.reliability import can_calibrate
 from training.release.bundle_writer import write_bundle
 from training.release.measurement import measure_bundle
 from training.release.quantisation import quantise_best
 from training.release.tail import calibrate, fit_features
+from training.report.limitations import state_limitations
 
 _SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
     "licence",
@@ -50,7 +52,8 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     """Write the bundle of a trained run to ``config.bundle_folder``; return its card.
 
     The folder appears whole: it is built beside and moved into place. ``model.fp32.onnx``,
-    the graph before quantisation, lies in it too.
+    the graph before quantisation, lies in it too. Where validation is too small to choose by, the
+    card claims no calibration and has no operating points.
     """
     model = load_best(config)
     core = export_fp32(model, splits.validation.images[:16])
@@ -62,24 +65,28 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     int8 = quantise_best(config, core, tail, splits, validated)
     measured = measure_bundle(int8.graph, fp32, splits, LABELS, config.seed)
     known = _ask_known(int8.graph, splits.fit)
+    enough = can_calibrate(splits.validation.labels, splits.validation.patients)
     card = Card(
         bundle_format=BUNDLE_FORMAT,
         name=config.name,
         version=config.version,
         licence=config.licence,
         intended_use=config.intended_use,
-        limitations=config.limitations,
+        limitations=state_limitations(
+            config, config.limitations, calibrated=enough, operating_points=enough
+        ),
         labels=list(LABELS),
         sha256=hashlib.sha256(int8.graph).hexdigest(),
         preprocessing=PREPROCESSING,
         temperature=int8.temperature,
-        priors=label_priors(splits.validation.labels),
+        priors=label_priors(splits.validation.labels) if enough else None,
         population=config.population,
         training=_training(config, splits, command),
         quantisation=int8.record,
         known_answers=known,
         known_answer_tolerance=_KNOWN_TOLERANCE,
         fp32=_describe_fp32(fp32, known),
+        intervals="score",
         **measured.members(),
     )
     graphs = {"model.onnx": int8.graph, FP32_FILE: fp32}

@@ -24,8 +24,9 @@ from training.export.graph import Tail, answer, cut_tail, read_blocks
 from training.release.bundle_writer import write_bundle
 from training.release.measurement import measure_bundle
 from training.release.tail import fit_features
+from training.report.limitations import LASTING, NOT_CALIBRATED, state_limitations
 
-_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out")
+_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out", "patient_pattern")
 _TEXTS: Final = ("licence", "intended_use", "limitations", "population")
 
 
@@ -72,12 +73,18 @@ def divide_again(config: Config, card: Card) -> Division:
     DataError
         As `divide` does.
     """
-    here = {sample.source for sample in read_samples(config.data) if sample.split == "train"}
+    samples = read_samples(config.data, patient_pattern=config.patient_pattern)
+    here = {sample.source for sample in samples if sample.split == "train"}
     shared = sorted(here & {source.source for source in card.training.data})
     if shared:
         config = _as_fitted(config, card)
     division = divide(
-        config.data, config.validation_share, config.seed, config.leave_out, config.subset
+        config.data,
+        config.validation_share,
+        config.seed,
+        config.leave_out,
+        config.subset,
+        config.patient_pattern,
     )
     trained = describe_sources([*division.fit, *division.validation])
     if shared and _count(trained) != _count(card.training.data):
@@ -133,13 +140,16 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
         "bundle_format": BUNDLE_FORMAT,
         "sha256": _hash(graph),
         "priors": card.priors or _priors(card, splits),
+        "intervals": "score",
         **measured.members(),
         "metrics": measured.metrics if exact else _keep_fp32(measured.metrics, card.metrics),
         "fp32": card.fp32.model_copy(update={"sha256": _hash(exact)})
         if exact and card.fp32
         else None,
     }
-    card = Card.model_validate(dict(card) | told | made)
+    points = measured.operating_points is not None
+    limits = {"limitations": _limit(config, card, operating_points=points)}
+    card = Card.model_validate(dict(card) | told | made | limits)
     folder = config.bundle_folder
     graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
     graphs |= {"model.onnx": graph} | ({FP32_FILE: exact} if exact else {})
@@ -180,9 +190,19 @@ def _same_images(ours: Metrics, theirs: Metrics) -> bool:
 def _priors(card: Card, splits: Splits) -> dict[LabelId, float] | None:
     """Return what an older card does not tell; None if others were calibrated on."""
     trained = describe_sources([*splits.fit.samples, *splits.validation.samples])
-    if _count(trained) != _count(card.training.data):
+    if _count(trained) != _count(card.training.data) or NOT_CALIBRATED in card.limitations:
         return None
     return label_priors(splits.validation.labels)
+
+
+def _limit(config: Config, card: Card, *, operating_points: bool) -> list[str]:
+    """Return the limitations given or kept, and what stays true of how the network was fitted."""
+    given = "limitations" in config.model_fields_set
+    stated = config.limitations if given else card.limitations
+    lasting = [line for line in card.limitations if line in LASTING and line not in stated]
+    return state_limitations(
+        config, [*stated, *lasting], calibrated=True, operating_points=operating_points
+    )
 
 
 def _hash(graph: bytes) -> str:

@@ -16,6 +16,7 @@ from training.export.calibration import fit_distance, fit_orientation, fit_tempe
 from training.export.graph import Tail, answer
 from training.measure.evaluation import run_core, run_network
 from training.measure.stress import turn
+from training.metrics.reliability import can_calibrate
 
 _MOST_TURNED: Final = 1000
 
@@ -40,12 +41,15 @@ def calibrate(
 ) -> tuple[Tail, Outputs]:
     """Fit the temperature of a core that takes images to its own logits, whatever `tail` has.
 
+    It is 1 where validation is too small to choose one by.
+
     Returns
     -------
     the tail with that temperature, and the answers for `validation` at it, from one pass
     """
     network = Network(answer(model, tail).SerializeToString(), count_cpus())
     outputs = run_network(network, validation.images, f"validation, {what}")
-    temperature = fit_temperature(outputs.logits, validation.labels)
+    enough = can_calibrate(validation.labels, validation.patients)
+    temperature = fit_temperature(outputs.logits, validation.labels) if enough else 1.0
     probabilities = softmax(outputs.logits / np.float32(temperature), axis=1)
     return replace(tail, temperature=temperature), replace(outputs, probabilities=probabilities)

@@ -1,10 +1,18 @@
 """A bundle's README.md: its card.json, written out for people."""
 
+from typing import Final
+
 from app.model.card import Card
 from app.model.figures import Metrics
+from training.report.limitations import NOT_CALIBRATED
 from training.report.markdown import figure, show_plot, table
 from training.report.plots import PLOTS
 from training.report.readme_audit import describe_audit
+
+_INTERVALS: Final = {
+    "percentile": "bootstrapped by patient",
+    "score": "by patient, that hold at 0 and 1 too",
+}
 
 
 def render_readme(card: Card) -> str:
@@ -26,10 +34,9 @@ def render_readme(card: Card) -> str:
         "\n".join(f"- {line}" for line in card.limitations) or "- none stated",
         "## Figures",
         (
-            "Through ONNX Runtime, with 95 % intervals bootstrapped by patient. `test` is the "
-            "served int8 graph, `test_fp32` the float32 one it was quantised from. Probabilities "
-            f"are calibrated by one temperature ({card.temperature:.3f}), fitted on the "
-            "validation split."
+            f"Through ONNX Runtime, with 95 % intervals {_INTERVALS[card.intervals]}. `test` is "
+            "the served int8 graph, `test_fp32` the float32 one it was quantised from. "
+            f"{_describe_probabilities(card)}"
         ),
         _figures(card),
         "On the test split, one label against the rest:",
@@ -57,6 +64,15 @@ def render_readme(card: Card) -> str:
 
 def _first_sentence(text: str) -> str:
     return text.partition(". ")[0].strip().removesuffix(".")
+
+
+def _describe_probabilities(card: Card) -> str:
+    if NOT_CALIBRATED in card.limitations:
+        return "Probabilities are not calibrated: see the limitations."
+    return (
+        f"Probabilities are calibrated by one temperature ({card.temperature:.3f}), fitted on the "
+        "validation split."
+    )
 
 
 def _figures(card: Card) -> str:
@@ -160,7 +176,7 @@ def _doubt(card: Card) -> list[str]:
         if m.answered and m.accuracy_answered and m.aurc is not None
     ]
     if not rows or card.operating_points is None:
-        return []
+        return _refusal(card)
     points = ", ".join(f"{label} {point:.3f}" for label, point in card.operating_points.items())
     return [
         "## Doubt",

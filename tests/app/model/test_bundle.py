@@ -83,6 +83,10 @@ def test_a_graph_changed_by_one_bit_is_refused(folder: Path) -> None:
     assert error.facts == {"bundle": "neumo-test-1", "file": "model.onnx"}
 
 
+AGES = {label: [{"low": 1, "high": 90}] for label in LABEL_IDS}
+BACKWARD = {"low": 9, "high": 5}
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -102,7 +106,11 @@ def test_a_graph_changed_by_one_bit_is_refused(folder: Path) -> None:
         ),
         (
             {"population": {"views": ["PA"], "age_years": {"normal": []}}},
-            "population.age_years has not one entry for each label",
+            "population: Value error, age_years has not one entry for each label",
+        ),
+        (
+            {"population": {"views": ["PA"], "age_years": AGES | {"covid19": [BACKWARD]}}},
+            "population.age_years.covid19.0: Value error, low (9) is more than high (5)",
         ),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
         ({"temperature": 0}, "temperature: Input should be greater than 0"),

@@ -147,5 +147,9 @@ def test_whom_the_label_is_not_known_from_makes_it_uncertain(
     assert bool(judgement.candidates) != known
 
 
-def test_a_card_without_a_population_warns_of_none(card: Card) -> None:
-    assert judge(outputs(*CERTAIN["covid19"]), card).warnings == []
+@pytest.mark.parametrize("subject", [Subject(), Subject(age_years=60, view="lateral")])
+def test_a_card_without_a_population_knows_of_nobody_whether_it_holds(
+    subject: Subject, card: Card
+) -> None:
+    judgement = judge(outputs(*CERTAIN["covid19"]), card, subject)
+    assert (judgement.status, judgement.warnings) == ("ok", ["population_unknown"])

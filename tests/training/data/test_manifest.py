@@ -1,5 +1,6 @@
 """training.data.manifest: which images there are, and every clear fault of a list of them."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,51 @@ def test_an_image_folder_takes_split_and_label_from_the_path(tmp_path: Path) -> 
 def test_in_an_image_folder_every_file_is_its_own_patient(tmp_path: Path) -> None:
     samples = read_samples(write_folders(tmp_path))  # every file is called 0.png
     assert len({sample.patient for sample in samples}) == 8
+
+
+KERMANY = r"(person[0-9]+|IM-[0-9]+)"
+
+
+def write_kermany(root: Path) -> Path:
+    """Write empty files named as Kermany's, two of one person in each folder."""
+    for row in make_rows():
+        folder = root / row["split"] / row["label"]
+        folder.mkdir(parents=True)
+        person = f"{len(list(root.rglob('*.jpeg'))) + 1}"
+        name = f"NORMAL2-IM-{person}-000" if row["label"] == "normal" else f"person{person}_x_"
+        for number in (1, 2):
+            (folder / f"{name}{number}.jpeg").touch()
+    return root
+
+
+def test_a_pattern_tells_the_patient_by_the_files_name(tmp_path: Path) -> None:
+    samples = read_samples(write_kermany(tmp_path), patient_pattern=KERMANY)
+    patients = Counter(sample.patient for sample in samples)
+    assert patients["IM-1"] == patients["person3"] == 2
+    assert len(patients) == 8
+
+
+def test_a_name_without_a_patient_is_refused(tmp_path: Path) -> None:
+    write_kermany(tmp_path)
+    (tmp_path / "train" / "normal" / "scan.png").touch()
+    with pytest.raises(DataError) as caught:
+        read_samples(tmp_path, patient_pattern=KERMANY)
+    assert str(caught.value) == (
+        f"1 image(s): patient_pattern {KERMANY!r} finds no patient in the name: "
+        f"{str(tmp_path / 'train' / 'normal' / 'scan.png')!r}"
+    )
+
+
+def test_a_pattern_that_finds_a_patient_in_both_splits_is_refused(tmp_path: Path) -> None:
+    write_kermany(tmp_path)
+    (tmp_path / "test" / "covid19" / "person3_x_9.png").touch()
+    with pytest.raises(DataError, match=r"1 patient\(s\) in both splits: 'person3'"):
+        read_samples(tmp_path, patient_pattern=KERMANY)
+
+
+def test_a_pattern_beside_a_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a manifest names its patients"):
+        read_samples(write_manifest(tmp_path, make_rows()), patient_pattern=KERMANY)
 
 
 def test_an_image_folder_keeps_only_jpeg_and_png(tmp_path: Path) -> None:

@@ -107,17 +107,54 @@ def test_an_operating_point_is_what_95_percent_of_a_labels_own_images_reach() ->
 
 
 def test_the_image_that_sets_a_point_reaches_it() -> None:
-    labels = np.arange(4)
-    probabilities = np.full((4, 4), 0.2, np.float32) + np.float32(0.2) * np.eye(4, dtype=np.float32)
-    points = fit_operating_points(probabilities, labels)
-    assert all(probabilities[0, 0] >= point > 0.39999 for point in points.values())
+    labels = np.repeat(np.arange(4), 19)
+    probabilities = np.full((76, 4), 0.2, np.float32) + np.float32(0.2) * np.eye(4)[labels]
+    points = fit_operating_points(probabilities.astype(np.float32), labels)
+    assert all(np.float32(0.4) >= point > 0.39999 for point in points.values())
 
 
 def test_another_sensitivity_gives_another_point() -> None:
     labels = np.repeat(np.arange(4), 101)
     probabilities = np.tile(np.linspace(0, 1, 101, dtype=np.float32)[:, None], (4, 4))
-    assert fit_operating_points(probabilities, labels, 0.75)["normal"] == pytest.approx(0.25)
-    assert fit_operating_points(probabilities, labels, 0.95)["covid19"] == pytest.approx(0.05)
+    # Ranks floor(102 / 4) = 25 and floor(102 / 20) = 5, of 0, 0.01, 0.02 and so on.
+    assert fit_operating_points(probabilities, labels, 0.75)["normal"] == pytest.approx(
+        0.24, abs=2e-6
+    )
+    assert fit_operating_points(probabilities, labels, 0.95)["covid19"] == pytest.approx(
+        0.04, abs=2e-6
+    )
+
+
+@pytest.mark.parametrize(("count", "expected"), [(18, 0), (19, 0.5), (38, 0.5), (39, 0.51)])
+def test_of_n_images_the_one_of_rank_a_twentieth_of_n_and_1_sets_the_point(
+    count: int, expected: float
+) -> None:
+    labels = np.repeat(np.arange(4), count)
+    own = 0.5 + 0.01 * np.arange(count)
+    probabilities = np.tile(own.astype(np.float32)[:, None], (4, 4))
+    points = fit_operating_points(probabilities, labels)
+    assert list(points.values()) == pytest.approx([expected] * 4, abs=2e-6)
+
+
+@pytest.mark.parametrize("sensitivity", [0.9, 0.8, 0.7])
+def test_rounding_moves_no_rank(sensitivity: float) -> None:
+    probabilities = np.tile(np.linspace(0.1, 0.9, 9, dtype=np.float32)[:, None], (4, 4))
+    points = fit_operating_points(probabilities, np.repeat(np.arange(4), 9), sensitivity)
+    assert points["normal"] == pytest.approx(1 - sensitivity, abs=2e-6)
+
+
+@pytest.mark.parametrize("count", [19, 38, 90, 101])
+def test_new_images_reach_their_labels_point_95_times_in_100_or_more(count: int) -> None:
+    generator = np.random.default_rng(count)
+    labels = np.repeat(np.arange(4), count)
+    reached = []
+    for _ in range(2000):  # of uniform scores, a point's own coverage is exact: 1 - point
+        probabilities = generator.random((4 * count, 4), np.float32)
+        reached += [1 - point for point in fit_operating_points(probabilities, labels).values()]
+    guaranteed = 1 - (count + 1) // 20 / (count + 1)
+    assert guaranteed >= 0.95
+    assert np.mean(reached) == pytest.approx(guaranteed, abs=0.002)
+    assert np.mean(reached) >= 0.95 - 0.001
 
 
 def test_the_distance_threshold_leaves_room_above_validation() -> None:

@@ -3,6 +3,7 @@
 import json
 import platform
 import shutil
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -68,6 +69,31 @@ def test_outside_a_repository_the_commit_is_unknown(
 ) -> None:
     monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
     assert commit() == "unknown"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    own = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
+    command = ["git", "-C", str(folder), *own, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_installed_inside_another_project_its_commit_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / ".venv" / "training" / "environment.py"
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    (tmp_path / "theirs.py").touch()
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "theirs.py")
+    git(tmp_path, "commit", "--quiet", "--message=theirs")
+    monkeypatch.setattr(environment, "__file__", str(installed))
+    assert commit() == "unknown"
+    git(tmp_path, "add", "--force", ".venv")
+    git(tmp_path, "commit", "--quiet", "--message=ours")
+    assert commit() == git(tmp_path, "rev-parse", "--short=12", "HEAD")
+    (tmp_path / "theirs.py").write_text("changed")
+    assert commit().endswith("-dirty")
 
 
 def test_without_git_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

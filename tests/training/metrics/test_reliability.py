@@ -10,6 +10,7 @@ from tests.training.metrics.test_metrics import RANKED, RANKED_TRUTH, draw_answe
 from training.metrics.reliability import (
     bin_by_rank,
     brier,
+    can_calibrate,
     expected_calibration_error,
     simulate_calibration_error,
 )
@@ -100,3 +101,18 @@ def test_ece_by_chance_is_what_calibrated_answers_show() -> None:
 
 def test_ece_by_chance_of_certain_answers_is_0() -> None:
     assert simulate_calibration_error(confident(1.0, 1.0)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("images", "patients", "enough"),
+    [((25, 25, 25, 25), 20, True), ((25, 25, 25, 24), 20, False), ((25, 25, 25, 25), 19, False),
+     ((90, 90, 90, 19), 90, False), ((90, 90, 90, 0), 90, False)],
+)  # fmt: skip
+def test_calibration_needs_100_images_and_20_patients_of_each_label(
+    images: tuple[int, ...], patients: int, enough: bool
+) -> None:
+    labels = np.repeat(np.arange(4), images)
+    owners = [
+        f"{label}-{number % patients}" for label in range(4) for number in range(images[label])
+    ]
+    assert can_calibrate(labels, owners) is enough

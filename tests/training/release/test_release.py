@@ -30,9 +30,11 @@ from training.export.calibration import (
 from training.export.graph import cut_tail
 from training.fit.checkpoint import Epoch, RunFolder
 from training.fit.environment import describe_environment
+from training.metrics import reliability
 from training.release import bundle_writer, measurement, quantisation
 from training.release import release as releasing
 from training.release import tail as tails
+from training.report.limitations import BY_FILE, NO_OPERATING_POINTS, NOT_CALIBRATED
 
 SPLITS = Splits(*(make_image_set(count, seed, 224) for seed, count in enumerate((20, 12, 8))))
 GRAPHS = ["model.onnx", FP32_FILE]
@@ -56,6 +58,8 @@ def _quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measurement, "audit_graph", lambda *_: audit)
         patch.setattr(tails, "_MOST_TURNED", 8)
+        patch.setattr(reliability, "LEAST_IMAGES", 12)
+        patch.setattr(reliability, "LEAST_PATIENTS", 3)
         for name in ("plot_all", "plot_changes", "plot_deletion"):
             patch.setattr(bundle_writer, name, lambda *_: None)
         yield
@@ -63,9 +67,13 @@ def _quick() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
-    """A release of a run of one epoch, whose network and int8 network are one small core."""
-    folder = tmp_path_factory.mktemp("released")
-    config = make_config(out=folder, runs=folder / "runs", calibration_images=8)
+    return release_to(tmp_path_factory.mktemp("released"))
+
+
+def release_to(folder: Path, **changes: object) -> Released:
+    """Release a run of one epoch, whose network and int8 network are one small core."""
+    settings = {"out": folder, "runs": folder / "runs", "calibration_images": 8}
+    config = make_config(**settings | changes)
     run = RunFolder(config)
     run.start(describe_environment(config))
     run.write_history([Epoch(1, 224, 1e-3, 1.4, 1.5, 0.25, 0.6, 2.5)])
@@ -147,3 +155,35 @@ def test_each_row_of_figures_is_of_its_split(released: Released) -> None:
     called = released.answer("model.onnx", SPLITS.test.images)["probabilities"].argmax(1)
     accuracy = released.card.metrics["test"].accuracy.value
     assert accuracy == pytest.approx(np.mean(called == SPLITS.test.labels))
+
+
+@pytest.mark.parametrize(
+    ("images", "patients"), [(13, 3), (12, 4)], ids=["too few images", "too few patients"]
+)
+def test_of_few_validation_images_nothing_is_claimed(
+    images: int, patients: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reliability, "LEAST_IMAGES", images)
+    monkeypatch.setattr(reliability, "LEAST_PATIENTS", patients)
+    card = release_to(tmp_path, limitations=["one hospital"]).card
+    assert card.temperature == 1
+    assert (card.operating_points, card.priors) == (None, None)
+    assert card.limitations == ["one hospital", NOT_CALIBRATED, NO_OPERATING_POINTS]
+    assert card.metrics["test"].answered is None
+    for name in GRAPHS:
+        _, _, temperature = cut_tail((tmp_path / card.name / name).read_bytes())
+        assert temperature == 1
+    readme = (tmp_path / card.name / "README.md").read_text(encoding="utf-8")
+    assert f"- {NO_OPERATING_POINTS}" in readme
+    assert "Probabilities are not calibrated" in readme
+    assert "fitted on the validation split" not in readme
+    assert "refused as no frontal chest X-ray" in readme  # which stays
+
+
+def test_of_enough_no_limitation_is_added(released: Released) -> None:
+    assert released.card.limitations == []
+
+
+def test_of_folders_without_patients_the_card_says_so(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert release_to(tmp_path, data=tmp_path / "data").card.limitations == [BY_FILE]

@@ -10,9 +10,9 @@ import onnx
 import pytest
 
 from app.model.bundle import FP32_FILE, find_bundle, read_bundle, read_fp32
-from app.model.card import Card
+from app.model.card import Card, Exact
 from app.model.labels import LABEL_IDS
-from app.model.session import Network
+from app.model.session import Network, enlarge_known_pixels
 from app.settings import Settings
 from tests.training.drawings import COLUMNS, Row, make_row, write_manifest
 from tests.training.networks import (
@@ -27,11 +27,13 @@ from training.data.images import ImageSet
 from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import fit_distance_threshold, label_priors
 from training.export.graph import Tail, answer, cut_tail, take_images
+from training.metrics import reliability
 from training.release import bundle_writer as writing
 from training.release import measurement
 from training.release import tail as fitting
 from training.release.remeasure import SourcesDiffer, SplitDiffers, divide_again, remeasure
 from training.release.tail import fit_features
+from training.report.limitations import BY_FILE, NO_OPERATING_POINTS, NOT_CALIBRATED
 
 SHIPPED = read_bundle(find_bundle(Settings().model)).card
 
@@ -52,7 +54,12 @@ def write_rows(folder: Path, source: str = "a", licence: str = "CC0", patients: 
 
 def divide_by(config: Config) -> Division:
     return divide(
-        config.data, config.validation_share, config.seed, config.leave_out, config.subset
+        config.data,
+        config.validation_share,
+        config.seed,
+        config.leave_out,
+        config.subset,
+        config.patient_pattern,
     )
 
 
@@ -110,6 +117,20 @@ def test_a_setting_that_would_divide_otherwise_is_refused_and_the_runs_own_named
     assert "Give the same, or none" in str(caught.value)
 
 
+def test_folders_are_divided_by_the_pattern_of_the_run(tmp_path: Path) -> None:
+    for split, patients in (("train", 9), ("test", 1)):
+        for label in LABEL_IDS:
+            (tmp_path / split / label).mkdir(parents=True)
+            for name in (f"{split}{label}{p}_{i}.png" for p in range(patients) for i in (1, 2)):
+                (tmp_path / split / label / name).touch()
+    ran = make_config(data=tmp_path, patient_pattern="(.*)_")
+    by_file = make_config(data=tmp_path)
+    assert divide_by(ran) != divide_by(by_file)
+    assert divide_again(by_file, fit_with(ran)) == divide_by(ran)
+    with pytest.raises(SplitDiffers, match="was fitted with no patient_pattern"):
+        divide_again(ran, fit_with(by_file))
+
+
 def test_a_card_from_before_the_settings_tells_the_seed(tmp_path: Path) -> None:
     data = write_rows(tmp_path)
     ran = make_config(data=data, seed=3, validation_share=0.25)
@@ -164,6 +185,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the audit and the plots: tests of their own are about them."""
     monkeypatch.setattr(measurement, "audit_graph", lambda *_: SHIPPED.audit["test"])
     monkeypatch.setattr(fitting, "_MOST_TURNED", 8)
+    monkeypatch.setattr(reliability, "LEAST_IMAGES", 8)
+    monkeypatch.setattr(reliability, "LEAST_PATIENTS", 2)
     for name in ("plot_all", "plot_changes", "plot_deletion"):
         monkeypatch.setattr(writing, name, lambda *_: None)
 
@@ -181,16 +204,27 @@ def graphs() -> dict[str, bytes]:
     }
 
 
+def ask_known(graph: bytes) -> list[list[float]]:
+    """Return what a graph answers to the shipped card's known images."""
+    network = Network(graph)
+    images = [enlarge_known_pixels(known.pixels) for known in SHIPPED.known_answers]
+    return [network.run(image).probabilities[0].tolist() for image in images]
+
+
 @pytest.fixture
 def write(tmp_path: Path, graphs: dict[str, bytes]) -> Write:
     """Write a bundle that was fitted to `OWN`, its card changed so; return settings for it."""
 
     def write_card(**changes: object) -> Config:
         hashes = {name: hashlib.sha256(graph).hexdigest() for name, graph in graphs.items()}
-        assert SHIPPED.fp32 is not None
+        told = {name: ask_known(graph) for name, graph in graphs.items()}
         update = {
             "sha256": hashes["model.onnx"],
-            "fp32": SHIPPED.fp32.model_copy(update={"sha256": hashes[FP32_FILE]}),
+            "known_answers": [
+                known.model_copy(update={"probabilities": row})
+                for known, row in zip(SHIPPED.known_answers, told["model.onnx"], strict=True)
+            ],
+            "fp32": Exact(sha256=hashes[FP32_FILE], known_probabilities=told[FP32_FILE]),
             "training": SHIPPED.training.model_copy(
                 update={"data": describe_sources([*OWN.fit.samples, *OWN.validation.samples])}
             ),
@@ -265,8 +299,7 @@ def test_both_graphs_are_fitted_anew_and_vouched_for_and_answer_as_before(
         bare, _, _ = cut_tail(before)
         constants = read_constants(onnx.load_from_string(graph))
         np.testing.assert_array_equal(constants["whitening"], fit_features(bare, OTHER.fit)[0])
-    assert SHIPPED.fp32 is not None
-    assert card.fp32.known_probabilities == SHIPPED.fp32.known_probabilities
+    assert card.fp32.known_probabilities == ask_known(graphs[FP32_FILE])
 
 
 def test_the_figures_of_both_graphs_are_of_the_images_measured_now(
@@ -303,3 +336,86 @@ def test_the_distance_threshold_is_of_the_images_measured_now(write: Write) -> N
     distances = [network.run(each[None]).distance for each in OTHER.validation.images]
     expected = fit_distance_threshold(np.concatenate(distances))
     assert card.distance_threshold == pytest.approx(expected)
+
+
+def test_a_bundle_whose_images_name_no_patients_says_so_whatever_its_recipe_does(
+    write: Write, tmp_path: Path
+) -> None:
+    config = write(limitations=["one hospital"])
+    folders = tmp_path / "folders"
+    folders.mkdir()
+    by_file = measure(make_config(out=config.out, data=folders)).limitations
+    assert by_file == ["one hospital", BY_FILE]
+    # A pattern that is given later doesn't undo how it was divided.
+    later = make_config(out=config.out, limitations=["two"], data=folders, patient_pattern="(.)")
+    assert measure(later).limitations == ["two", BY_FILE]
+
+
+def test_operating_points_come_and_go_with_the_images_and_calibration_does_not(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write(limitations=["one", NOT_CALIBRATED], priors=None)
+    monkeypatch.setattr(reliability, "LEAST_IMAGES", 9)
+    few = measure(config)
+    assert few.operating_points is None
+    assert few.limitations == ["one", NOT_CALIBRATED, NO_OPERATING_POINTS]
+    enough = measure(config, OTHER)
+    assert enough.operating_points is not None
+    assert enough.limitations == ["one", NOT_CALIBRATED]
+    assert measure(config).priors is None  # nothing was calibrated at any
+
+
+# ---------------------------------------------------------------- before an old one goes
+
+
+def read_all(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("graph", ["model.onnx", FP32_FILE])
+def test_a_bundle_that_answers_otherwise_than_its_card_does_not_replace_the_old(
+    graph: str, write: Write
+) -> None:
+    config = write()
+    bundle = read_bundle(config.bundle_folder)
+    exact = read_fp32(config.bundle_folder, bundle)
+    other: list[list[float]] = [[0.97, 0.01, 0.01, 0.01]] * len(bundle.card.known_answers)
+    assert bundle.card.fp32 is not None
+    changes: dict[str, object] = {
+        "model.onnx": {
+            "known_answers": [
+                known.model_copy(update={"probabilities": row})
+                for known, row in zip(bundle.card.known_answers, other, strict=True)
+            ]
+        },
+        FP32_FILE: {"fp32": bundle.card.fp32.model_copy(update={"known_probabilities": other})},
+    }[graph]
+    before = read_all(config.bundle_folder)
+    wrong = replace(bundle, card=bundle.card.model_copy(update=changes))
+    with pytest.raises(writing.BundleRefused, match=r"stays as it was: .* known image 0 different"):
+        remeasure(config, wrong, exact, OWN)
+    assert read_all(config.bundle_folder) == before
+    assert list(config.out.iterdir()) == [config.bundle_folder]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (lambda folder: (folder / "model.onnx").write_bytes(b"none"), "another sha256"),
+        (lambda folder: (folder / FP32_FILE).write_bytes(b"none"), "another sha256"),
+        (lambda folder: (folder / "card.json").write_text("{}"), "can't be read: "),
+    ],
+    ids=["graph", "float32 graph", "card"],
+)
+def test_a_bundle_that_serving_would_not_load_does_not_replace_the_old(
+    fault: Callable[[Path], object],
+    told: str,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = write()
+    before = read_all(config.bundle_folder)
+    monkeypatch.setattr(writing, "plot_deletion", lambda _, path: fault(path.parent))
+    with pytest.raises(writing.BundleRefused, match=told):
+        measure(config)
+    assert read_all(config.bundle_folder) == before

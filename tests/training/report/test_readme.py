@@ -491,3 +491,9 @@ def test_the_shipped_card_has_the_hash_of_the_shipped_graph() -> None:
 def test_the_shipped_bundle_is_called_after_its_folder() -> None:
     card = read_bundle(SHIPPED).card
     assert (card.name, card.version) == (SHIPPED.name, SHIPPED.name.rpartition("-")[2])
+
+
+def test_the_readme_tells_how_intervals_were_made(card: Card) -> None:
+    assert "95 % intervals bootstrapped by patient" in render_readme(card)
+    now = render_readme(card.model_copy(update={"intervals": "score"}))
+    assert "95 % intervals by patient, that hold at 0 and 1 too" in now

@@ -1,0 +1,81 @@
+"""The arguments of ``neumo-train``: a flag for each setting, and what else a command takes."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from training.config import Config
+from training.data.manifest import SPLITS
+
+Run = Callable[[argparse.Namespace], None]
+
+_RECIPE: Final = "TOML file with any of these settings, or the name of one that comes with neumo"
+
+
+def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.ArgumentParser:
+    """Return the parser; what it parses has in `run` the function of the command called.
+
+    Parameters
+    ----------
+    runs : run, fit, export, remeasure, evaluate, and data check
+    """
+    parser = argparse.ArgumentParser(
+        prog="neumo-train", description=description, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, text in (
+        ("run", "train, export, quantise, measure and write the bundle"),
+        ("fit", "only train: write the best checkpoint to the run folder"),
+        ("export", "only the rest: make the bundle of a run that was fitted"),
+        ("remeasure", "fit refusal and measure a bundle anew; the network stays"),
+    ):
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        command.set_defaults(run=runs[name])
+        command.add_argument("--recipe", type=Path, help=_RECIPE)
+        _add_settings(command)
+        if name in ("run", "fit"):
+            resume = "go on after the last whole epoch of this run"
+            command.add_argument("--resume", action="store_true", help=resume)
+    _add_evaluate(commands, runs["evaluate"])
+    _add_data(commands, runs["data check"])
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    for name, field in Config.model_fields.items():
+        if name in ("limitations", "leave_out", "population"):
+            continue  # lists and tables belong in a recipe
+        flag: dict[str, Any] = {"help": f"{field.description} (default: {field.default})"}
+        if field.is_required():
+            flag["help"] = f"{field.description} (here or in the recipe)"
+        command.add_argument("--" + name.replace("_", "-"), **flag)
+
+
+def _add_evaluate(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    text = "measure a bundle through ONNX Runtime; write evaluation.json and plots"
+    command = commands.add_parser("evaluate", help=text, description=text)
+    command.set_defaults(run=run)
+    command.add_argument("--bundle", required=True, help="A bundle's name or folder")
+    _add_data_set(command)
+    command.add_argument("--split", choices=SPLITS, default="test", help="(default: test)")
+    command.add_argument(
+        "--report", type=Path, default=Path("report"), help="Folder to write to (default: report)"
+    )
+
+
+def _add_data(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    text = "look at a data set"
+    parts = commands.add_parser("data", help=text, description=text)
+    kinds = parts.add_subparsers(required=True, metavar="COMMAND")
+    text = "count it; find unreadable and repeated images, and labels that the source gives away"
+    command = kinds.add_parser("check", help=text, description=text)
+    command.set_defaults(run=run)
+    _add_data_set(command)
+    command.add_argument("--json", type=Path, help="File to write the whole inventory to")
+
+
+def _add_data_set(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, required=True, help="manifest.csv, or a folder")
+    pattern = Config.model_fields["patient_pattern"].description
+    command.add_argument("--patient-pattern", help=pattern)
