@@ -26,6 +26,7 @@ from app.server.connection.request_parser import RawHeaders, RequestHead, Reques
 
 _LINGER_S: Final = 5.0
 _LINGER_BYTES: Final = 64 * 2**20
+_LINGER_BYTES_PER_S: Final = 32 * 2**10  # a body that comes on like this gets as long again
 # What a stop gives to a first head that is on its way, and to clients that were answered.
 _STOP_S: Final = 1.0
 # Requests that wait for the answer to an earlier one. With more than a few, nothing more is read,
@@ -58,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._state = State.NEW
         self._timer: asyncio.TimerHandle | None = None
         self._parser = RequestParser(self, rules.max_head_bytes)
-        self._discarded_bytes = 0
+        self._discarded_bytes = self._discarded_before = 0
         self._newest: RequestCycle | None = None
         self._running: RequestCycle | None = None  # the oldest without a complete answer
         self._waiting: deque[RequestCycle] = deque()
@@ -230,7 +231,7 @@ class Connection(asyncio.Protocol):
             raise RuntimeError(f"a connection can't go from {self._state} to {state}")
         timer_goes_on = self._state is State.NEW and state is State.HEAD
         if state is State.DISCARDING:
-            self._discarded_bytes = 0
+            self._discarded_bytes = self._discarded_before = 0
         self._state = state
         if not timer_goes_on:
             self._set_timer(self._timeout_s(state))
@@ -257,8 +258,16 @@ class Connection(asyncio.Protocol):
             self._refuse(RequestTimeout())
         elif self._state in (State.NEW, State.IDLE):
             self._enter(State.CLOSING)
+        elif self._state in (State.DISCARDING, State.LINGERING) and self._comes_steadily():
+            self._set_timer(_LINGER_S)
         else:
             self.transport.abort()
+
+    def _comes_steadily(self) -> bool:
+        """Whether what is thrown away came on quickly since this was last asked."""
+        came = self._discarded_bytes - self._discarded_before
+        self._discarded_before = self._discarded_bytes
+        return came >= _LINGER_BYTES_PER_S * _LINGER_S and not self._rules.draining
 
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:

@@ -519,6 +519,18 @@ async def test_a_client_that_leaves_while_an_answer_waits_for_room_leaves_nothin
         assert it.state.tasks == set()
 
 
+@pytest.mark.parametrize("piece", [b"x" * 10_000, b"x"], ids=["steadily", "dripping"])
+async def test_a_body_that_was_turned_away_is_read_on_while_it_comes_steadily(piece: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nContent-Length: 10000000\r\n\r\n"
+    async with bench(turn_away_posts) as it:
+        await it.send(head)
+        for _ in range(4):
+            await it.send(piece)
+            await asyncio.sleep(LINGER_S)
+        assert it.statuses == [503]
+        assert it.transport.aborted == (piece == b"x")
+
+
 async def test_many_requests_at_once_that_are_turned_away_are_not_all_answered() -> None:
     async with bench(turn_away_posts) as it:
         await it.send(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n" * 1000)
