@@ -93,7 +93,6 @@ class Envelope:
     def __init__(self, app: ASGIApp, metrics: Metrics, routes: RouteTable) -> None:
         self._app = app
         self._routes = routes
-        self._methods = routes.methods
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,13 +130,13 @@ class Envelope:
 
     def _answer(self, error: RequestError, scope: Scope, record: Record) -> Response:
         answer = problem_response(error, record.request_id, record.language)
-        if isinstance(error, MethodNotAllowed) and scope["path"] in self._methods:
-            answer.headers["Allow"] = self._methods[scope["path"]]
+        if isinstance(error, MethodNotAllowed) and scope["path"] in self._routes.methods:
+            answer.headers["Allow"] = self._routes.methods[scope["path"]]
         return answer
 
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = scope["path"] if scope["path"] in self._methods else UNMATCHED
+        route = scope["path"] if scope["path"] in self._routes.methods else UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:

@@ -28,14 +28,11 @@ class RouteTable:
     def of(cls, *, work: list[APIRouter], other: list[APIRouter], root_path: str = "") -> Self:
         """Read the table off the routers."""
         methods: defaultdict[str, set[str]] = defaultdict(set)
-        for route in [route for router in (*work, *other) for route in router.routes]:
-            if isinstance(route, Route):
-                methods[route.path] |= route.methods or set()
+        for route in _routes(*work, *other):
+            methods[route.path] |= route.methods or set()
         return cls(
             methods={path: ", ".join(sorted(each)) for path, each in methods.items()},
-            work_paths=frozenset(
-                route.path for router in work for route in router.routes if isinstance(route, Route)
-            ),
+            work_paths=frozenset(route.path for route in _routes(*work)),
             root_path=root_path,
         )
 
@@ -51,3 +48,8 @@ class RouteTable:
             for root_path in ("", self.root_path)
             for path in self.work_paths
         }
+
+
+def _routes(*routers: APIRouter) -> list[Route]:
+    routes = [route for router in routers for route in router.routes]
+    return [route for route in routes if isinstance(route, Route)]

@@ -29,7 +29,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageChops, ImageOps
+from PIL import ExifTags, Image, ImageChops
 
 from app.errors import (
     ImageTooManyPixels,
@@ -40,6 +40,7 @@ from app.errors import (
 )
 from app.image import jpeg, png
 from app.image.file_format import Format, recognise
+from app.image.stripes import stripes
 from app.image.window import to_eight_bits
 
 _SIDEWAYS: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -55,11 +56,8 @@ _TRANSPOSITIONS: Final = MappingProxyType(  # as of `PIL.ImageOps.exif_transpose
     }
 )
 
-_PNG_FIRST_CHUNK: Final = slice(12, 16)  # its name, after 8 bytes of signature and 4 of length
 _CHUNKS_THAT_TURN: Final = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
-_STRIPE_ROWS: Final = 64
 _LUMA: Final = (19595, 38470, 7471)  # ITU-R 601-2, in 65536ths
-_PNG_BIT_DEPTH_OFFSET: Final = 24  # in IHDR: 8 signature, 8 chunk head, 4 + 4 size
 
 # Pillow spends about 10 us on a chunk: megabytes of tiny ones would hold a thread for minutes.
 # Encoders write chunks of 8 kB or more.
@@ -137,46 +135,41 @@ def _decode_plain_png(data: bytes, header: png.Header, gamma: float) -> GreyImag
     if samples is None:
         return None
     grey = samples if header.channels == 1 else np.asarray(Image.fromarray(samples).convert("L"))
-    return GreyImage(_apply(gamma, grey), _facts(data, "PNG", header.width, header.height, 8))
+    return _upright(_apply(gamma, grey), data, "PNG", (header.width, header.height), 8)
 
 
 def _decode_deep_png(
     data: bytes, header: png.Header, chunks: list[png.Chunk], limits: Limits
 ) -> GreyImage | None:
     """Decode 16 bits of any colour type at full depth; None for what can't be."""
+    if not png.has_sound_pixels(chunks):
+        return None
+    samples: NDArray[np.uint16] | None
     if header.is_large and header.channels == 1:
-        if not png.has_sound_pixels(chunks):
-            return None
         with _opened(data, "PNG", limits) as image:
             read = np.asarray(image, np.uint16)[..., np.newaxis]
         samples = png.hide_transparent(read, header, chunks)
     else:
-        decoded = png.decode_deep(header, chunks)
-        if decoded is None:
-            return None
-        samples = decoded
+        samples = png.decode_deep(header, chunks)
+    if samples is None:
+        return None
     deep = samples[..., 0] if samples.shape[2] == 1 else _luma(samples)
     pixels = to_eight_bits(deep, png.read_gamma(chunks))
     orientation = 1
     if any(chunk.name in _CHUNKS_THAT_TURN for chunk in chunks):
         with _opened(data, "PNG", limits) as image:
             orientation = _orientation(image)
-    width, height = header.width, header.height
-    if orientation in _SIDEWAYS:
-        width, height = height, width
-    facts = _facts(data, "PNG", width, height, header.bits)
-    return GreyImage(_upright(pixels, orientation), facts)
+    size = (header.width, header.height)
+    return _upright(pixels, data, "PNG", size, header.bits, orientation)
 
 
 def _decode_png_by_pillow(data: bytes, chunks: list[png.Chunk], limits: Limits) -> GreyImage:
     with _opened(data, "PNG", limits) as image:
-        bits = _sample_bits(data)
-        width, height = _shown_size(image)
-        ImageOps.exif_transpose(image, in_place=True)
+        bits = png.read_bits(chunks)
         pixels = _apply(png.read_gamma(chunks), _to_grey(image))
         if image.mode.startswith("I") or bits == png.DEEP_BITS or not png.has_sound_pixels(chunks):
             raise ImageUndecodable(format="PNG")  # Pillow reads over what is wrong with it
-    return GreyImage(pixels, _facts(data, "PNG", width, height, bits))
+        return _upright(pixels, data, "PNG", image.size, bits, _orientation(image))
 
 
 def _decode_jpeg(data: bytes, limits: Limits) -> GreyImage:
@@ -185,13 +178,11 @@ def _decode_jpeg(data: bytes, limits: Limits) -> GreyImage:
     if not structure.is_sane:
         raise ImageUndecodable(format="JPEG")
     with _opened(data, "JPEG", limits) as image:
-        width, height = _shown_size(image)
+        width, height = image.size
         if structure.takes_too_long(width * height):
             raise ImageUndecodable(format="JPEG")
-        pixels = jpeg.decode_grey(data, structure, *image.size, image.mode)
-        orientation = _orientation(image)
-    facts = _facts(data, "JPEG", width, height, 8)
-    return GreyImage(_upright(pixels, orientation), facts)
+        pixels = jpeg.decode_grey(data, structure, width, height, image.mode)
+        return _upright(pixels, data, "JPEG", image.size, 8, _orientation(image))
 
 
 @contextmanager
@@ -216,24 +207,36 @@ def _orientation(image: Image.Image) -> int:
     return orientation
 
 
-def _shown_size(image: Image.Image) -> tuple[int, int]:
-    """Return width and height after EXIF rotation."""
-    width, height = image.size
-    return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+def _upright(
+    pixels: NDArray[np.uint8],
+    data: bytes,
+    image_format: Format,
+    size: tuple[int, int],
+    bits: int,
+    orientation: int = 1,
+) -> GreyImage:
+    """Return the image as it is shown: turned as EXIF tells, its facts too.
 
-
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    Parameters
+    ----------
+    size : width and height, as the file's header says
+    orientation : EXIF's; 1 and what it doesn't know is upright
+    """
+    width, height = reversed(size) if orientation in _SIDEWAYS else size
     method = _TRANSPOSITIONS.get(orientation)
-    return pixels if method is None else np.asarray(Image.fromarray(pixels).transpose(method))
+    if method is not None:
+        pixels = np.asarray(Image.fromarray(pixels).transpose(method))
+    sha256 = hashlib.sha256(data).hexdigest()
+    return GreyImage(pixels, ImageFacts(image_format, width, height, bits, sha256))
 
 
 def _luma(samples: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Return grey [height, width] of RGB [height, width, 3], as Pillow does of 8 bits."""
     grey = np.empty(samples.shape[:2], np.uint16)
-    for top in range(0, len(samples), _STRIPE_ROWS):  # products take twice the room
-        stripe = samples[top : top + _STRIPE_ROWS].astype(np.uint32)
+    for rows in stripes(samples):  # products take twice the room
+        stripe = samples[rows].astype(np.uint32)
         weighted = sum(stripe[..., channel] * weight for channel, weight in enumerate(_LUMA))
-        grey[top : top + _STRIPE_ROWS] = (weighted + 0x8000) >> 16
+        grey[rows] = (weighted + 0x8000) >> 16
     return grey
 
 
@@ -244,21 +247,11 @@ def _apply(gamma: float, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return table[grey]
 
 
-def _facts(data: bytes, image_format: Format, width: int, height: int, bits: int) -> ImageFacts:
-    return ImageFacts(image_format, width, height, bits, hashlib.sha256(data).hexdigest())
-
-
 def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.max_pixels:
         raise ImageTooManyPixels(max_pixels=limits.max_pixels)
     if min(width, height) < limits.min_side_px:
         raise ImageTooSmall(min_side_px=limits.min_side_px)
-
-
-def _sample_bits(data: bytes) -> int:
-    if data[_PNG_FIRST_CHUNK] != b"IHDR":  # Pillow reads such files, the PNG standard forbids them
-        raise ValueError("the first chunk is not IHDR")
-    return data[_PNG_BIT_DEPTH_OFFSET]
 
 
 def _to_grey(image: Image.Image) -> NDArray[np.uint8]:

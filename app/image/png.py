@@ -18,6 +18,8 @@ import numpy as np
 from kornia_rs import io as kornia
 from numpy.typing import NDArray
 
+from app.image.stripes import stripes
+
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 DEEP_BITS: Final = 16
 # The decoder keeps Python's lock, so all else of a process stands still: some 40 ms for so many
@@ -25,6 +27,7 @@ DEEP_BITS: Final = 16
 _FEW_SAMPLES: Final = 9_000_000
 _MOST_DEEP_SAMPLES: Final = 30_000_000
 _HEADER: Final = struct.Struct(">IIBBBBB")  # PNG section 11.2.2
+_BITS_AT: Final = 8  # behind width and height
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6  # colour types
 _MODES: Final = {_GREY: "mono", _RGB: "rgb", _RGB_ALPHA: "rgba"}
 _CHANNELS: Final = {_GREY: 1, _RGB: 3, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
@@ -35,8 +38,6 @@ _PLAIN: Final = frozenset(
 )
 _TEXTS_THAT_TURN: Final = (b"Raw profile type", b"XML:com.adobe.xmp")
 _COLOUR_SPACES: Final = (b"cICP", b"iCCP", b"sRGB")  # each wins over gAMA, PNG section 4.3
-
-_STRIPE_ROWS: Final = 64
 
 _DISPLAY_GAMMA: Final = 1 / 2.2  # that grey levels are meant for, as gAMA tells it
 _SAME_GAMMA: Final = 0.05
@@ -121,6 +122,20 @@ def read_header(chunks: Sequence[Chunk]) -> Header | None:
     return Header(width, height, bits, colour, bool(interlacing))
 
 
+def read_bits(chunks: Sequence[Chunk]) -> int:
+    """Return the bits of a sample, of any PNG that Pillow reads.
+
+    Raises
+    ------
+    ValueError
+        If IHDR isn't the first chunk: Pillow reads such files, the PNG standard forbids them.
+    """
+    first = chunks[0]
+    if first.name != b"IHDR":
+        raise ValueError("the first chunk is not IHDR")
+    return first.data[_BITS_AT]
+
+
 def is_plain(data: bytes, header: Header, chunks: Sequence[Chunk]) -> bool:
     """Whether an 8-bit PNG is read alike by both decoders."""
     if header.bits == DEEP_BITS or header.interlaced or header.colour not in (_GREY, _RGB):
@@ -151,8 +166,6 @@ def decode_deep(header: Header, chunks: Sequence[Chunk]) -> NDArray[np.uint16] |
     -------
     uint16 [height, width, channels], 1 or 3 of them; None for what can't be decoded
     """
-    if not has_sound_pixels(chunks):
-        return None
     bare = _bare(header, chunks)
     samples: NDArray[np.uint16] | None
     if header.colour == _GREY_ALPHA:
@@ -214,9 +227,9 @@ def _decode(decode: Any, data: bytes, header: Header, mode: str) -> Any:  # noqa
 def _over_black(samples: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Lay samples over black by their opacity, the last of them, which goes."""
     colours = np.empty((*samples.shape[:2], samples.shape[2] - 1), np.uint16)
-    for top in range(0, len(samples), _STRIPE_ROWS):  # products take twice the room
-        stripe = samples[top : top + _STRIPE_ROWS].astype(np.uint32)
-        colours[top : top + _STRIPE_ROWS] = (stripe[..., :-1] * stripe[..., -1:] + 0x7FFF) // 0xFFFF
+    for rows in stripes(samples):  # products take twice the room
+        stripe = samples[rows].astype(np.uint32)
+        colours[rows] = (stripe[..., :-1] * stripe[..., -1:] + 0x7FFF) // 0xFFFF
     return colours
 
 

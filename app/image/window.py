@@ -16,13 +16,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.image.stripes import stripes
+
 DEEP_MAX: Final = 0xFFFF
 _FULL_SCALE: Final = 0x8000
 _TAIL: Final = 0.05
 _GAP: Final = 0.03
 _FEW: Final = 0.0005
 _MOST_COUNTED: Final = 1_000_000
-_STRIPE_ROWS: Final = 64
 
 
 def to_eight_bits(samples: NDArray[np.integer[Any]], gamma: float = 1.0) -> NDArray[np.uint8]:
@@ -43,9 +44,8 @@ def to_eight_bits(samples: NDArray[np.integer[Any]], gamma: float = 1.0) -> NDAr
         shares = (levels - levels[low]) / (levels[high] - levels[low])
         table = np.rint(shares.clip(0, 1) * 255).astype(np.uint8)
     grey = np.empty(samples.shape, np.uint8)
-    for top in range(0, len(samples), _STRIPE_ROWS):  # indices take 8 bytes a pixel
-        stripe = slice(top, top + _STRIPE_ROWS)
-        grey[stripe] = np.take(table, samples[stripe])
+    for rows in stripes(samples):  # indices take 8 bytes a pixel
+        grey[rows] = np.take(table, samples[rows])
     return grey
 
 

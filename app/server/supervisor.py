@@ -8,6 +8,7 @@ memory. It does nothing else, not even read a request, so nothing hostile reache
 import contextlib
 import gc
 import logging
+import os
 import resource
 import shutil
 import signal
@@ -23,7 +24,7 @@ from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, load_model_from
 from app.service.telemetry import forget_process, share_among_processes
-from app.settings import Settings
+from app.settings import Settings, remark_on
 
 _log = logging.getLogger("neumo.supervisor")
 
@@ -170,6 +171,8 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     `PORT_TAKEN`.
     """
     configure_logging(settings.log_level)
+    for remark in remark_on(os.environ):
+        _log.warning("a variable is no setting", extra={"members": {"remark": remark}})
     tune_allocator()
     listener = _bind(settings)
     if listener is None:

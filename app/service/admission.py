@@ -217,18 +217,17 @@ class Admission:
                 self._metrics.count_dropped(reason, stage)
                 raise CallerGone if reason == "client_gone" else DeadlineExceeded
 
-        def check_on_the_way() -> None:
-            check()
-            timing.counts = True
-
         def do() -> Result:
             nonlocal stage
             check()
             stage = "inference"
-            with self._timed(timing):
-                return work(check=check_on_the_way)
+            with self._timed() as timing:
 
-        timing = _Timing()
+                def check_on_the_way() -> None:
+                    check()
+                    timing.counts = True
+
+                return work(check=check_on_the_way)
 
         def leave(future: Future[Result]) -> None:
             if future.cancelled():  # before a thread took it
@@ -245,17 +244,18 @@ class Admission:
         return future
 
     @contextmanager
-    def _timed(self, timing: "_Timing") -> Iterator[None]:
+    def _timed(self) -> Iterator["_Timing"]:
         """Tell how long work has run while it does, and average what it took.
 
         Work that failed before its costly stage says nothing of what the next will take, unless
         it took long to fail.
         """
+        timing = _Timing()
         thread, begun_s = threading.get_ident(), time.monotonic()
         with self._lock:
             self._begun_s[thread] = begun_s
         try:
-            yield
+            yield timing
         finally:
             spent_s = time.monotonic() - begun_s
             with self._lock:
