@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -123,6 +124,25 @@ def started(
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+
+@contextmanager
+def running_code(code: str, folder: Path) -> Iterator[Server]:
+    """Serve by Python code of a test, in which PORT stands for a free port; SIGINT has to end it.
+
+    The log lies in `folder`.
+    """
+    port, log = free_port(), folder / "log"
+    command = [sys.executable, "-c", code.replace("PORT", str(port))]
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(command, stderr=stderr, cwd=Path(__file__).parents[1])
+    try:
+        server = Server(process, port, log)
+        server.wait_until_ready()
+        yield server
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
 
 
 @contextmanager

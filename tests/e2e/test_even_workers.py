@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.even_workers import connect, connections_of
-from tests.conftest import ROOT
 from tests.e2e.test_faults import count, wait_until
-from tests.server import Server, running, started
+from tests.server import Server, running, running_code, started
 
 DYING = """
 import os, sys
@@ -128,20 +125,9 @@ def test_a_worker_that_is_replaced_gets_its_share_again() -> None:
 
 
 def test_a_worker_that_dies_while_it_loads_does_not_keep_the_port_closed(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = DYING.replace("MARK", repr(str(tmp_path / "mark"))).replace("PORT", str(port))
-    log = tmp_path / "log"
-    with log.open("wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", code], stderr=stderr, cwd=ROOT)
-    try:
-        server = Server(process, port, log)
-        server.wait_until_ready()
+    code = DYING.replace("MARK", repr(str(tmp_path / "mark")))
+    with running_code(code, tmp_path) as server:
         assert count(server, "ready") == 1  # the port didn't wait for the other one
         wait_until(lambda: count(server, "ready") == 2)
         with connected(server, 4, at_once=True):
             assert split_of(server, 4) == [2, 2]
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0

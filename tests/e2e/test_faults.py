@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
 from tests.contract.test_health import value_of
 from tests.images import encode
-from tests.server import Server, free_port, predict, running, started
+from tests.server import Server, predict, running, running_code, started
 
 BACK_WITHIN_S = 3.0
 """What the service is held to. On a busy machine the start itself may take longer, so tests
@@ -125,19 +122,10 @@ sys.exit(serve(Settings(port=PORT, worker_timeout_s=2, workers=2, drain_delay_s=
 
 def test_a_worker_whose_event_loop_hangs_is_replaced(jpeg: bytes, tmp_path: Path) -> None:
     """Its thread still answers pings: only its loop gives no sign."""
-    port, log = free_port(), tmp_path / "log"
-    code = STUCK.replace("PORT", str(port))
-    with log.open("wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", code], stderr=stderr, cwd=ROOT)
-    try:
-        server = Server(process, port, log)
-        server.wait_until_ready()
+    with running_code(STUCK, tmp_path) as server:
         wait_until(lambda: count(server, "ready") == 3, 30)
         assert count(server, "a worker is replaced") == 1
         assert predict(server, jpeg)[0] == 200
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
 
 
 @pytest.fixture(scope="session")
@@ -151,20 +139,8 @@ def white_corner(examples: dict[str, Path]) -> bytes:
 @contextmanager
 def hanging(hang: str, folder: Path) -> Iterator[Server]:
     """Serve with a network that hangs on some images."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = folder / "log"
-    code = HANGING.replace("HANG\n", hang + "\n").replace("PORT", str(port))
-    with log.open("wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-c", code], stderr=stderr, cwd=ROOT)
-    try:
-        server = Server(process, port, log)
-        server.wait_until_ready()
+    with running_code(HANGING.replace("HANG\n", hang + "\n"), folder) as server:
         yield server
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize(

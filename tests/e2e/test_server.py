@@ -219,9 +219,7 @@ def test_uploads_never_touch_the_disk(examples: dict[str, Path]) -> None:
     chest = np.asarray(Image.open(examples["normal"]).resize((2000, 2000)))
     image = encode(chest // 4 * 3 + grain, "PNG")
     assert len(image) > 3_000_000
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = f"ulimit -f 0; exec {sys.executable} -m app serve --port {port} --workers 1"
     environment = os.environ | {"TMPDIR": "/proc/none", "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.server import Server, predict
+from tests.server import Server, free_port, predict
 
 
 def test_the_terminal_gives_the_same_reading_as_http(
@@ -60,11 +60,9 @@ def test_the_health_command_tells_by_its_exit_code(server: Server) -> None:
 
     assert ask("--port", str(server.port)) == 0
     assert ask(NEUMO_PORT=str(server.port), NEUMO_HOST="0.0.0.0") == 0  # noqa: S104 - as in a container
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        closed = str(free.getsockname()[1])
-        assert ask("--port", closed) == 1
-        assert ask("--port", str(server.port), NEUMO_PORT=closed) == 0
+    closed = str(free_port())
+    assert ask("--port", closed) == 1
+    assert ask("--port", str(server.port), NEUMO_PORT=closed) == 0
 
 
 def test_health_says_that_a_stranger_holds_the_port() -> None:

@@ -56,6 +56,14 @@ class Row:
         return len(self.transports)
 
 
+def open_port(listener: socket.socket, workers: int) -> ConnectionTable:
+    """Listen, and say so in a new table."""
+    listener.listen()
+    table = ConnectionTable(workers)
+    table.open_port()
+    return table
+
+
 def connect(listener: socket.socket, count: int) -> list[socket.socket]:
     address = listener.getsockname()
     return [socket.create_connection(address, timeout=5) for _ in range(count)]
@@ -98,9 +106,7 @@ def test_connections_wait_until_the_port_is_open(
 
 def test_a_lone_worker_takes_all(loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
     async def scene() -> None:
-        listener.listen()
-        table = ConnectionTable(1)
-        table.open_port()
+        table = open_port(listener, workers=1)
         row = Row(listener, table, 0)
         row.acceptor.start()
         clients = connect(listener, 50)
@@ -119,9 +125,7 @@ def test_a_worker_leaves_connections_to_one_that_has_fewer(
     """The other one is a row alone here: it never takes what is left to it, until it is gone."""
 
     async def scene() -> None:
-        listener.listen()
-        table = ConnectionTable(2)
-        table.open_port()
+        table = open_port(listener, workers=2)
         table.set_stage(1, Stage.ACCEPTING)
         row = Row(listener, table, 0)
         row.acceptor.start()
@@ -144,9 +148,7 @@ def test_a_connection_that_ended_counts_no_longer(
     loop: asyncio.AbstractEventLoop, listener: socket.socket
 ) -> None:
     async def scene() -> None:
-        listener.listen()
-        table = ConnectionTable(2)
-        table.open_port()
+        table = open_port(listener, workers=2)
         table.set_stage(1, Stage.ACCEPTING)
         row = Row(listener, table, 0)
         row.acceptor.start()
@@ -167,9 +169,7 @@ def test_two_workers_share_what_comes_at_once(
     loop: asyncio.AbstractEventLoop, listener: socket.socket
 ) -> None:
     async def scene() -> None:
-        listener.listen()
-        table = ConnectionTable(2)
-        table.open_port()
+        table = open_port(listener, workers=2)
         twin = socket.socket(fileno=listener.dup().detach())  # as a forked worker has it
         rows = [Row(listener, table, 0), Row(twin, table, 1)]
         for row in rows:
@@ -189,9 +189,7 @@ def test_a_stop_takes_what_the_kernel_has_accepted(
     loop: asyncio.AbstractEventLoop, listener: socket.socket
 ) -> None:
     async def scene() -> None:
-        listener.listen()
-        table = ConnectionTable(2)
-        table.open_port()
+        table = open_port(listener, workers=2)
         table.set_stage(1, Stage.ACCEPTING)
         row = Row(listener, table, 0)
         row.acceptor.start()
@@ -235,9 +233,7 @@ def test_it_waits_when_no_file_can_be_opened(
             return listener.fileno()
 
     async def scene() -> None:
-        listener.listen()
-        table = ConnectionTable(1)
-        table.open_port()
+        table = open_port(listener, workers=1)
         row = Row(listener, table, 0)
         exhausted: Any = Exhausted()
         monkeypatch.setattr(row.acceptor, "_listener", exhausted)
