@@ -204,9 +204,9 @@ def test_a_run_is_exported_only_with_the_settings_it_was_fitted_with(
     assert "seed" in message
 
 
-def test_the_card_tells_the_weights_of_the_run_whatever_the_export_names(
-    finished: Workplace, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def released(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that releases are told, which write nothing here."""
     commands = []
 
     def release(_: object, __: object, command: str) -> Card:
@@ -214,9 +214,15 @@ def test_the_card_tells_the_weights_of_the_run_whatever_the_export_names(
         return bundle.card
 
     monkeypatch.setattr(cli, "release", release)
+    return commands
+
+
+def test_the_card_tells_the_weights_of_the_run_whatever_the_export_names(
+    finished: Workplace, released: list[str]
+) -> None:
     settings = [each for each in SETTINGS if "weights" not in each]
     assert main(["export", *finished.arguments, *settings]) == 0
-    assert "--weights random" in commands[0]
+    assert "--weights random" in released[0]
 
 
 def test_a_run_that_was_stopped_is_not_exported(
@@ -236,19 +242,12 @@ def test_the_card_is_named_and_numbered_after_the_run(bundle: Bundle) -> None:
 
 
 def test_a_finished_run_that_is_resumed_keeps_its_epochs_and_is_released_again(
-    finished: Workplace, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    finished: Workplace, bundle: Bundle, released: list[str]
 ) -> None:
-    commands = []
-
-    def release(_: object, __: object, command: str) -> Card:
-        commands.append(command)
-        return bundle.card
-
-    monkeypatch.setattr(cli, "release", release)
     before = (finished.run / "history.json").read_bytes()
     assert main(["run", *finished.arguments, *SETTINGS, "--resume"]) == 0
     assert (finished.run / "history.json").read_bytes() == before
-    assert commands == [bundle.card.training.command]  # which resumes nothing
+    assert released == [bundle.card.training.command]  # which resumes nothing
 
 
 # ---------------------------------------------------------------- evaluate
