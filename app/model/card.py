@@ -10,13 +10,13 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from app.image.resize import PREPROCESSING
 from app.language import Language, Text
-from app.model.figures import Audit, Metrics, Quantisation, Strict
+from app.model.figures import Audit, Interval, Metrics, Quantisation, Strict
 from app.model.labels import LABEL_IDS, LabelId, Probability, View
 
-BUNDLE_FORMAT: Final = 2
-"""The newest: since 2, graphs have the output `orientation`."""
+BUNDLE_FORMAT: Final = 3
+"""The newest: since 2, graphs tell `orientation`; since 3, cards may tell `certainty`."""
 
-READABLE_FORMATS: Final = (1, BUNDLE_FORMAT)
+READABLE_FORMATS: Final = (1, 2, BUNDLE_FORMAT)
 _ORIENTED_FORMAT: Final = 2
 KNOWN_SIDE_PX: Final = 28
 Precision = Literal["auto", "int8", "fp32"]
@@ -114,11 +114,24 @@ class AgeRange(Strict):
         return self.low <= age_years <= self.high
 
 
+class KnownTogether(Strict):
+    """Labels that some patients are known with only as a set: one of them, nobody said which."""
+
+    labels: Annotated[list[LabelId], Field(min_length=2)] = Field(description="The set")
+    age_years: list[AgeRange] = Field(description="Ranges of age of those patients")
+
+
 class Population(Strict):
-    """Whom the network knows each label from, and in which views."""
+    """Whom the network knows each label from, and in which views: a matrix of label and age.
+
+    At an age of `age_years` a label is known by itself; at one of `together` only as a set.
+    """
 
     age_years: dict[LabelId, list[AgeRange]] = Field(
         description="Ranges of age that each label is known from"
+    )
+    together: list[KnownTogether] = Field(
+        [], description="Labels known from some ages only as a set"
     )
     views: list[View] = Field(description="Views that it is known from")
 
@@ -129,12 +142,38 @@ class Population(Strict):
         return self
 
 
+class Certainty(Strict):
+    """What `ok` asks for: the label called reaches its floor, and leads by the margin.
+
+    Both were chosen so that at most `risk` of the `ok` answers are wrong where they were chosen;
+    `wrong` is what was wrong there, and its upper end the bound that was controlled.
+    """
+
+    floors: dict[LabelId, Probability] = Field(
+        description="Probability that the label called has to reach"
+    )
+    margin: Probability = Field(description="Probability that it has to be ahead of the next by")
+    chosen_on: Literal["held_out_sources", "validation", "site"] = Field(
+        description="Whose images chose them: sources that training left out, or patients it did"
+    )
+    risk: Probability = Field(description="Share of `ok` answers that may be wrong")
+    answered: Interval = Field(description="Share of those images answered `ok`")
+    wrong: Interval = Field(description="Share of the `ok` answers that were wrong")
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if sorted(self.floors) != sorted(LABEL_IDS):
+            raise ValueError("floors has not one entry for each label")
+        return self
+
+
 class Card(Strict):
     """What a bundle says of itself (``card.json``).
 
     A picture whose `distance` is over `distance_threshold` is refused, and one that is upright
     with less than the probability `upright_threshold`. An answer is `ok` if
-    the label called is the only one whose probability reaches its operating point. `priors` are
+    the label called is the only one whose probability reaches its operating point; with
+    `certainty`, if it reaches its operating point and what `certainty` asks for. `priors` are
     the shares of the labels among the images that the probabilities were calibrated on. `intervals`
     are a bootstrap's percentiles, of no width at 0 and 1, or by `training.metrics.intervals`.
     """
@@ -151,6 +190,9 @@ class Card(Strict):
     temperature: float = Field(gt=0, description="Divides the logits, for calibration")
     operating_points: dict[LabelId, Probability] | None = Field(
         description="Probability that a label has to reach for `ok`"
+    )
+    certainty: Certainty | None = Field(
+        None, description="What `ok` asks for beyond the operating points"
     )
     distance_threshold: float | None = Field(description="Over this distance a picture is refused")
     upright_threshold: Probability | None = Field(
@@ -180,7 +222,7 @@ class Card(Strict):
     @model_validator(mode="after")
     def _check_contract(self) -> Self:
         if self.bundle_format not in READABLE_FORMATS:
-            raise ValueError(f"bundle_format is not {' or '.join(map(str, READABLE_FORMATS))}")
+            raise ValueError(f"bundle_format is none of {', '.join(map(str, READABLE_FORMATS))}")
         if self.upright_threshold is not None and self.bundle_format < _ORIENTED_FORMAT:
             raise ValueError("upright_threshold needs a graph that tells orientation")
         if self.preprocessing != PREPROCESSING:
