@@ -4,13 +4,14 @@ The contract between `training`, which writes it, and `app`. Rates are from 0 to
 """
 
 import base64
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from app.image.resize import PREPROCESSING
 from app.language import Language, Text
-from app.model.figures import Audit, Interval, Metrics, Quantisation, Strict
+from app.model.figures import Audit, HeldOut, Interval, Metrics, Quantisation, Strict, TradeOff
 from app.model.labels import LABEL_IDS, LabelId, Probability, View
 
 BUNDLE_FORMAT: Final = 3
@@ -142,11 +143,17 @@ class Population(Strict):
         return self
 
 
+Basis = Literal["bound", "no_error_seen", "never"]
+"""How far it is proven that a label's `ok` answers are wrong as seldom as a card says."""
+
+
 class Certainty(Strict):
     """What `ok` asks for: the label called reaches its floor, and leads by the margin.
 
     Both were chosen so that at most `risk` of the `ok` answers are wrong where they were chosen;
-    `wrong` is what was wrong there, and its upper end the bound that was controlled.
+    `wrong` is what was wrong there. `basis` tells how far that is proven of each label: by a 95 %
+    upper bound under `risk`; by no error above its floor, of too few answers for a bound; or not
+    at all, so that it is never `ok`: its floor is 1.
     """
 
     floors: dict[LabelId, Probability] = Field(
@@ -159,12 +166,32 @@ class Certainty(Strict):
     risk: Probability = Field(description="Share of `ok` answers that may be wrong")
     answered: Interval = Field(description="Share of those images answered `ok`")
     wrong: Interval = Field(description="Share of the `ok` answers that were wrong")
+    basis: dict[LabelId, Basis] = Field({}, description="How far each label's floor is proven")
+    wrong_by_label: dict[LabelId, Interval] = Field(
+        {}, description="Share of the `ok` answers of each label that were wrong"
+    )
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
         if sorted(self.floors) != sorted(LABEL_IDS):
             raise ValueError("floors has not one entry for each label")
         return self
+
+    def allows(
+        self,
+        label: LabelId,
+        probabilities: Mapping[LabelId, float],
+        operating_points: Mapping[LabelId, float] | None = None,
+    ) -> bool:
+        """Whether `label` may be answered `ok`: it reaches floor and operating point, and leads.
+
+        `training.metrics.doubt.find_answered` is the same rule for many images at once. A floor
+        of 1 is never reached, also where a probability is rounded to it.
+        """
+        floor, own = self.floors[label], probabilities[label]
+        point = operating_points[label] if operating_points else 0.0
+        lead = own - max(share for other, share in probabilities.items() if other != label)
+        return floor < 1 and own >= max(floor, point) and lead >= self.margin
 
 
 class Card(Strict):
@@ -212,6 +239,12 @@ class Card(Strict):
     quantisation: Quantisation | None = Field(None, description="How int8 was made")
     audit: dict[str, Audit] = Field(
         default_factory=dict, description="Where the answers come from, by split"
+    )
+    holdout: dict[str, HeldOut] = Field(
+        {}, description="What networks answered for sources that they were not trained on"
+    )
+    trade_off: list[TradeOff] = Field(
+        [], description="Of `ok` answers, share answered against share wrong, strictest first"
     )
     known_answers: list[KnownAnswer] = Field(description="What the graph must answer, to be served")
     known_answer_tolerance: float = Field(

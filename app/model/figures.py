@@ -184,3 +184,51 @@ class Quantisation(Strict):
     method: str = Field(description="The one that is served")
     fp32_macro_auroc: float = Field(description="Of the float32 graph, on validation")
     tried: dict[str, QuantisedFigures] = Field(description="All that were tried, by method")
+
+
+class HeldOut(Strict):
+    """What a network that was trained without a source answers for that source's images.
+
+    Kinds are labels, sets of them (`bacterial_pneumonia|viral_pneumonia`: one of these, nobody
+    said which) and `other`, a finding that is none of the four. A set is called rightly by any of
+    its labels, `other` by `normal`, which means none of the three others. `auroc` tells COVID-19
+    from normal by its probability, within this one network: one of the two kinds is this
+    source's, the other that of the source named, which was held out with it or whose patients it
+    was not trained on.
+    """
+
+    without: list[str] = Field(description="Sources that the network was trained without")
+    images: dict[str, int] = Field(description="Number of images by kind")
+    patients: int = Field(description="Number of patients")
+    called_covid19: dict[str, Interval] = Field(
+        description="Share of a kind's images called COVID-19"
+    )
+    sure_covid19: dict[str, Interval] = Field(
+        description="Share of a kind's images with more than 0.9 for COVID-19"
+    )
+    ok_covid19: dict[str, Interval] = Field(
+        {}, description="Share of a kind's images answered `ok` as COVID-19"
+    )
+    ok_right: dict[str, Interval] = Field(
+        {}, description="Share of a kind's images answered `ok`, and rightly"
+    )
+    wrong: Interval | None = Field(None, description="Share of its `ok` answers that are wrong")
+    auroc: dict[str, Interval] = Field(
+        description="COVID-19 against normal, by the source of the other kind"
+    )
+    nll: float | None = Field(
+        description="Mean negative log-likelihood of images of one label, nats"
+    )
+    ece: float | None = Field(description="Expected calibration error on images of one label")
+    refused: Interval = Field(description="Share of its images taken for no chest X-ray")
+
+
+class TradeOff(Strict):
+    """What would be answered, and how much of that wrong, at one floor for every label.
+
+    Of the images that `Certainty` was chosen by, each source and kind counting alike.
+    """
+
+    floor: float = Field(description="Probability that the label called would have to reach")
+    answered: float = Field(description="Share of the images answered `ok`")
+    wrong: float = Field(description="Share of the `ok` answers that are wrong")
