@@ -3,17 +3,19 @@
 Both come from the outputs of the very graph that is served, not from PyTorch's.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 
 from app.model.labels import LabelId
 from training.config import LABELS
+from training.metrics.weighting import weigh_evenly
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -113,16 +115,70 @@ def fit_operating_points(
     return points
 
 
-def fit_distance_threshold(distances: Floats) -> float:
+def fit_distance_threshold(distances: Floats, factor: float = DISTANCE_ROOM) -> float:
     """Return the distance above which a picture is no frontal chest X-ray.
 
-    The 99 % quantile of the validation split's, and a fifth as much again: X-rays of hospitals
-    that are in no split lie further out than those of one that is.
+    The 99 % quantile of the validation split's times `factor`: X-rays of hospitals that are in no
+    split lie further out than those of one that is. How much further `fit_distance_factor` tells;
+    a fifth is a guess.
     """
-    return float(DISTANCE_ROOM * np.quantile(distances.astype(np.float64), 0.99))
+    return float(factor * np.quantile(distances.astype(np.float64), 0.99))
 
 
 def label_priors(labels: Labels) -> dict[LabelId, float]:
     """Return the share of each label among the images that probabilities are calibrated on."""
     shares = np.bincount(labels, minlength=len(LABELS)) / len(labels)
     return {label.id: float(share) for label, share in zip(LABELS, shares, strict=True)}
+
+
+def fit_even_temperature(
+    logits: Floats, targets: NDArray[np.bool_], sources: Sequence[str]
+) -> float:
+    """Return the temperature that minimises the sources' mean negative log-likelihood.
+
+    Each source counts alike, however many images it has; a set of labels is as likely as their
+    sum, and images of none of the labels tell nothing here. Of no image at all it is 1.
+
+    Parameters
+    ----------
+    logits : [N, 4]
+    targets : bool [N, 4], the labels that each image may have
+    sources : N names
+    """
+    told = np.asarray(targets.any(1))
+    if not told.any():
+        return 1.0
+    weights = weigh_evenly(np.array(sources)[told].tolist())
+    masked = np.where(targets[told], 0.0, -np.inf)
+    exact = logits[told].astype(np.float64)
+
+    def loss(log_temperature: float) -> float:
+        scores = log_softmax(exact / np.exp(log_temperature), axis=1)
+        return float(-weights @ logsumexp(scores + masked, axis=1))
+
+    return float(np.exp(minimize_scalar(loss, bounds=_LOG_BOUNDS, method="bounded").x))
+
+
+def fit_distance_factor(
+    held_out: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]],
+) -> float:
+    """Return how many times further out X-rays of a new hospital lie than validation's.
+
+    Of each held-out source, the quantiles of its distances over the 99 % quantile of its fold's
+    validation, both from the same network. The factor is at least each source's own at 95 %, so
+    that no more than 5 % of any of them is refused, and at least the second largest at 99 %: one
+    odd source doesn't decide by its last percent. Never under 1.
+
+    Parameters
+    ----------
+    held_out : of each source, its distances [N] and its fold's validation's [M]
+    """
+    pairs = [
+        (np.quantile(distances, [0.95, 0.99]) / np.quantile(validation, 0.99))
+        for distances, validation in held_out
+    ]
+    if not pairs:
+        return DISTANCE_ROOM
+    at_95, at_99 = np.array(pairs, np.float64).T
+    second = float(np.sort(at_99)[-2:][0])
+    return max(1.0, float(at_95.max()), second)

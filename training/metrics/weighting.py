@@ -26,8 +26,8 @@ def weigh_evenly(groups: Sequence[Hashable]) -> Weights:
     codes: dict[Hashable, int] = {}
     owner = np.array([codes.setdefault(group, len(codes)) for group in groups], np.int64)
     sizes = np.bincount(owner, minlength=len(codes))
-    weights: Weights = 1 / np.maximum(sizes, min(LEAST_OF_A_GROUP, sizes.max()))[owner]
-    return weights / weights.sum()
+    weights = 1 / np.maximum(sizes, min(LEAST_OF_A_GROUP, sizes.max()))[owner]
+    return np.asarray(weights / weights.sum(), np.float64)
 
 
 def count_effective(whole: NDArray[np.bool_], weights: Weights, patients: Sequence[str]) -> float:
@@ -39,6 +39,29 @@ def count_effective(whole: NDArray[np.bool_], weights: Weights, patients: Sequen
     each = np.bincount(owner, weights=weights * whole)
     squares = (each**2).sum()
     return float(each.sum() ** 2 / squares) if squares > 0 else 0.0
+
+
+def count_step_by_step(
+    first: NDArray[np.int64], steps: int, weights: Weights, patients: Sequence[str]
+) -> Weights:
+    """Return `count_effective` of the images whose `first` [N] step is no later, at each: [steps].
+
+    An image whose step is `steps` or later comes at none.
+    """
+    _, owner = np.unique(np.array(patients), return_inverse=True)
+    order = np.lexsort((first, owner))
+    ordered, own, when = weights[order], owner[order], np.minimum(first[order], steps)
+    sums = ordered.cumsum()
+    begins = np.searchsorted(own, own)  # where a patient's images begin
+    before = sums - ordered - np.concatenate([[0.0], sums])[begins]
+    grown = ordered * (2 * before + ordered)  # what a patient's squared weight grows by
+    totals, squares = (
+        np.bincount(when, weights=values, minlength=steps + 1)[:steps].cumsum()
+        for values in (ordered, grown)
+    )
+    counts = np.zeros(steps)
+    np.divide(totals**2, squares, out=counts, where=squares > 0)
+    return counts
 
 
 def upper_bound(
