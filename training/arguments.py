@@ -44,7 +44,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     for name, field in Config.model_fields.items():
-        if name in ("limitations", "leave_out", "population"):
+        if name in ("limitations", "leave_out", "population", "children"):
             continue  # lists and tables belong in a recipe
         flag: dict[str, Any] = {"help": f"{field.description} (default: {field.default})"}
         if field.is_required():

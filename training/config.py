@@ -133,6 +133,32 @@ class Config(BaseModel):
     calibration_method: Literal["auto", "minmax", "entropy", "percentile"] = Field(
         default="auto", description="Sets the int8 ranges; auto: what is nearest to float32"
     )
+    holdout: Path | None = Field(
+        default=None,
+        description="What `neumo-train holdout` wrote, the file or its folder: temperature and "
+        "thresholds come from there; else from validation",
+    )
+    risk: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of the `ok` answers of a label that may be wrong",
+    )
+    risk_healthy: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="Share of healthy adults that may be answered `ok` as COVID-19",
+    )
+    risk_pneumonia: float = Field(
+        default=0.12,
+        gt=0,
+        le=1,
+        description="Share of adults with another pneumonia that may be answered `ok` as COVID-19",
+    )
+    children: list[str] = Field(
+        default=[], description="Sources of children, whom the last two don't count"
+    )
     licence: str = Field(default="not stated", description="Of the weights, for the card")
     intended_use: str = Field(default="not stated", description="For the card")
     limitations: list[str] = Field(default=[], description="For the card")

@@ -62,13 +62,14 @@ def fit_distance(pooled: Floats, labels: Labels) -> tuple[Floats, Floats]:
     Returns
     -------
     whitening : [512, 512]; ``pooled @ whitening`` has unit covariance within a class
-    centres : [4, 512], the whitened class means
+    centres : [4, 512], the whitened class means; of those labels only that have an image
     """
     features = pooled.astype(np.float64)
-    means = np.stack([features[labels == index].mean(0) for index in range(len(LABELS))])
+    _, own = np.unique(labels, return_inverse=True)
+    means = np.stack([features[own == index].mean(0) for index in range(own.max() + 1)])
     covariance = (
         LedoitWolf(assume_centered=True, store_precision=False)
-        .fit(features - means[labels])
+        .fit(features - means[own])
         .covariance_
     )
     values, vectors = np.linalg.eigh(covariance)

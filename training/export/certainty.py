@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from app.model.card import Basis, Certainty
 from app.model.figures import Interval, TradeOff
 from app.model.labels import LABEL_IDS, LabelId
-from training.export.evidence import Evidence, Limits
+from training.export.evidence import USUAL, Evidence, Limits
 from training.metrics.doubt import find_answered, measure_lead
 from training.metrics.weighting import (
     count_effective,
@@ -52,7 +52,7 @@ def choose_certainty(
     evidence: Evidence,
     operating_points: Mapping[LabelId, float] | None,
     chosen_on: ChosenOn,
-    limits: Limits = Limits(),
+    limits: Limits = USUAL,
 ) -> Certainty:
     """Choose floors and margin: of those proven to keep the limits, what answers most.
 

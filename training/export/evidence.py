@@ -31,6 +31,9 @@ class Limits:
     pneumonia: float = 0.12
 
 
+USUAL: Final = Limits()
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Answers that floors are chosen by.
@@ -92,8 +95,3 @@ def find_wrong(called: NDArray[np.int64], targets: Mask) -> Mask:
     right = targets.copy()
     right[~targets.any(1), _NORMAL] = True
     return np.asarray(~right[np.arange(len(right)), called], np.bool_)
-
-
-def name_kind(target: Mask) -> str:
-    """Name what an image shows by its labels, bool [4], as a manifest does: `a`, `a|b`, `other`."""
-    return "|".join(label for label, own in zip(LABEL_IDS, target, strict=True) if own) or "other"

@@ -6,6 +6,7 @@
 ``last.pt``         all that `--resume` needs, after the last whole epoch
 ``best.pt``         the best epoch's weights: a plain torchvision state dict
 ``history.json``, ``history.csv``, ``curves.png``, ``events.*`` (TensorBoard)
+``holdout/``, ``holdout.json``  what `training.holdout` found, before or after the run
 ==================  ============================================================
 """
 
@@ -29,9 +30,12 @@ from training.files import write_whole
 _FREE_TO_CHANGE: Final = (
     {"name", "out", "runs", "licence", "intended_use", "limitations", "population"}
     | {"calibration_images", "calibration_method"}
+    | {"holdout", "risk", "risk_healthy", "risk_pneumonia", "children"}
     # Paths: the images are compared themselves, and `starting_weights` tells the run's own.
     | {"data", "weights"}
 )
+
+_STAYS: Final = ("holdout", "holdout.json")
 
 _UNREADABLE: Final = (
     OSError,  # no such file
@@ -112,11 +116,17 @@ class RunFolder:
         self._config = config
 
     def start(self, environment: Mapping[str, object]) -> None:
-        """Write the settings and the environment; an earlier run of the name moves aside."""
-        if self.path.exists():
+        """Write the settings and the environment; an earlier run of the name moves aside.
+
+        What was found by leaving sources out is no run's, and stays.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        earlier = [path for path in self.path.iterdir() if path.name not in _STAYS]
+        if earlier:
             number = next(n for n in itertools.count(1) if not self._aside(n).exists())
-            self.path.rename(self._aside(number))
-        self.path.mkdir(parents=True)
+            self._aside(number).mkdir()
+            for path in earlier:
+                path.rename(self._aside(number) / path.name)
         write_whole(self.path / "config.json", self._config.model_dump_json(indent=2).encode())
         write_whole(self.path / "environment.json", json.dumps(environment, indent=2).encode())
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from app.model.figures import Changed, Deletion, Interval
+from app.model.card import Certainty
+from app.model.figures import Changed, Deletion, Interval, TradeOff
 from training.config import LABELS
 from training.files import write_whole
 from training.metrics.reliability import BINS, bin_by_rank
@@ -142,6 +143,30 @@ def plot_changes(changed: Mapping[str, Changed], unchanged: Interval, path: Path
     axes.axvline(unchanged.value, color="grey", linewidth=0.8, linestyle="--")
     axes.set_yticks(places, [name.replace("_", " ") for name in rows])
     axes.set_xlabel("accuracy, with 95 % interval")
+    axes.grid(alpha=0.3)
+    save_figure(figure, path)
+
+
+def plot_trade_off(points: Sequence[TradeOff], certainty: Certainty, path: Path) -> None:
+    """Draw what is wrong among `ok` answers against how many there are, and what was chosen."""
+    figure, axes = plt.subplots(figsize=(5.2, 3.8), layout="constrained")
+    answered, wrong = ([getattr(each, name) for each in points] for name in ("answered", "wrong"))
+    axes.plot(answered, wrong, ".-", label="one floor for every label")
+    reach = [
+        [certainty.wrong.value - certainty.wrong.low],
+        [certainty.wrong.high - certainty.wrong.value],
+    ]
+    axes.errorbar(
+        certainty.answered.value,
+        certainty.wrong.value,
+        yerr=reach,
+        fmt="o",
+        capsize=3,
+        label="chosen",
+    )
+    axes.axhline(certainty.risk, color="grey", linewidth=0.8, linestyle="--")
+    axes.set(xlabel="share answered `ok`", ylabel="wrong among those", xlim=(0, 1), ylim=(0, None))
+    axes.legend()
     axes.grid(alpha=0.3)
     save_figure(figure, path)
 

@@ -1,0 +1,76 @@
+"""What leaving sources out found: ``holdout.json``, for a release to take over."""
+
+from typing import Final
+
+from pydantic import Field, ValidationError
+
+from app.errors import NeumoError
+from app.language import Text
+from app.model.card import Certainty
+from app.model.figures import HeldOut, Strict, TradeOff
+from app.model.labels import LabelId
+from training.config import Config
+from training.export.evidence import Limits
+
+RECORD_FILE: Final = "holdout.json"
+
+
+class HoldoutUnusable(NeumoError):
+    """What `--holdout` names can't be taken over."""
+
+    code = "holdout_unusable"
+    title = Text("The hold-out can't be used", "No se puede usar la validación por centros")
+    advice = Text(
+        "{path}: {reason}. `neumo-train holdout` writes it; folds that are done are kept.",
+        "{path}: {reason}. Lo escribe `neumo-train holdout`; lo ya entrenado se conserva.",
+    )
+
+
+class Record(Strict):
+    """What networks answered for sources that they never saw, and what was chosen by it."""
+
+    name: str = Field(description="Of the run")
+    temperature: float = Field(gt=0, description="Divides the logits")
+    operating_points: dict[LabelId, float] = Field(description="As in the card")
+    certainty: Certainty = Field(description="As in the card")
+    distance_factor: float = Field(
+        ge=1, description="How many times further out a new hospital's X-rays are than validation's"
+    )
+    from_validation: list[str] = Field(
+        description="Kinds that no held-out source could speak for: chosen by validation's"
+    )
+    risk_healthy: float = Field(description="As in the settings")
+    risk_pneumonia: float = Field(description="As in the settings")
+    children: list[str] = Field(description="As in the settings")
+    sources: dict[str, HeldOut] = Field(description="By what was held out")
+    trade_off: list[TradeOff] = Field(description="As in the card")
+
+
+def limits_of(config: Config) -> Limits:
+    """Return what may go wrong at most, by the settings."""
+    return Limits(config.risk, config.risk_healthy, config.risk_pneumonia)
+
+
+def read_record(config: Config) -> Record | None:
+    """Return what the settings' `holdout` names, a file or its folder; None if they name none.
+
+    Raises
+    ------
+    HoldoutUnusable
+        If it can't be read, or was chosen by other limits.
+    """
+    if config.holdout is None:
+        return None
+    path = config.holdout / RECORD_FILE if config.holdout.is_dir() else config.holdout
+    try:
+        record = Record.model_validate_json(path.read_bytes())
+    except OSError:
+        raise HoldoutUnusable(path=str(path), reason="there is no such file") from None
+    except ValidationError:
+        raise HoldoutUnusable(path=str(path), reason="it is not what this version reads") from None
+    ours = limits_of(config), config.children
+    theirs = Limits(record.certainty.risk, record.risk_healthy, record.risk_pneumonia)
+    if ours != (theirs, record.children):
+        reason = "it was chosen with another risk, risk_healthy, risk_pneumonia or children"
+        raise HoldoutUnusable(path=str(path), reason=reason)
+    return record
