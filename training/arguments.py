@@ -10,6 +10,10 @@ from training.data.manifest import SPLITS
 
 Run = Callable[[argparse.Namespace], None]
 
+_DATA: Final = "manifest.csv, or a folder"
+_OF_RECIPES: Final = ("limitations", "leave_out", "population", "teacher_sources", "children")
+"""Lists and tables: no flags."""
+
 _RECIPE: Final = "TOML file with any of these settings, or the name of one that comes with neumo"
 
 
@@ -44,11 +48,13 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     for name, field in Config.model_fields.items():
-        if name in ("limitations", "leave_out", "population", "children"):
-            continue  # lists and tables belong in a recipe
+        if name in _OF_RECIPES:
+            continue
         flag: dict[str, Any] = {"help": f"{field.description} (default: {field.default})"}
         if field.is_required():
             flag["help"] = f"{field.description} (here or in the recipe)"
+        if name == "data":
+            flag |= {"action": "append", "type": Path}
         command.add_argument("--" + name.replace("_", "-"), **flag)
 
 
@@ -76,6 +82,9 @@ def _add_data(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps
 
 
 def _add_data_set(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, required=True, help="manifest.csv, or a folder")
+    command.add_argument(
+        "--data", type=Path, action="append", required=True, help=f"{_DATA}; may be repeated"
+    )
+    command.add_argument("--root", type=Path, help=Config.model_fields["root"].description)
     pattern = Config.model_fields["patient_pattern"].description
     command.add_argument("--patient-pattern", help=pattern)

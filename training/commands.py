@@ -25,13 +25,13 @@ from training.data.inventory import (
     render_inventory,
     take_inventory,
 )
-from training.data.manifest import NO_PATIENTS, lacks_patients
-from training.data.splits import Division, Splits, divide, load_set, load_splits
+from training.data.manifest import NO_PATIENTS, DataSets, lacks_patients
+from training.data.splits import Division, Splits, divide_data, load_set, load_splits
 from training.files import write_whole
 from training.fit.checkpoint import RunFolder, RunUnfinished
 from training.fit.network import build_model
 from training.fit.trainer import finished, fit
-from training.measure.evaluation import evaluate_bundle
+from training.measure.evaluation import describe_apart, evaluate_bundle
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
 from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
@@ -102,10 +102,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     _check_pattern(options.patient_pattern)
     bundle = read_bundle(find_bundle(options.bundle))
     _warn_of_patients(options.data, options.patient_pattern)
-    metrics = evaluate_bundle(
-        bundle, options.data, options.split, options.report, options.patient_pattern
+    metrics, apart = evaluate_bundle(
+        bundle, options.data, options.split, options.report, options.patient_pattern, options.root
     )
-    sys.stdout.write(_summary(metrics) + f"{options.report}\n")
+    sys.stdout.write(_summary(metrics) + describe_apart(apart) + f"{options.report}\n")
 
 
 def _remeasure(options: argparse.Namespace) -> None:
@@ -120,7 +120,7 @@ def _remeasure(options: argparse.Namespace) -> None:
 
 def _check_data(options: argparse.Namespace) -> None:
     _check_pattern(options.patient_pattern)
-    inventory = take_inventory(options.data, options.patient_pattern)
+    inventory = take_inventory(options.data, options.patient_pattern, options.root)
     sys.stdout.write(render_inventory(inventory))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -143,26 +143,19 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _divide(config: Config) -> Division:
-    division = divide(
-        config.data,
-        config.validation_share,
-        config.seed,
-        config.leave_out,
-        config.subset,
-        config.patient_pattern,
-    )
+    division = divide_data(config)
     _warn_of_patients(config.data, config.patient_pattern)
     _warn_of_few(division)
     return division
 
 
-def _warn_of_patients(data: Path, patient_pattern: str | None) -> None:
+def _warn_of_patients(data: DataSets, patient_pattern: str | None) -> None:
     if lacks_patients(data, patient_pattern):
         sys.stderr.write(f"neumo-train: warning: {NO_PATIENTS}\n")
 
 
 def _warn_of_few(division: Division) -> None:
-    held = division.validation
+    held = [sample for sample in division.validation if sample.label is not None]
     labels = np.array([sample.label for sample in held], np.int64)
     if not can_calibrate(labels, [sample.patient for sample in held]):
         sys.stderr.write(
@@ -212,9 +205,7 @@ def _reproduction(config: Config, options: argparse.Namespace) -> str:
     With the weights that the run was started from, given here or not.
     """
     weights = RunFolder(config).starting_weights()
-    shown = vars(options) | {"out": None, "runs": None}
-    if options.data:
-        shown["data"] = f"DATA/{Path(options.data).name}"
+    shown = vars(options) | {"out": None, "runs": None, "data": None, "root": None}
     if options.weights or weights != config.weights:
         shown["weights"] = Path(weights).name
     flags = [
@@ -223,7 +214,15 @@ def _reproduction(config: Config, options: argparse.Namespace) -> str:
         if shown.get(name) is not None
     ]
     recipe = [f"--recipe {shlex.quote(options.recipe.name)}"] if options.recipe else []
-    return " ".join(["neumo-train run", *recipe, *flags])
+    return " ".join(["neumo-train run", *recipe, *_show_data(options), *flags])
+
+
+def _show_data(options: argparse.Namespace) -> list[str]:
+    """Name the data sets that were given: one by its name, several by their folders' too."""
+    given = [Path(path) for path in options.data or []]
+    names = [path.name if len(given) == 1 else "/".join(path.parts[-2:]) for path in given]
+    root = ["--root DATA"] if options.root else []
+    return [f"--data {shlex.quote(f'DATA/{name}')}" for name in names] + root
 
 
 def _summary(metrics: Metrics) -> str:

@@ -21,7 +21,9 @@ LABELS = (
 
 _LEARNING_RATES: Final = {"finetune": 4e-4, "frozen": 4e-3}
 
-Augmentation = Literal["basic", "closer", "full"]
+Augmentation = Literal["basic", "closer", "full", "hospital"]
+Keep = Literal["best", "last"]
+Other = Literal["uniform", "leave_out"]
 CalibrationName = Literal["minmax", "entropy", "percentile"]
 
 
@@ -48,7 +50,14 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*-\d+$", description="The bundle's name")
-    data: Path = Field(description="manifest.csv, or a folder of <split>/<label>/<file>")
+    data: list[Path] = Field(
+        min_length=1, description="manifest.csv, or a folder of <split>/<label>/<file>; or several"
+    )
+    root: Path | None = Field(
+        default=None,
+        description="Folder that the manifests' paths are relative to, or absolute in; else each "
+        "manifest's own",
+    )
     patient_pattern: str | None = Field(
         default=None,
         description="Of folders: a regular expression whose one group is the patient in a file's "
@@ -65,6 +74,13 @@ class Config(BaseModel):
     out: Path = Field(default=Path("models"), description="Folder that holds the bundles")
     runs: Path = Field(default=Path("runs"), description="Folder that holds checkpoints and logs")
     epochs: int = Field(default=6, ge=1, le=1000, description="Passes over the training images")
+    side_px: int = Field(
+        default=SIDE_PX,
+        ge=64,
+        le=SIDE_PX,
+        multiple_of=32,
+        description="Side at which the network sees images, in training and in service",
+    )
     small_epochs: int = Field(
         default=0, ge=0, le=1000, description="The first so many epochs see smaller, cheaper images"
     )
@@ -74,13 +90,37 @@ class Config(BaseModel):
     patience: int = Field(
         default=0, ge=0, le=1000, description="Stop after so many epochs without gain; 0: never"
     )
+    keep: Keep = Field(
+        default="best",
+        description="The epoch kept: best by validation macro-AUROC, or the last",
+    )
     augmentation: Augmentation = Field(
         default="full",
         description="basic: geometry, exposure, noise; closer: enlarging more; full: also blur, "
-        "kernel, JPEG, edges, text",
+        "kernel, JPEG, edges, text; hospital: also tone, more text, wedges, borders",
     )
     augmented_share: float = Field(
         default=0.6, ge=0, le=1, description="Share of the images an epoch changes so"
+    )
+    amplitude_mixing: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the images whose coarse Fourier amplitudes are mixed with another's",
+    )
+    sampling_power: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="A group (label and source) of n images has a share of n to this power of an "
+        "epoch; 1: every image as often as the others, 0: every group as often",
+    )
+    epoch_images: int = Field(
+        default=0, ge=0, description="Images an epoch; 0: as many as the training images"
+    )
+    other: Other = Field(
+        default="uniform",
+        description="Images of another finding: learned as equally likely of every label, or not",
     )
     class_weights: Literal["none", "sqrt", "balanced"] = Field(
         default="sqrt", description="Loss weight of a class: 1, or 1 over (the root of) its share"
@@ -96,6 +136,15 @@ class Config(BaseModel):
         ge=0,
         le=100,
         description="First train so many networks like it, and learn their mean answers; 0: labels",
+    )
+    teacher_bundle: Path | None = Field(
+        default=None, description="A bundle, by name or folder, whose answers are learned too"
+    )
+    teacher_share: float = Field(
+        default=0.5, gt=0, le=1, description="Share of the loss that the bundle's answers have"
+    )
+    teacher_sources: list[str] = Field(
+        default=[], description="Sources whose images the bundle is asked about"
     )
     batch_size: int = Field(default=32, ge=2, le=1024, description="Images a step")
     learning_rate: float = Field(
@@ -174,6 +223,11 @@ class Config(BaseModel):
             "learning_rate": _LEARNING_RATES.get(strategy, _LEARNING_RATES["finetune"])
         } | values
 
+    @field_validator("data", mode="before")
+    @classmethod
+    def _list_data(cls, data: object) -> object:
+        return [data] if isinstance(data, str | Path) else data
+
     @field_validator("patient_pattern")
     @classmethod
     def _check_pattern(cls, pattern: str | None) -> str | None:
@@ -185,6 +239,16 @@ class Config(BaseModel):
     def _check_epochs(self) -> Self:
         if self.small_epochs > self.epochs:
             raise ValueError("small_epochs is more than epochs")
+        if self.small_epochs and self.small_side_px > self.side_px:
+            raise ValueError("small_side_px is more than side_px")
+        return self
+
+    @model_validator(mode="after")
+    def _check_teachers(self) -> Self:
+        if (self.teacher_bundle is None) != (not self.teacher_sources):
+            raise ValueError("teacher_bundle and teacher_sources need one another")
+        if self.teacher_bundle is not None and self.teachers:
+            raise ValueError("teachers and teacher_bundle exclude one another")
         return self
 
     @property

@@ -40,7 +40,10 @@ def draw_images(count: int, seed: int = 0, side: int = 224) -> NDArray[np.uint8]
 
 def make_image_set(count: int = 16, seed: int = 0, side: int = 64) -> ImageSet:
     """Draw square images with the labels 0, 1, 2, 3, 0, 1, ...; a patient each."""
-    samples = [Sample(Path(), row % 4, str(row), "train", "drawn", "none") for row in range(count)]
+    samples = [
+        Sample(Path(), frozenset({row % 4}), str(row), "train", "drawn", "none")
+        for row in range(count)
+    ]
     return ImageSet(draw_images(count, seed, side), samples)
 
 

@@ -58,7 +58,7 @@ def test_a_recipe_of_the_project_states_what_the_card_must_say(recipe: Path) -> 
 def test_a_recipe_sets_what_the_command_line_leaves_out(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = "x"\nepochs = 3\nlimitations = ["one"]')
     config = load_config(recipe, {"epochs": None})
-    assert (config.name, config.data, config.epochs) == ("a-1", Path("x"), 3)
+    assert (config.name, config.data, config.epochs) == ("a-1", [Path("x")], 3)
     assert config.limitations == ["one"]
 
 
@@ -78,11 +78,11 @@ def test_settings_of_the_command_line_become_what_they_are(tmp_path: Path) -> No
 def test_the_command_line_wins_over_a_recipe(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = "x"\nepochs = 3')
     config = load_config(recipe, {"epochs": "7", "name": "b-2"})
-    assert (config.name, config.data, config.epochs) == ("b-2", Path("x"), 7)
+    assert (config.name, config.data, config.epochs) == ("b-2", [Path("x")], 7)
 
 
 def test_no_recipe_is_needed() -> None:
-    assert load_config(None, {"name": "a-1", "data": "x"}) == Config(name="a-1", data=Path("x"))
+    assert load_config(None, {"name": "a-1", "data": "x"}) == Config(name="a-1", data=[Path("x")])
 
 
 def test_every_refinement_of_a_run_is_off_until_it_is_asked_for() -> None:

@@ -15,7 +15,9 @@ from tqdm import tqdm
 from app.errors import RequestError
 from app.image.decode import GreyImage, Limits, decode
 from app.image.resize import SIDE_PX, resize
-from training.data.manifest import DataError, Sample
+from training.data.faults import DataError
+from training.data.manifest import Sample
+from training.data.targets import mask_targets
 
 UNREADABLE: Final = (OSError, RequestError)
 """What `read_image` raises for an image that can't be used."""
@@ -33,13 +35,34 @@ class ImageSet:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Class indices, int64 [N]."""
-        return np.array([sample.label for sample in self.samples], np.int64)
+        """Class indices, int64 [N], of images that have one label each: of `singly`.
+
+        Raises
+        ------
+        ValueError
+            If one is known only as one of several labels, or has another finding.
+        """
+        labels = [sample.label for sample in self.samples if sample.label is not None]
+        if len(labels) < len(self.samples):
+            raise ValueError("not every image has one label")
+        return np.array(labels, np.int64)
+
+    @property
+    def targets(self) -> NDArray[np.float32]:
+        """The labels that each image may have, float32 [N, 4]: 1 or 0; other findings none."""
+        return mask_targets([sample.targets for sample in self.samples])
 
     @property
     def patients(self) -> list[str]:
         """Of each image, N names."""
         return [sample.patient for sample in self.samples]
+
+    def singly(self) -> "ImageSet":
+        """Return the images that have one label each: what figures and class means are of."""
+        rows = [row for row, sample in enumerate(self.samples) if sample.label is not None]
+        if len(rows) == len(self.samples):
+            return self
+        return ImageSet(self.images[rows], [self.samples[row] for row in rows])
 
 
 def read_image(sample: Sample) -> GreyImage:
@@ -76,17 +99,31 @@ def load_images(samples: Sequence[Sample], what: str) -> NDArray[np.uint8]:
 
 
 def digest_images(*sets: ImageSet) -> str:
-    """Return the sha256 of each set's images and labels, in order: another, if one changed."""
-    contents = [part.images.tobytes() + part.labels.tobytes() for part in sets]
-    return " ".join(hashlib.sha256(content).hexdigest() for content in contents)
+    """Return the sha256 of each set's images, labels and sources, in order.
+
+    Another, if one changed.
+    """
+    digests = []
+    for part in sets:
+        digest = hashlib.sha256(part.images.tobytes())
+        told = [f"{sample.named}\t{sample.source}" for sample in part.samples]
+        digest.update("\n".join(told).encode())
+        digests.append(digest.hexdigest())
+    return " ".join(digests)
 
 
 def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
-    """Return uint8 images [N, 1, side, side], antialiased; the same array if they are no larger."""
+    """Return uint8 images [N, 1, side, side], antialiased; the same array if they are no larger.
+
+    What `training.export.graph.take_images` puts in front of a graph, to one grey level.
+    """
     if images.shape[-1] <= side_px:
         return images
+    size = (side_px, side_px)
     parts = [
-        F.interpolate(torch.from_numpy(part), (side_px, side_px), mode="bilinear", antialias=True)
+        F.interpolate(torch.from_numpy(part).float(), size, mode="bilinear", antialias=True)
+        .round()
+        .to(torch.uint8)
         for part in np.array_split(images, math.ceil(len(images) / _BATCH))
     ]
     return torch.cat(parts).numpy()

@@ -19,15 +19,11 @@ from scipy.stats.contingency import association
 from tqdm import tqdm
 
 from app.image.resize import SIDE_PX, resize
-from training.config import LABELS
+from training.data.faults import DataError
 from training.data.images import UNREADABLE, read_image
-from training.data.manifest import (
-    NO_PATIENTS,
-    DataError,
-    Sample,
-    lacks_patients,
-    read_samples,
-)
+from training.data.manifest import NO_PATIENTS, DataSets, Sample, lacks_patients, read_samples
+from training.data.splits import find_folders
+from training.data.targets import order_of
 
 NEAR_CORRELATION: Final = 0.979
 """Of two thumbnails. On cxr4, pairs above are one image saved twice; below, two children."""
@@ -54,8 +50,8 @@ class Inventory:
     """What a data set holds.
 
     `counts` are images by "split/label/source", `patients` by split, `sizes` by "width x
-    height"; `source_label_association` is Cramér's V of source and label among the training
-    images: 0 unrelated, 1 the source tells the label.
+    height"; `source_label_association` is Cramér's V of source and label, sets and other among
+    them, of the training images: 0 unrelated, 1 the source tells the label.
     """
 
     counts: dict[str, int]
@@ -67,8 +63,10 @@ class Inventory:
     warnings: list[str]
 
 
-def take_inventory(data: Path, patient_pattern: str | None = None) -> Inventory:
-    """Read every image of a data set and look it over; a pattern is as of `read_samples`.
+def take_inventory(
+    data: DataSets, patient_pattern: str | None = None, root: Path | None = None
+) -> Inventory:
+    """Read every image of data sets and look them over; arguments are as of `read_samples`.
 
     Raises
     ------
@@ -76,8 +74,8 @@ def take_inventory(data: Path, patient_pattern: str | None = None) -> Inventory:
         If the data set can't be trained on as it is: unknown labels, a patient in two
         splits, an empty class, a path that leaves the folder.
     """
-    samples = read_samples(data, patient_pattern=patient_pattern)
-    root = data if data.is_dir() else data.parent
+    samples = read_samples(data, patient_pattern=patient_pattern, root=root)
+    folders = [root] if root else find_folders(data)
     sizes: Counter[str] = Counter()
     unreadable: list[str] = []
     thumbnails: list[NDArray[np.uint8]] = []
@@ -87,14 +85,14 @@ def take_inventory(data: Path, patient_pattern: str | None = None) -> Inventory:
         try:
             grey = read_image(sample)
         except UNREADABLE as error:
-            unreadable.append(f"{_name(sample, root)}: {error}")
+            unreadable.append(f"{_name(sample, folders)}: {error}")
             continue
         sizes[f"{grey.facts.width} x {grey.facts.height}"] += 1
         pixels = resize(grey).reshape(SIDE_PX, SIDE_PX)
         digests.append(hashlib.sha256(pixels.tobytes()).hexdigest())
         thumbnails.append(_shrink(pixels))
         readable.append(sample)
-    twins = _find_twins(readable, thumbnails, digests, root)
+    twins = _find_twins(readable, thumbnails, digests, folders)
     train = [sample for sample in samples if sample.split == "train"]
     no_patients = [NO_PATIENTS] if lacks_patients(data, patient_pattern) else []
     return Inventory(
@@ -138,13 +136,17 @@ def _count_patients(samples: Sequence[Sample]) -> dict[str, int]:
 
 
 def _key(sample: Sample) -> str:
-    return f"{sample.split}/{LABELS[sample.label].id}/{sample.source}"
+    return f"{sample.split}/{sample.named}/{sample.source}"
 
 
-def _name(sample: Sample, root: Path) -> str:
-    # A manifest's paths are resolved, those of an ImageFolder are as the folder was given.
-    base = root if sample.path.is_relative_to(root) else root.resolve()
-    return str(sample.path.relative_to(base))
+def _name(sample: Sample, folders: Sequence[Path]) -> str:
+    """Name an image by its path in the folder of a single data set, else in full."""
+    if len(folders) == 1:
+        # A manifest's paths are resolved, those of an ImageFolder are as the folder was given.
+        for base in (folders[0], folders[0].resolve()):
+            if sample.path.is_relative_to(base):
+                return str(sample.path.relative_to(base))
+    return str(sample.path)
 
 
 def _shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -156,7 +158,7 @@ def _find_twins(
     samples: Sequence[Sample],
     thumbnails: Sequence[NDArray[np.uint8]],
     digests: Sequence[str],
-    root: Path,
+    folders: Sequence[Path],
 ) -> list[Twins]:
     """Pair images whose thumbnails correlate, exposure and contrast aside; equal pixels first."""
     if not samples:
@@ -175,11 +177,11 @@ def _find_twins(
                 one, other = samples[first], samples[second]
                 twins.append(
                     Twins(
-                        _name(one, root),
-                        _name(other, root),
+                        _name(one, folders),
+                        _name(other, folders),
                         correlation,
                         one.split != other.split,
-                        one.label != other.label,
+                        one.targets != other.targets,
                         one.patient != other.patient,
                     )
                 )
@@ -188,23 +190,25 @@ def _find_twins(
 
 def _associate(samples: Sequence[Sample]) -> float:
     sources = sorted({sample.source for sample in samples})
-    table = np.zeros((len(sources), len(LABELS)), int)
+    kinds = sorted({sample.named for sample in samples}, key=order_of)
+    table = np.zeros((len(sources), len(kinds)), int)
     for sample in samples:
-        table[sources.index(sample.source), sample.label] += 1
+        table[sources.index(sample.source), kinds.index(sample.named)] += 1
     return 0.0 if len(sources) == 1 else float(association(table, method="cramer"))
 
 
 def _warn_of_sources(samples: Sequence[Sample]) -> list[str]:
     """Name labels that share no source with another: a network can learn the source instead."""
-    sources: defaultdict[int, set[str]] = defaultdict(set)
+    sources: defaultdict[str, set[str]] = defaultdict(set)
     for sample in samples:
-        sources[sample.label].add(sample.source)
+        sources[sample.named].add(sample.source)
     warnings = []
-    for label, own in sorted(sources.items()):
+    for label in sorted(sources, key=order_of):
+        own = sources[label]
         others = set().union(*(names for other, names in sources.items() if other != label))
         if not own & others:
             warnings.append(
-                f"{LABELS[label].id} comes only from {', '.join(sorted(own))}, where no other "
+                f"{label} comes only from {', '.join(sorted(own))}, where no other "
                 "label comes from: a network can tell it by the source instead of the disease"
             )
     return warnings

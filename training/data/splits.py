@@ -1,16 +1,19 @@
 """The splits of a data set: what its samples are for (fitting, validation, test), by patient."""
 
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sklearn.model_selection import StratifiedGroupKFold
 
 from app.model.card import DataSource
-from training.config import LABELS
+from training.config import LABELS, Config
+from training.data.faults import DataError, name_some
 from training.data.images import ImageSet, load_images
-from training.data.manifest import DataError, Sample, name_some, read_samples
+from training.data.manifest import DataSets, Sample, list_sets, read_samples
+from training.data.targets import order_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +33,61 @@ class Splits:
     validation: ImageSet
     test: ImageSet
 
+    def singly(self) -> "Splits":
+        """Return the images that have one label each: what figures and class means are of."""
+        return Splits(self.fit.singly(), self.validation.singly(), self.test.singly())
+
+
+def divide_data(config: Config) -> Division:
+    """Divide the data sets of a run as its settings say, images of other findings too.
+
+    Raises
+    ------
+    DataError
+        As `divide` does.
+    """
+    division = divide(
+        config.data,
+        config.validation_share,
+        config.seed,
+        config.leave_out,
+        config.subset,
+        config.patient_pattern,
+        config.root,
+    )
+    if config.other == "leave_out":
+        return replace(division, fit=[sample for sample in division.fit if sample.targets])
+    return division
+
 
 def divide(
-    data: Path,
+    data: DataSets,
     validation_share: float,
     seed: int,
     leave_out: Sequence[str] = (),
     subset: str | None = None,
     patient_pattern: str | None = None,
+    root: Path | None = None,
 ) -> Division:
-    """Read a data set and divide its training samples once more, by patient.
+    """Read data sets and divide their training samples once more, by patient.
 
-    `leave_out` names training images, relative to the data set's folder, that are not used;
-    with `subset`, only those are that hold a 1 in the manifest's column of that name. A
-    pattern is as of `read_samples`.
+    `leave_out` names training images, relative to their data set's folder or to `root`, that are
+    not used; with `subset`, only those are that hold a 1 in the manifest's column of that name. A
+    pattern and a root are as of `read_samples`.
 
     Raises
     ------
     DataError
         As `read_samples` and `split_validation` do.
     """
-    samples = read_samples(data, patient_pattern=patient_pattern)
+    samples = read_samples(data, patient_pattern=patient_pattern, root=root)
     train = [sample for sample in samples if sample.split == "train"]
     test = [sample for sample in samples if sample.split == "test"]
-    root = data if data.is_dir() else data.parent
-    unwanted = {(root / path).resolve(): path for path in leave_out}
+    bases = [*find_folders(data), *([root] if root else [])]
+    places = {name: {(base / name).resolve() for base in bases} for name in leave_out}
+    unwanted = set[Path]().union(*places.values())
     known = {sample.path.resolve() for sample in train}
-    absent = [name for path, name in unwanted.items() if path not in known]
+    absent = [name for name, paths in places.items() if not paths & known]
     if absent:
         reason = (
             f"leave_out names {len(absent)} image(s) that are not in training: {name_some(absent)}"
@@ -73,6 +104,8 @@ def split_validation(
 ) -> tuple[list[Sample], list[Sample]]:
     """Divide training samples into (fit, validation), by patient, labels in like shares.
 
+    Sets of labels and other findings are divided so too, as far as there are enough of them.
+
     Raises
     ------
     DataError
@@ -85,21 +118,29 @@ def split_validation(
             reason = f"{label.id} has {count} training patient(s); at least {parts} are needed"
             raise DataError(reason=f"{reason} to hold out {share:.0%} of them for validation")
     folds = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
-    labels = [sample.label for sample in samples]
+    kinds = sorted({sample.named for sample in samples}, key=order_of)
+    strata = [kinds.index(sample.named) for sample in samples]
     patients = [sample.patient for sample in samples]
-    fit, validation = next(folds.split(labels, labels, patients))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # of sets
+        fit, validation = next(folds.split(strata, strata, patients))
     return [samples[i] for i in fit], [samples[i] for i in validation]
 
 
 def describe_sources(samples: Sequence[Sample]) -> list[DataSource]:
-    """Count the images of each source by label, for the card."""
+    """Count the images of each source by label, sets and other findings among them."""
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for sample in samples:
-        counts[sample.source, sample.licence][LABELS[sample.label].id] += 1
+        counts[sample.source, sample.licence][sample.named] += 1
     return [
         DataSource(source=source, licence=licence, images=dict(sorted(images.items())))
         for (source, licence), images in sorted(counts.items())
     ]
+
+
+def find_folders(data: DataSets) -> list[Path]:
+    """Return the folders that data sets lie in."""
+    return [each if each.is_dir() else each.parent for each in list_sets(data)]
 
 
 def load_splits(division: Division) -> Splits:

@@ -1,7 +1,8 @@
 """ONNX surgery: from the bare network to the graph that serving runs.
 
-The core, exported from PyTorch, maps ``normalised`` float32 [N, 1, 224, 224] to ``cam``
-[N, 4, 7, 7] and ``pooled`` [N, 512]. `take_images` puts the input rule in front,
+The core, exported from PyTorch, maps ``normalised`` float32 [N, 1, side, side] to ``cam``
+[N, 4, side / 32, side / 32] and ``pooled`` [N, 512]. `take_images` puts the input rule in front,
+with a resize if the network's side is not the contract's 224;
 `answer` puts the contract's outputs behind (app.model.session.Outputs). All that follows the
 last ReLU is float32.
 """
@@ -15,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from app.image.resize import SIDE_PX
 from app.model.labels import ORIENTATIONS
 from training.fit.network import INPUT_SCALE, INPUT_ZERO
 
@@ -34,7 +36,8 @@ _TAIL_OUTPUTS: Final = frozenset(
         *("turned", "turned_logits", "orientation"),
     )
 )
-_IMAGE_SHAPE: Final[list[str | int | None]] = ["N", 1, 224, 224]
+_IMAGE_SHAPE: Final[list[str | int | None]] = ["N", 1, SIDE_PX, SIDE_PX]
+_RESIZED: Final = "image_resized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +67,19 @@ def take_images(core: onnx.ModelProto) -> onnx.ModelProto:
 
     Quantised: the bytes of the image already are the quantised tensor (zero point
     `INPUT_ZERO`), so the first QuantizeLinear goes and its DequantizeLinear reads the image,
-    in blocks (`read_blocks`). Otherwise: Cast, Sub, Div.
+    in blocks (`read_blocks`). Otherwise: Cast, Sub, Div. Where the core's side is less than 224,
+    the image is resized to it first, as `training.data.images.shrink` does.
     """
     model = onnx.ModelProto()
     model.CopyFrom(core)
     graph = model.graph
+    side = graph.input[0].type.tensor_type.shape.dim[-1].dim_value
+    head = _resize(graph, side) if side != SIDE_PX else []
+    image = _RESIZED if head else "image"
     quantise = [node for node in graph.node if CORE_INPUT in node.input]
     if [node.op_type for node in quantise] == ["QuantizeLinear"]:
         (dequantise,) = (node for node in graph.node if quantise[0].output[0] in node.input)
-        dequantise.input[:] = ["image", "image_scale", "image_zero"]
+        dequantise.input[:] = [image, "image_scale", "image_zero"]
         graph.node.remove(quantise[0])
         _drop_constants(graph, quantise[0].input[1:])
         _add_constant(graph, "image_scale", np.array(1 / INPUT_SCALE, np.float32))
@@ -80,18 +87,43 @@ def take_images(core: onnx.ModelProto) -> onnx.ModelProto:
     else:
         _add_constant(graph, "image_scale", np.array(INPUT_SCALE, np.float32))
         _add_constant(graph, "image_zero", np.array(INPUT_ZERO, np.float32))
-        head = [
-            helper.make_node("Cast", ["image"], ["image_float"], to=TensorProto.FLOAT),
+        head += [
+            helper.make_node("Cast", [image], ["image_float"], to=TensorProto.FLOAT),
             helper.make_node("Sub", ["image_float", "image_zero"], ["image_centred"]),
             helper.make_node("Div", ["image_centred", "image_scale"], [CORE_INPUT]),
         ]
-        nodes = head + list(graph.node)
-        del graph.node[:]
-        graph.node.extend(nodes)
+    nodes = head + list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes)
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, _IMAGE_SHAPE))
     onnx.checker.check_model(model)
     return read_blocks(model)
+
+
+def _resize(graph: onnx.GraphProto, side_px: int) -> list[onnx.NodeProto]:
+    """Return the nodes that resize ``image`` to a side, uint8 to uint8, antialiased.
+
+    Computed in float32 and rounded half to even: PyTorch's antialiased bilinear, to a rounding
+    error. `exclude_outside` weighs pixels at the border as PyTorch does.
+    """
+    _add_constant(graph, "image_size", np.array([side_px, side_px], np.int64))
+    node = helper.make_node
+    return [
+        node("Cast", ["image"], ["image_exact"], to=TensorProto.FLOAT),
+        node(
+            "Resize",
+            ["image_exact", "", "", "image_size"],
+            ["image_scaled"],
+            mode="linear",
+            antialias=1,
+            exclude_outside=1,
+            coordinate_transformation_mode="half_pixel",
+            axes=[2, 3],
+        ),
+        node("Round", ["image_scaled"], ["image_whole"]),
+        node("Cast", ["image_whole"], [_RESIZED], to=TensorProto.UINT8),
+    ]
 
 
 def read_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -104,7 +136,9 @@ def read_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
     arranged = onnx.ModelProto()
     arranged.CopyFrom(model)
     graph = arranged.graph
-    readers = [node for node in graph.node if "image" in node.input]
+    resized = any(_RESIZED in node.output for node in graph.node)
+    image = _RESIZED if resized else "image"
+    readers = [node for node in graph.node if image in node.input]
     if [node.op_type for node in readers] != ["DequantizeLinear"]:
         return arranged  # float32, or arranged already
     (dequantise,) = readers
@@ -126,8 +160,8 @@ def read_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
     del conv.attribute[:]
     conv.attribute.extend(helper.make_attribute(*each) for each in attributes.items())
     dequantise.input[0] = "image_blocks"
-    arrange = helper.make_node("SpaceToDepth", ["image"], ["image_blocks"], blocksize=_BLOCK_PX)
-    graph.node.insert(0, arrange)
+    arrange = helper.make_node("SpaceToDepth", [image], ["image_blocks"], blocksize=_BLOCK_PX)
+    graph.node.insert(list(graph.node).index(dequantise), arrange)
     del graph.value_info[:]  # shapes of before; ONNX Runtime infers its own
     onnx.checker.check_model(arranged)
     return arranged
@@ -147,6 +181,7 @@ def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
     answering = onnx.ModelProto()
     answering.CopyFrom(model)
     graph = answering.graph
+    cam = _cam_shape(graph)
     constants: dict[str, NDArray[np.generic]] = {
         "axes_pixels": np.array([2, 3], np.int64),
         "axis_one": np.array([1], np.int64),
@@ -181,7 +216,7 @@ def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
     shapes: dict[str, list[str | int | None]] = {
         "probabilities": [4],
         "logits": [4],
-        "cam": [4, 7, 7],
+        "cam": cam,
         "distance": [],
         "orientation": [len(ORIENTATIONS)],
     }
@@ -201,8 +236,9 @@ def cut_tail(graph: bytes) -> tuple[onnx.ModelProto, Floats, float]:
     for node in [node for node in bare.node if _TAIL_OUTPUTS.issuperset(node.output)]:
         bare.node.remove(node)
     _drop_constants(bare, _TAIL_CONSTANTS)
+    cam = _cam_shape(bare)
     del bare.output[:]
-    for name, shape in (("cam", [4, 7, 7]), ("pooled", [512])):
+    for name, shape in (("cam", cam), ("pooled", [512])):
         info = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
         bare.output.append(info)
     onnx.checker.check_model(model)
@@ -215,6 +251,12 @@ def expose_pooled(graph: bytes) -> onnx.ModelProto:
     info = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["N", 512])
     model.graph.output.append(info)
     return model
+
+
+def _cam_shape(graph: onnx.GraphProto) -> list[str | int | None]:
+    """Return the shape of a graph's maps but for N: labels, rows, columns."""
+    (cam,) = (output for output in graph.output if output.name == "cam")
+    return [dim.dim_value for dim in cam.type.tensor_type.shape.dim[1:]]
 
 
 def _strip_notes(graph: onnx.GraphProto) -> None:

@@ -30,8 +30,10 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from app.errors import NeumoError
+from app.image.resize import SIDE_PX
 from app.language import Text
 from training.config import CalibrationName
+from training.data.images import shrink
 from training.export.graph import CORE_INPUT
 from training.fit.network import INPUT_SCALE, INPUT_ZERO, GreyResNet
 
@@ -51,8 +53,8 @@ class ExportError(NeumoError):
 class Core(nn.Module):
     """The trained network cut for serving: one input channel, no batch norms, no pooling head.
 
-    Maps normalised float32 [N, 1, 224, 224] to class activation maps [N, 4, 7, 7], whose mean
-    plus the head's bias is the logits, and to pooled features [N, 512].
+    Maps normalised float32 [N, 1, side, side] to class activation maps [N, 4, side / 32,
+    side / 32], whose mean plus the head's bias is the logits, and to pooled features [N, 512].
     """
 
     resnet: Any  # torchvision ships no types
@@ -90,8 +92,14 @@ def fold_grey(conv: nn.Conv2d) -> nn.Conv2d:
     return folded
 
 
-def export_fp32(model: GreyResNet, sample: NDArray[np.uint8]) -> onnx.ModelProto:
+def export_fp32(
+    model: GreyResNet, sample: NDArray[np.uint8], side_px: int = SIDE_PX
+) -> onnx.ModelProto:
     """Export the core and prove it against PyTorch on `sample`, uint8 [N, 1, 224, 224].
+
+    Parameters
+    ----------
+    side_px : at which the network sees images: a multiple of 32, at most 224
 
     Raises
     ------
@@ -105,7 +113,7 @@ def export_fp32(model: GreyResNet, sample: NDArray[np.uint8]) -> onnx.ModelProto
         path = Path(folder) / "core.onnx"
         torch.onnx.export(
             core,
-            (torch.zeros(2, 1, 224, 224),),  # a batch of 1 would be taken for a constant
+            (torch.zeros(2, 1, side_px, side_px),),  # a batch of 1 would be taken for a constant
             path,
             dynamo=True,
             dynamic_shapes={"normalised": {0: torch.export.Dim("N")}},
@@ -116,6 +124,7 @@ def export_fp32(model: GreyResNet, sample: NDArray[np.uint8]) -> onnx.ModelProto
             verbose=False,
         )
         exported = onnx.load(path)
+    sample = shrink(sample, side_px)
     with torch.inference_mode():
         expected = model(torch.from_numpy(sample).float()).numpy()
     session = ort.InferenceSession(exported.SerializeToString(), providers=_PROVIDERS)
@@ -132,9 +141,9 @@ def quantise(
 ) -> onnx.ModelProto:
     """Quantise a core to int8: QDQ, uint8 activations, int8 weights per channel.
 
-    `calibration`, uint8 [N, 1, 224, 224], sets the ranges of activations by `method`, but
-    for the input's: that is a byte's, whatever the images hold. The last addition and what
-    follows it stay float32.
+    `calibration`, uint8 [N, 1, 224, 224] and shrunk to the core's side, sets the ranges of
+    activations by `method`, but for the input's: that is a byte's, whatever the images hold. The
+    last addition and what follows it stay float32.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, ready, target = (Path(folder) / f"{name}.onnx" for name in ("a", "b", "c"))
@@ -144,7 +153,7 @@ def quantise(
             quantize_static(
                 ready,
                 target,
-                _Calibration(calibration),
+                _Calibration(shrink(calibration, _side_px(core))),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
@@ -159,6 +168,11 @@ def quantise(
                 },
             )
         return onnx.load(target)
+
+
+def _side_px(core: onnx.ModelProto) -> int:
+    side: int = core.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
+    return side
 
 
 def normalise(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ import itertools
 import json
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,13 +26,14 @@ from app.errors import NeumoError
 from app.language import Text
 from training.config import Config
 from training.files import write_whole
+from training.fit.history import Epoch
 
 _FREE_TO_CHANGE: Final = (
     {"name", "out", "runs", "licence", "intended_use", "limitations", "population"}
     | {"calibration_images", "calibration_method"}
     | {"holdout", "risk", "risk_healthy", "risk_pneumonia", "children"}
     # Paths: the images are compared themselves, and `starting_weights` tells the run's own.
-    | {"data", "weights"}
+    | {"data", "root", "weights"}
 )
 
 _STAYS: Final = ("holdout", "holdout.json")
@@ -81,31 +82,6 @@ class RunUnfinished(NeumoError):
         "{folder} se detuvo tras la época {done} de {epochs}. Continúe antes con `neumo-train fit "
         "--resume` y los mismos ajustes.",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One line of the history. Losses are mean cross-entropies, in nats."""
-
-    epoch: int
-    side_px: int
-    learning_rate: float
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_macro_auroc: float
-    seconds: float
-
-
-def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the epoch of highest validation macro-AUROC, among those of the last image side.
-
-    Of equals, that of the least validation loss.
-
-    Smaller images give other figures, and their weights are not yet fit for full ones.
-    """
-    final = [epoch for epoch in history if epoch.side_px == history[-1].side_px]
-    return max(final, key=lambda epoch: (epoch.validation_macro_auroc, -epoch.validation_loss))
 
 
 class RunFolder:

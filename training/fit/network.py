@@ -54,7 +54,7 @@ class GreyResNet(nn.Module):
         self.resnet = resnet
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map grey levels, float [N, 1, 224, 224] from 0 to 255, to logits [N, 4]."""
+        """Map grey levels, float [N, 1, side, side] from 0 to 255, to logits [N, 4]."""
         normalised = (images - INPUT_ZERO) / INPUT_SCALE
         logits: Tensor = self.resnet(normalised.expand(-1, 3, -1, -1))
         return logits

@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from training.fit.checkpoint import Epoch
+from training.fit.history import Epoch
 from training.report.plots import save_figure
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: epochs over the training images, the best kept by validation macro-AUROC."""
+"""Fine-tuning: epochs over the training images, the best or the last of them kept."""
 
 import math
 import time
@@ -15,20 +15,24 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from app.errors import NeumoError
-from app.image.resize import SIDE_PX
 from app.language import Text
-from training.config import LABELS, Config
+from training.config import Config
 from training.data.images import ImageSet, digest_images, shrink
+from training.fit.amplitudes import mix_amplitudes
 from training.fit.augmentation import augment
-from training.fit.checkpoint import Epoch, RunFolder, best_epoch
-from training.fit.environment import choose_device, describe_environment, uses_bfloat16
+from training.fit.checkpoint import RunFolder
+from training.fit.environment import choose_device, describe_environment
+from training.fit.history import Epoch, best_epoch, kept_epoch
+from training.fit.inference import autocast, place, predict
+from training.fit.loss import label_losses, weigh_labels
 from training.fit.network import GreyResNet, build_model, parameter_groups, set_training_mode
 from training.fit.progress import Journal
+from training.fit.sampling import group_samples
 from training.fit.schedule import average_weights, warmup_cosine
+from training.fit.teachers import find_teacher
 from training.metrics.metrics import macro_auroc
 
 _CLIP: Final = 5.0
-_PREDICT_BATCH: Final = 64
 
 
 class Diverged(NeumoError):
@@ -47,6 +51,8 @@ def fit(
 ) -> list[Epoch]:
     """Train, leaving weights, history and curves in the run folder; return the history.
 
+    Epochs are judged by those images of validation that have one label each.
+
     With `resume`, go on after the last whole epoch: the result is that of a run that was never
     stopped, to the bit on the same processor with as many threads.
 
@@ -60,6 +66,7 @@ def fit(
     folder = RunFolder(config)
     trainer = Trainer(config, train)
     images = digest_images(train, validation)
+    judged = validation.singly()
     if resume:
         state = folder.resume()
         folder.check_images(images, state)
@@ -77,13 +84,13 @@ def fit(
             started = time.monotonic()
             side_px = _side_px(config, len(history))
             loss = trainer.train_one_epoch(len(history) + 1, side_px)
-            logits = predict(trainer.result, shrink(validation.images, side_px), config)
+            logits = predict(trainer.result, shrink(judged.images, side_px), config)
             seconds = time.monotonic() - started
             rate = trainer.learning_rate
             history.append(
-                _summarise(len(history) + 1, side_px, rate, loss, logits, validation, seconds)
+                _summarise(len(history) + 1, side_px, rate, loss, logits, judged.labels, seconds)
             )
-            if best_epoch(history) is history[-1]:
+            if kept_epoch(history, config.keep) is history[-1]:
                 folder.save_best(trainer.result.resnet.state_dict())
             folder.save(trainer.state(history) | {"images": images})
             folder.write_history(history)
@@ -101,14 +108,18 @@ class Trainer:
         self._train = train
         self._device = choose_device()
         self._generator = torch.Generator(self._device).manual_seed(config.seed)
-        self._model = _place(build_model(config), self._device)
+        self._model = place(build_model(config), self._device)
         self._averaged = average_weights(self._model, config.ema_decay)
         self._optimiser = torch.optim.AdamW(parameter_groups(self._model, config))
-        steps = config.epochs * len(_batches(torch.arange(len(train.samples)), config))
+        self._sampler = group_samples(train.samples, config)
+        steps = config.epochs * len(_batches(torch.arange(self._sampler.count), config))
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimiser, warmup_cosine(config, steps)
         )
-        self._class_weights = _class_weights(train.labels, config).to(self._device)
+        self._targets = torch.from_numpy(train.targets).to(self._device)
+        self._label_weights = weigh_labels(train.singly().labels, config).to(self._device)
+        self._bundle = find_teacher(config, [sample.source for sample in train.samples])
+        self._shrunk = train.images
         self.teachers: Sequence[GreyResNet] = ()
         """Networks whose mean probabilities are learned instead of the labels."""
 
@@ -146,12 +157,10 @@ class Trainer:
         return [Epoch(**line) for line in state["history"]]
 
     def train_one_epoch(self, number: int, side_px: int) -> float:
-        """Pass over the training images once; return the mean loss."""
+        """Pass over the images of one epoch; return the mean loss."""
         set_training_mode(self._model, self._config.strategy)
-        pixels = shrink(self._train.images, side_px)
-        labels = torch.from_numpy(self._train.labels)
-        order = torch.randperm(len(labels), generator=self._generator, device=self._device)
-        batches = _batches(order.cpu(), self._config)
+        pixels = self._shrink(side_px)
+        batches = _batches(self._sampler.draw(self._generator), self._config)
         title = f"epoch {number}/{self._config.epochs}"
         total = 0.0
         progress = tqdm(batches, desc=title, unit="batch", leave=False)
@@ -160,24 +169,35 @@ class Trainer:
             images = augment(
                 picked, self._generator, self._config.augmentation, self._config.augmented_share
             )
-            total += self._step(images, labels[batch].to(self._device))
+            images = mix_amplitudes(images, self._generator, self._config.amplitude_mixing)
+            total += self._step(images, batch)
             if not math.isfinite(total):
                 raise Diverged(epoch=str(number))
             progress.set_postfix(loss=f"{total / done:.3f}", rate=f"{self.learning_rate:.1e}")
         return total / len(batches)
 
-    def _step(self, images: Tensor, labels: Tensor) -> float:
-        with _autocast(self._config, self._device):
+    def _shrink(self, side_px: int) -> NDArray[np.uint8]:
+        """Return the training images at a side, kept for the epochs to come."""
+        if self._shrunk.shape[-1] != side_px:
+            self._shrunk = shrink(self._train.images, side_px)
+        return self._shrunk
+
+    def _step(self, images: Tensor, rows: Tensor) -> float:
+        """Learn from changed images, float32 [N, 1, H, W], of these rows of the training set."""
+        with autocast(self._config, self._device):
             logits = self._model(images.contiguous(memory_format=torch.channels_last))
         if self.teachers:
             loss = F.cross_entropy(logits.float(), self._ask_teachers(images))
         else:
-            loss = F.cross_entropy(
+            losses = label_losses(
                 logits.float(),
-                labels,
-                weight=self._class_weights,
-                label_smoothing=self._config.label_smoothing,
+                self._targets[rows.to(self._device)],
+                self._label_weights,
+                self._config.label_smoothing,
             )
+            if self._bundle:
+                losses = self._bundle.mix(losses, logits.float(), images, rows)
+            loss = losses.sum()
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._model.parameters(), _CLIP)
@@ -190,7 +210,7 @@ class Trainer:
     @torch.no_grad()
     def _ask_teachers(self, images: Tensor) -> Tensor:
         """Return the teachers' mean probabilities, [N, 4], for the very images that are learned."""
-        with _autocast(self._config, self._device):
+        with autocast(self._config, self._device):
             told = [teacher(images).float().softmax(1) for teacher in self.teachers]
         return torch.stack(told).mean(0)
 
@@ -209,32 +229,14 @@ def load_best(config: Config) -> GreyResNet:
     return model.eval()
 
 
-@torch.inference_mode()
-def predict(model: GreyResNet, images: NDArray[np.uint8], config: Config) -> Tensor:
-    """Return logits, float32 [N, 4], for uint8 images [N, 1, H, W]."""
-    model.eval()
-    device = next(model.parameters()).device
-    outputs = []
-    for start in range(0, len(images), _PREDICT_BATCH):
-        batch = torch.from_numpy(images[start : start + _PREDICT_BATCH]).to(device).float()
-        with _autocast(config, device):
-            outputs.append(model(batch.contiguous(memory_format=torch.channels_last)).float().cpu())
-    return torch.cat(outputs)
-
-
 def _train_teacher(config: Config, train: ImageSet, validation: ImageSet) -> GreyResNet:
     """Train one teacher, or go on with it; return it on the device, in evaluation mode."""
     fit(config, train, validation, resume=(config.run_folder / "last.pt").exists())
-    return _place(load_best(config), choose_device())
-
-
-def _place(model: GreyResNet, device: torch.device) -> GreyResNet:
-    """Move a network to a device, in the layout that is fastest there."""
-    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return place(load_best(config), choose_device())
 
 
 def _side_px(config: Config, epochs_done: int) -> int:
-    return config.small_side_px if epochs_done < config.small_epochs else SIDE_PX
+    return config.small_side_px if epochs_done < config.small_epochs else config.side_px
 
 
 def finished(history: Sequence[Epoch], config: Config) -> bool:
@@ -254,29 +256,16 @@ def _batches(order: Tensor, config: Config) -> list[Tensor]:
     return [batch for batch in torch.split(order, config.batch_size) if len(batch) > 1]
 
 
-def _autocast(config: Config, device: torch.device) -> torch.autocast:
-    enabled = uses_bfloat16(config.precision, device)
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
-
-
-def _class_weights(labels: NDArray[np.int64], config: Config) -> Tensor:
-    """Weigh each class by a power of 1 over its share, mean 1 over the images: float32 [4]."""
-    counts = np.bincount(labels, minlength=len(LABELS))
-    weights = 1 / counts ** {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[config.class_weights]
-    weights *= counts.sum() / (weights * counts).sum()
-    return torch.from_numpy(weights.astype(np.float32))
-
-
 def _summarise(
     number: int,
     side_px: int,
     learning_rate: float,
     train_loss: float,
     logits: Tensor,
-    validation: ImageSet,
+    labels: NDArray[np.int64],
     seconds: float,
 ) -> Epoch:
-    truth = torch.from_numpy(validation.labels)
+    truth = torch.from_numpy(labels)
     return Epoch(
         epoch=number,
         side_px=side_px,
@@ -284,6 +273,6 @@ def _summarise(
         train_loss=train_loss,
         validation_loss=float(F.cross_entropy(logits, truth)),
         validation_accuracy=float((logits.argmax(1) == truth).float().mean()),
-        validation_macro_auroc=macro_auroc(validation.labels, logits.softmax(1).numpy()),
+        validation_macro_auroc=macro_auroc(labels, logits.softmax(1).numpy()),
         seconds=seconds,
     )

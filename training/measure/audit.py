@@ -171,8 +171,11 @@ def _delete(network: Network, images: ImageSet, unchanged: Outputs, seed: int) -
 
 
 def _blank(images: NDArray[np.uint8], gone: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Fill the cells that are `gone`, bool [N, 7, 7], with each image's mean level."""
-    scale = images.shape[-1] // gone.shape[-1]
-    mask = np.kron(gone, np.ones((1, scale, scale), dtype=bool))[:, np.newaxis]
+    """Fill the cells that are `gone`, bool [N, rows, columns], with each image's mean level."""
+    rows, columns = (
+        np.arange(pixels) * cells // pixels
+        for pixels, cells in zip(images.shape[2:], gone.shape[1:], strict=True)
+    )
+    mask = gone[:, np.newaxis, rows[:, np.newaxis], columns]
     means = images.mean((1, 2, 3), keepdims=True).round().astype(np.uint8)
     return np.where(mask, means, images)

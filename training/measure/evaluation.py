@@ -1,8 +1,9 @@
 """Measuring a graph through ONNX Runtime: what is served is what is measured."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,13 +16,13 @@ from tqdm import tqdm
 
 from app.machine import count_cpus
 from app.model.bundle import Bundle
-from app.model.card import Label
+from app.model.card import Card, Certainty, Label
 from app.model.figures import Metrics
 from app.model.labels import LabelId
 from app.model.session import Network, Outputs
 from training.config import LABELS
 from training.data.images import ImageSet
-from training.data.manifest import read_samples
+from training.data.manifest import DataSets, Sample, read_samples
 from training.data.splits import load_set
 from training.files import write_whole
 from training.metrics.metrics import measure
@@ -48,7 +49,7 @@ def run_network(network: Network, images: NDArray[np.uint8], what: str) -> Outpu
 def run_core(
     model: onnx.ModelProto, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return (cam [N, 4, 7, 7], pooled [N, 512]) of a graph that gives both, in batches."""
+    """Return cam [N, 4, rows, columns] and pooled [N, 512] of a graph that gives both."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = count_cpus()
     session = ort.InferenceSession(
@@ -86,6 +87,7 @@ def evaluate(
     images: ImageSet,
     operating_points: Mapping[LabelId, float] | None = None,
     refusal: Refusal | None = None,
+    certainty: Certainty | None = None,
 ) -> Metrics:
     """Compute the card's figures of one split from what a network answered for it."""
     return measure(
@@ -94,6 +96,7 @@ def evaluate(
         [sample.patient for sample in images.samples],
         [sample.source for sample in images.samples],
         operating_points=operating_points,
+        certainty=certainty,
         refused=None if refusal is None else refusal.holds(outputs),
         uncalibrated=softmax(outputs.logits, axis=1),
     )
@@ -110,32 +113,93 @@ def in_our_order(outputs: Outputs, labels: Sequence[Label]) -> Outputs:
     )
 
 
-def evaluate_bundle(
-    bundle: Bundle, data: Path, split: str, report: Path, patient_pattern: str | None = None
-) -> Metrics:
-    """Measure a bundle on one split of a data set; write ``evaluation.json`` and the plots.
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What a network answered for images whose label is a set, or other: no figure is of them.
 
-    A pattern is as of `read_samples`.
+    Parameters
+    ----------
+    images : how many there are
+    called : how often each label was the most likely
+    within : share of the images called by a label of the set, of none of other findings
+    """
+
+    images: int
+    called: dict[LabelId, int]
+    within: float
+
+
+def measure_apart(probabilities: NDArray[np.float32], images: ImageSet) -> dict[str, Apart]:
+    """Count what was called, by label (sets and ``other``) and source: "a|b/source"."""
+    called = probabilities.argmax(1)
+    rows: defaultdict[str, list[int]] = defaultdict(list)
+    for row, sample in enumerate(images.samples):
+        rows[f"{sample.named}/{sample.source}"].append(row)
+    inside = images.targets[np.arange(len(called)), called]
+    return {
+        name: Apart(
+            images=len(own),
+            called={
+                label.id: int((called[own] == index).sum()) for index, label in enumerate(LABELS)
+            },
+            within=float(inside[own].mean()),
+        )
+        for name, own in sorted(rows.items())
+    }
+
+
+def describe_apart(apart: Mapping[str, Apart]) -> str:
+    """Write out what was measured apart, a line each; nothing if there was nothing."""
+    lines = [
+        f"  {name}: {told.images} image(s), in none of the figures above; called "
+        + ", ".join(f"{label} {count}" for label, count in told.called.items())
+        for name, told in apart.items()
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def evaluate_bundle(
+    bundle: Bundle,
+    data: DataSets,
+    split: str,
+    report: Path,
+    patient_pattern: str | None = None,
+    root: Path | None = None,
+) -> tuple[Metrics, dict[str, Apart]]:
+    """Measure a bundle on one split of data sets; write ``evaluation.json`` and the plots.
+
+    A pattern and a root are as of `read_samples`. The figures are of images that have one label
+    each; the others are counted apart.
 
     Raises
     ------
     DataError
-        If the data set can't be read, or a label has no image in the split.
+        If a data set can't be read, or a label has no image in the split.
     """
-    every = read_samples(data, (split,), patient_pattern)
+    every = read_samples(data, (split,), patient_pattern, root)
     samples = [sample for sample in every if sample.split == split]
-    images = load_set(samples, split)
+    images = load_set([sample for sample in samples if sample.label is not None], split)
     network = Network(bundle.graph, count_cpus())
     outputs = in_our_order(run_network(network, images.images, split), bundle.card.labels)
+    apart = _ask_apart(network, bundle.card, [each for each in samples if each.label is None])
     card = bundle.card
     refusal = Refusal(card.distance_threshold, card.upright_threshold)
-    metrics = evaluate(outputs, images, card.operating_points, refusal)
+    metrics = evaluate(outputs, images, card.operating_points, refusal, card.certainty)
     report.mkdir(parents=True, exist_ok=True)
     whole = {
         "model": {"name": bundle.card.name, "sha256": bundle.card.sha256},
         "split": split,
         "metrics": metrics.model_dump(),
-    }
+    } | ({"apart": {name: asdict(told) for name, told in apart.items()}} if apart else {})
     write_whole(report / "evaluation.json", (json.dumps(whole, indent=1) + "\n").encode())
     plots.plot_all(images.labels, outputs.probabilities, report)
-    return metrics
+    return metrics, apart
+
+
+def _ask_apart(network: Network, card: Card, samples: Sequence[Sample]) -> dict[str, Apart]:
+    if not samples:
+        return {}
+    what = "sets and other findings"
+    images = load_set(samples, what)
+    outputs = in_our_order(run_network(network, images.images, what), card.labels)
+    return measure_apart(outputs.probabilities, images)

@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
+from app.model.card import Certainty
 from app.model.figures import Interval, Metrics
 from app.model.labels import LABEL_IDS, LabelId
 from training.metrics.bootstrap import auroc, draw_patients, share
+from training.metrics.doubt import find_answered
 from training.metrics.intervals import auroc_interval, mean_interval, rate_interval
 from training.metrics.reliability import measure_calibration, simulate_calibration_error
 from training.metrics.tasks import measure_tasks
@@ -26,9 +28,18 @@ def accuracy(labels: Labels, probabilities: Probabilities) -> float:
 
 
 def macro_auroc(labels: Labels, probabilities: Probabilities) -> float:
-    """Mean of the four areas under the ROC curve, each label against the rest."""
+    """Mean of the four areas under the ROC curve, each label against the rest.
+
+    Of those labels only that some images have, and others not: a network may be trained without
+    the one source of a label.
+    """
     once = np.ones((1, len(labels)))
-    return float(np.mean([auroc(labels == i, probabilities[:, i], once)[0] for i in _CLASSES]))
+    areas = [
+        auroc(labels == i, probabilities[:, i], once)[0]
+        for i in _CLASSES
+        if 0 < (labels == i).sum() < len(labels)
+    ]
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 def measure(
@@ -40,6 +51,7 @@ def measure(
     operating_points: Mapping[LabelId, float] | None = None,
     refused: NDArray[np.bool_] | None = None,
     uncalibrated: Probabilities | None = None,
+    certainty: Certainty | None = None,
 ) -> Metrics:
     """Compute every figure of the card on one split.
 
@@ -48,7 +60,8 @@ def measure(
     labels : int64 [N], `probabilities` : float32 [N, 4], rows summing to 1
     patients, sources : N names each
     seed : of the bootstrap
-    operating_points : of each label; without them nothing is told of answers withheld
+    operating_points, certainty : what `ok` asks for; without both nothing is told of answers
+        withheld
     refused : [N], what is taken for no chest X-ray; counted here, and in all else like the rest
     uncalibrated : [N, 4], the probabilities before temperature, to tell what it changes
 
@@ -109,7 +122,9 @@ def measure(
         tasks=measure_tasks(labels, probabilities, patients, sources, seed),
         refused=None if refused is None else rate(refused),
         aurc=area_under_risk_coverage(labels, probabilities),
-        **_measure_answered(right, probabilities, patients, operating_points),
+        **_measure_answered(
+            right, find_answered(probabilities, operating_points, certainty), patients
+        ),
     )
 
 
@@ -124,18 +139,10 @@ def area_under_risk_coverage(labels: Labels, probabilities: Probabilities) -> fl
 
 
 def _measure_answered(
-    right: NDArray[np.bool_],
-    probabilities: Probabilities,
-    patients: Sequence[str],
-    operating_points: Mapping[LabelId, float] | None,
+    right: NDArray[np.bool_], answered: NDArray[np.bool_] | None, patients: Sequence[str]
 ) -> dict[str, Interval]:
-    """Measure what `app.reading.judge.judge` answers with `ok`."""
-    if operating_points is None:
+    if answered is None:
         return {}
-    points = np.array([operating_points[label] for label in LABEL_IDS])
-    reached = probabilities >= points
-    rows = np.arange(len(probabilities))
-    answered = (reached.sum(1) == 1) & reached[rows, probabilities.argmax(1)]
     return {
         "answered": rate_interval(answered, np.ones_like(answered), patients),
         "accuracy_answered": rate_interval(right, answered, patients),

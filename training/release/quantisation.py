@@ -125,7 +125,7 @@ def check_gate(fp32_macro_auroc: float, int8: QuantisedFigures) -> None:
 
 
 def _correlate(first: NDArray[np.float32], second: NDArray[np.float32]) -> np.floating:
-    """Mean Pearson correlation of maps [N, 7, 7]."""
+    """Mean Pearson correlation of maps [N, rows, columns]."""
     one, other = (
         (maps - maps.mean((1, 2), keepdims=True)).reshape(len(maps), -1) for maps in (first, second)
     )

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
@@ -28,8 +28,9 @@ from training.data.splits import Splits, describe_sources
 from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, take_images
 from training.export.onnx_export import export_fp32
-from training.fit.checkpoint import RunFolder, best_epoch
+from training.fit.checkpoint import RunFolder
 from training.fit.environment import commit, package_versions
+from training.fit.history import kept_epoch
 from training.fit.trainer import load_best
 from training.metrics.reliability import can_calibrate
 from training.release.bundle_writer import write_bundle
@@ -38,7 +39,7 @@ from training.release.quantisation import quantise_best
 from training.release.tail import calibrate, fit_features
 from training.report.limitations import state_limitations
 
-_SAID_ELSEWHERE: Final = {"data", "weights", "out", "runs"} | {
+_SAID_ELSEWHERE: Final = {"data", "root", "weights", "out", "runs"} | {
     "licence",
     "intended_use",
     "limitations",
@@ -53,10 +54,12 @@ def release(config: Config, splits: Splits, command: str) -> Card:
 
     The folder appears whole: it is built beside and moved into place. ``model.fp32.onnx``,
     the graph before quantisation, lies in it too. Where validation is too small to choose by, the
-    card claims no calibration and has no operating points.
+    card claims no calibration and has no operating points. All is chosen and measured by images
+    that have one label each.
     """
     model = load_best(config)
-    core = export_fp32(model, splits.validation.images[:16])
+    every, splits = splits, splits.singly()
+    core = export_fp32(model, splits.validation.images[:16], config.side_px)
     bias = model.resnet.fc.bias.detach().numpy()
     bare = take_images(core)
     uncalibrated = Tail(bias, 1.0, *fit_features(bare, splits.fit))
@@ -81,7 +84,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         temperature=int8.temperature,
         priors=label_priors(splits.validation.labels) if enough else None,
         population=config.population,
-        training=_training(config, splits, command),
+        training=_training(config, every, command),
         quantisation=int8.record,
         known_answers=known,
         known_answer_tolerance=_KNOWN_TOLERANCE,
@@ -131,16 +134,23 @@ def _training(config: Config, splits: Splits, command: str) -> Training:
         strategy=config.strategy,
         starting_weights=Path(folder.starting_weights()).name,
         epochs=len(history),
-        best_epoch=best_epoch(history).epoch,
+        best_epoch=kept_epoch(history, config.keep).epoch,
         seed=config.seed,
         data=_sources(splits),
         command=command,
-        settings=config.model_dump(mode="json", exclude=_SAID_ELSEWHERE),
+        settings=_settings(config),
         commit=commit(),
         date=datetime.now(UTC).date().isoformat(),
         environment={"fitted with": folder.fitted_with()} | package_versions(),
         duration_s=sum(epoch.seconds for epoch in history),
     )
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Return the settings of a run, without whose folders they name."""
+    told = config.model_dump(mode="json", exclude=_SAID_ELSEWHERE)
+    teacher = config.teacher_bundle
+    return told | {"teacher_bundle": teacher.name if teacher else None}
 
 
 def _sources(splits: Splits) -> list[DataSource]:

@@ -16,9 +16,10 @@ from app.model.card import BUNDLE_FORMAT, Card, DataSource
 from app.model.figures import Metrics
 from app.model.labels import LabelId
 from training.config import Config
+from training.data.faults import name_some
 from training.data.images import ImageSet
-from training.data.manifest import name_some, read_samples
-from training.data.splits import Division, Splits, describe_sources, divide
+from training.data.manifest import read_samples
+from training.data.splits import Division, Splits, describe_sources, divide_data
 from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, cut_tail, read_blocks
 from training.release.bundle_writer import write_bundle
@@ -26,7 +27,7 @@ from training.release.measurement import measure_bundle
 from training.release.tail import fit_features
 from training.report.limitations import LASTING, NOT_CALIBRATED, state_limitations
 
-_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out", "patient_pattern")
+_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out", "patient_pattern", "other")
 _TEXTS: Final = ("licence", "intended_use", "limitations", "population")
 
 
@@ -73,19 +74,12 @@ def divide_again(config: Config, card: Card) -> Division:
     DataError
         As `divide` does.
     """
-    samples = read_samples(config.data, patient_pattern=config.patient_pattern)
+    samples = read_samples(config.data, patient_pattern=config.patient_pattern, root=config.root)
     here = {sample.source for sample in samples if sample.split == "train"}
     shared = sorted(here & {source.source for source in card.training.data})
     if shared:
         config = _as_fitted(config, card)
-    division = divide(
-        config.data,
-        config.validation_share,
-        config.seed,
-        config.leave_out,
-        config.subset,
-        config.patient_pattern,
-    )
+    division = divide_data(config)
     trained = describe_sources([*division.fit, *division.validation])
     if shared and _count(trained) != _count(card.training.data):
         raise SourcesDiffer(bundle=card.name, sources=", ".join(shared))
@@ -129,12 +123,13 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
     population are the card's where `config` was given no others. `fp32` is the float32 graph
     beside, as `app.model.bundle.read_fp32` gives it: its distance is fitted and its figures are
     measured anew as well. Where there is none, the card no longer vouches for one, and keeps its
-    figures only of the images that are measured here.
+    figures only of the images that are measured here, and that have one label each.
     """
     card = int8.card
-    graph = _refit(int8, splits.fit)
-    exact = _refit(fp32, splits.fit) if fp32 else None
-    measured = measure_bundle(graph, exact, splits, card.labels, card.training.seed)
+    singly = splits.singly()
+    graph = _refit(int8, singly.fit)
+    exact = _refit(fp32, singly.fit) if fp32 else None
+    measured = measure_bundle(graph, exact, singly, card.labels, card.training.seed)
     told = {name: getattr(config, name) for name in _TEXTS if name in config.model_fields_set}
     made = {
         "bundle_format": BUNDLE_FORMAT,
@@ -153,7 +148,7 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
     folder = config.bundle_folder
     graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
     graphs |= {"model.onnx": graph} | ({FP32_FILE: exact} if exact else {})
-    write_bundle(folder, card, graphs, splits.test.labels, measured.tested)
+    write_bundle(folder, card, graphs, singly.test.labels, measured.tested)
     return card
 
 
@@ -192,7 +187,7 @@ def _priors(card: Card, splits: Splits) -> dict[LabelId, float] | None:
     trained = describe_sources([*splits.fit.samples, *splits.validation.samples])
     if _count(trained) != _count(card.training.data) or NOT_CALIBRATED in card.limitations:
         return None
-    return label_priors(splits.validation.labels)
+    return label_priors(splits.validation.singly().labels)
 
 
 def _limit(config: Config, card: Card, *, operating_points: bool) -> list[str]:

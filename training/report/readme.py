@@ -257,12 +257,15 @@ def _quantisation(card: Card) -> list[str]:
 
 
 def _data(card: Card) -> str:
-    head = ["source", "licence", *(label.id for label in card.labels)]
+    labels = [label.id for label in card.labels]
+    known = {label for source in card.training.data for label in source.images}
+    columns = [*labels, *sorted(known.difference(labels))]
+    head = ["source", "licence", *(column.replace("|", " or ") for column in columns)]
     rows = [
         [
             source.source,
             source.licence,
-            *(str(source.images.get(label.id, 0)) for label in card.labels),
+            *(str(source.images.get(column, 0)) for column in columns),
         ]
         for source in card.training.data
     ]
@@ -279,10 +282,12 @@ def _reproduction(card: Card) -> str:
         if teachers
         else ""
     )
+    last = training.settings.get("keep") == "last"
+    kept = "the last" if last else "best validation macro-AUROC"
     return (
         f"    {training.command}\n\n"
         f"Commit {training.commit}, {training.date}, {training.duration_s / 60:.0f} minutes. "
         f"Strategy `{training.strategy}`, starting weights `{training.starting_weights}`, "
-        f"epoch {training.best_epoch} of {training.epochs} kept (best validation macro-AUROC), "
+        f"epoch {training.best_epoch} of {training.epochs} kept ({kept}), "
         f"seed {training.seed}.{taught} {environment}."
     )

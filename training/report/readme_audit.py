@@ -29,7 +29,7 @@ def describe_audit(card: Card) -> list[str]:
         show_plot(CHANGES_PLOT),
         "### Do the maps mark what matters?",
         (
-            "Cells of the 7 x 7 map are deleted (filled with the image's mean), those it marks "
+            "Cells of the map are deleted (filled with the image's mean), those it marks "
             "most or as many at random; the probability that the label called keeps, on average. "
             "The gap is the mean difference over all shares."
         ),

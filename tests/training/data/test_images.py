@@ -9,12 +9,13 @@ from PIL import Image
 from app.image.decode import decode
 from app.image.resize import resize
 from tests.training.networks import draw_images
+from training.data.faults import DataError
 from training.data.images import ImageSet, load_images, shrink
-from training.data.manifest import DataError, Sample
+from training.data.manifest import Sample
 
 
 def make_sample(path: Path, label: int = 0) -> Sample:
-    return Sample(path, label, path.name, "train", "a", "")
+    return Sample(path, frozenset({label}), path.name, "train", "a", "")
 
 
 def write_flat(path: Path, level: int, side: int = 40) -> Sample:

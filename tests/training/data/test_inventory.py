@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance
 from app.model.labels import LABEL_IDS
 from tests.conftest import ROOT
 from tests.training.drawings import Row, make_row, make_rows, write_manifest
+from training.data.faults import DataError
 from training.data.inventory import (
     NEAR_CORRELATION,
     Inventory,
@@ -21,7 +22,6 @@ from training.data.inventory import (
     render_inventory,
     take_inventory,
 )
-from training.data.manifest import DataError
 
 REAL = ROOT.parent / "shared" / "data" / "cxr4" / "manifest.csv"
 

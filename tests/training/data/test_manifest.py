@@ -7,7 +7,8 @@ import pytest
 
 from app.model.labels import LABEL_IDS
 from tests.training.drawings import COLUMNS, make_row, make_rows, write_manifest
-from training.data.manifest import DataError, Sample, read_samples
+from training.data.faults import DataError
+from training.data.manifest import Sample, read_samples
 
 
 def write_folders(root: Path) -> Path:
@@ -31,7 +32,7 @@ def test_a_manifest_gives_its_rows_in_order(tmp_path: Path) -> None:
     samples = read_samples(write_manifest(tmp_path, make_rows()))
     assert len(samples) == 8
     assert samples[5] == Sample(
-        tmp_path / "test-covid19.png", 1, "test-covid19", "test", "a", "CC0"
+        tmp_path / "test-covid19.png", frozenset({1}), "test-covid19", "test", "a", "CC0"
     )
 
 
@@ -252,7 +253,7 @@ def test_an_image_folder_takes_split_and_label_from_the_path(tmp_path: Path) -> 
     assert len(samples) == 8
     path = tmp_path / "xrays" / "test" / "covid19" / "0.png"
     patient = "test/covid19/0.png"
-    assert Sample(path, 1, patient, "test", "xrays", "not stated") in samples
+    assert Sample(path, frozenset({1}), patient, "test", "xrays", "not stated") in samples
 
 
 def test_in_an_image_folder_every_file_is_its_own_patient(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from app.model.card import DataSource
 from app.model.labels import LABEL_IDS
 from tests.training.drawings import make_row, make_rows, write_manifest
-from training.data.manifest import DataError, Sample, read_samples
+from training.data.faults import DataError
+from training.data.manifest import Sample, read_samples
 from training.data.splits import describe_sources, divide, split_validation
 
 
@@ -23,10 +24,14 @@ def write_folders(root: Path) -> Path:
 # ---------------------------------------------------------------- validation split
 
 
+def make_sample(name: str, targets: set[int], patient: str, source: str = "a") -> Sample:
+    return Sample(Path(name), frozenset(targets), patient, "train", source, "")
+
+
 def make_training_set(patients_per_label: int = 40) -> list[Sample]:
     """Two images a patient; twice as many patients with label 0 as with any other."""
     return [
-        Sample(Path(f"{label}-{patient}-{image}"), label, f"{label}-{patient}", "train", "a", "")
+        make_sample(f"{label}-{patient}-{image}", {label}, f"{label}-{patient}")
         for label in range(4)
         for patient in range(patients_per_label * (2 if label == 0 else 1))
         for image in range(2)
@@ -129,7 +134,7 @@ def test_a_label_with_too_few_patients_to_hold_some_out_is_named(tmp_path: Path)
 
 def test_sources_are_counted_by_label() -> None:
     samples = [
-        Sample(Path(), label, "", "train", source, licence)
+        Sample(Path(), frozenset({label}), "", "train", source, licence)
         for label, source, licence in [
             (0, "b", "CC0"),
             (0, "a", "CC0"),

@@ -10,7 +10,8 @@ import torch
 
 from tests.training.networks import make_config
 from tests.training.test_files import file_size_limited
-from training.fit.checkpoint import Epoch, RunDiffers, RunFolder, RunMissing, best_epoch
+from training.fit.checkpoint import RunDiffers, RunFolder, RunMissing
+from training.fit.history import Epoch, best_epoch
 
 
 def make_epoch(number: int, score: float = 0.5, side_px: int = 224, loss: float = 2 / 3) -> Epoch:

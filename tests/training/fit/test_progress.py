@@ -14,7 +14,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from tests.training.plots import points_by_name
 from training.fit import progress
-from training.fit.checkpoint import Epoch
+from training.fit.history import Epoch
 from training.fit.progress import Journal, plot_curves
 
 HISTORY = [

@@ -21,7 +21,8 @@ from tests.training.fit.test_progress import expected, read_scalars
 from tests.training.networks import make_config, make_image_set
 from training.commands import main
 from training.config import Config
-from training.fit.checkpoint import Epoch, RunDiffers, RunFolder, RunMissing
+from training.fit.checkpoint import RunDiffers, RunFolder, RunMissing
+from training.fit.history import Epoch
 from training.fit.progress import Journal
 from training.fit.trainer import Trainer, fit
 
@@ -253,7 +254,7 @@ def test_other_images_are_refused(tmp_path: Path) -> None:
 def test_a_data_set_that_was_moved_is_the_same_if_its_images_are(tmp_path: Path) -> None:
     whole = start(tmp_path / "whole")
     stopped = start_and_stop(tmp_path / "stopped", 2)
-    moved = stopped.model_copy(update={"data": Path("elsewhere/manifest.csv")})
+    moved = stopped.model_copy(update={"data": [Path("elsewhere/manifest.csv")]})
     fit(moved, TRAIN, VALIDATION, resume=True)
     assert_same_run(moved, whole)
 

@@ -23,10 +23,13 @@ from tests.training.networks import (
 )
 from training.config import Config
 from training.fit import trainer as fitting
-from training.fit.checkpoint import Epoch, RunFolder, RunMissing
+from training.fit.checkpoint import RunFolder, RunMissing
 from training.fit.environment import describe_environment
+from training.fit.history import Epoch
+from training.fit.inference import predict
+from training.fit.loss import weigh_labels
 from training.fit.network import GreyResNet, build_model
-from training.fit.trainer import Diverged, Trainer, fit, load_best, predict
+from training.fit.trainer import Diverged, Trainer, fit, load_best
 from training.metrics.metrics import macro_auroc
 
 HEAD = {"fc.weight", "fc.bias"}
@@ -120,12 +123,12 @@ def test_the_mean_answers_of_teachers_are_learned_whatever_the_labels() -> None:
     trainer = Trainer(make_config(label_smoothing=0.3, class_weights="balanced"), TRAIN)
     teachers = [build_small(seed) for seed in (1, 2, 3)]
     trainer.teachers = teachers
-    images, labels = torch.from_numpy(TRAIN.images[:4]).float(), torch.tensor([0, 1, 2, 3])
+    images, rows = torch.from_numpy(TRAIN.images[:4]).float(), torch.tensor([0, 1, 2, 3])
     answers = np.mean([softmax(teacher(images).detach(), axis=1) for teacher in teachers], axis=0)
     logits = trainer.result.train()(images).detach()
     expected = -(answers * log_softmax(logits, axis=1)).sum(1).mean()
     before = [tuple(map(torch.clone, teacher.state_dict().values())) for teacher in teachers]
-    assert trainer._step(images, labels.flip(0)) == pytest.approx(expected, rel=1e-5)
+    assert trainer._step(images, rows.flip(0)) == pytest.approx(expected, rel=1e-5)
     for teacher, values in zip(teachers, before, strict=True):
         assert all(map(torch.equal, teacher.state_dict().values(), values))
 
@@ -190,8 +193,8 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_epochs_before(
 ) -> None:
     step, steps = Trainer._step, count(1)
 
-    def diverge(trainer: Trainer, images: Tensor, labels: Tensor) -> float:
-        loss = step(trainer, images, labels)
+    def diverge(trainer: Trainer, images: Tensor, rows: Tensor) -> float:
+        loss = step(trainer, images, rows)
         return loss if next(steps) <= 2 else math.nan
 
     monkeypatch.setattr(Trainer, "_step", diverge)
@@ -220,9 +223,9 @@ def test_small_epochs_train_and_measure_on_smaller_images(
     seen: list[tuple[int, ...]] = []
     step = Trainer._step
 
-    def watch_step(trainer: Trainer, images: Tensor, labels: Tensor) -> float:
+    def watch_step(trainer: Trainer, images: Tensor, rows: Tensor) -> float:
         seen.append(images.shape[2:])
-        return step(trainer, images, labels)
+        return step(trainer, images, rows)
 
     def watch_predict(model: GreyResNet, images: NDArray[np.uint8], config: Config) -> Tensor:
         seen.append(images.shape[2:])
@@ -361,7 +364,7 @@ def test_rarer_labels_weigh_more_by_the_power_of_their_share_that_was_chosen(
     choice: str, ratios: list[int]
 ) -> None:
     labels = np.repeat(np.arange(4), [1, 4, 4, 16])
-    weights = fitting._class_weights(labels, make_config(class_weights=choice)).numpy()
+    weights = weigh_labels(labels, make_config(class_weights=choice)).numpy()
     assert weights / weights[3] == pytest.approx(ratios)
     assert weights[labels].mean() == pytest.approx(1)
 
@@ -372,12 +375,12 @@ def test_rarer_labels_weigh_more_by_the_power_of_their_share_that_was_chosen(
 def test_the_loss_is_torchs_weighted_and_smoothed(smoothing: float, choice: str) -> None:
     config = make_config(label_smoothing=smoothing, class_weights=choice)
     trainer = Trainer(config, make_image_set(6))  # two labels twice
-    images, labels = torch.from_numpy(TRAIN.images[:4]).float(), torch.tensor([0, 1, 2, 3])
+    images, rows = torch.from_numpy(TRAIN.images[:4]).float(), torch.tensor([0, 1, 2, 3])
     logits = trainer.result.train()(images).detach()
     smoothed = torch.full((4, 4), smoothing / 4) + (1 - smoothing) * torch.eye(4)
     weights = torch.tensor([1, 1, 1, 1] if choice == "none" else [0.75, 0.75, 1.5, 1.5])
     total = -(smoothed * weights * logits.log_softmax(1)).sum() / weights.sum()
-    assert trainer._step(images, labels) == pytest.approx(float(total), rel=1e-5)
+    assert trainer._step(images, rows) == pytest.approx(float(total), rel=1e-5)
 
 
 @quick
@@ -386,8 +389,8 @@ def test_however_huge_the_loss_the_gradient_of_a_step_is_clipped() -> None:
     head = trainer.result.resnet.fc
     with torch.no_grad():
         head.weight.mul_(1e4)  # sure of itself, and wrong
-    images, labels = torch.from_numpy(TRAIN.images[:4]).float(), torch.tensor([0, 1, 2, 3])
-    assert trainer._step(images, labels) > 100
+    images, rows = torch.from_numpy(TRAIN.images[:4]).float(), torch.tensor([0, 1, 2, 3])
+    assert trainer._step(images, rows) > 100
     gradients = [parameter.grad for parameter in trainer.result.parameters()]
     norm = torch.cat([each.ravel() for each in gradients if each is not None]).norm()
     assert float(norm) == pytest.approx(5, rel=1e-3)

@@ -33,7 +33,7 @@ def make_images(
     """Make a set of images; a patient each unless they are named."""
     patients = patients or [str(row) for row in range(len(labels))]
     samples = [
-        Sample(Path(), label, patient, "test", source, "none")
+        Sample(Path(), frozenset({label}), patient, "test", source, "none")
         for label, source, patient in zip(labels, sources, patients, strict=True)
     ]
     return ImageSet(pictures, samples)

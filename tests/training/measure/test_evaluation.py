@@ -20,8 +20,9 @@ from app.settings import Settings
 from tests.bundles import make_card
 from tests.training.drawings import write_data_set
 from training.config import LABELS
+from training.data.faults import DataError
 from training.data.images import load_images
-from training.data.manifest import DataError, read_samples
+from training.data.manifest import read_samples
 from training.measure.evaluation import Refusal, evaluate_bundle, in_our_order
 from training.metrics import metrics, reliability
 from training.report.plots import PLOTS
@@ -40,7 +41,7 @@ def test_a_bundle_is_measured_by_what_it_answers_in_service(bundle: Bundle, tmp_
     rows = load_images(samples, "test")[:, np.newaxis]
     probabilities = np.concatenate([model.run(row).probabilities for row in rows])
     labels = np.array([sample.label for sample in samples])
-    figures = evaluate_bundle(bundle, manifest, "test", tmp_path / "report")
+    figures, _ = evaluate_bundle(bundle, manifest, "test", tmp_path / "report")
     assert figures.accuracy.value == pytest.approx(metrics.accuracy(labels, probabilities))
     assert figures.macro_auroc.value == pytest.approx(metrics.macro_auroc(labels, probabilities))
     assert figures.brier == pytest.approx(reliability.brier(labels, probabilities), abs=1e-4)
@@ -52,7 +53,7 @@ def test_the_report_holds_the_figures_the_model_and_the_plots(
     bundle: Bundle, tmp_path: Path
 ) -> None:
     report = tmp_path / "a" / "report"
-    figures = evaluate_bundle(bundle, write_data_set(tmp_path, 0, 2), "test", report)
+    figures, _ = evaluate_bundle(bundle, write_data_set(tmp_path, 0, 2), "test", report)
     written = json.loads((report / "evaluation.json").read_text(encoding="utf-8"))
     assert written == {
         "model": {"name": bundle.card.name, "sha256": bundle.card.sha256},
@@ -70,14 +71,16 @@ def test_only_the_split_asked_for_is_needed(
     train: int, test: int, split: str, bundle: Bundle, tmp_path: Path
 ) -> None:
     manifest = write_data_set(tmp_path, train, test)
-    assert evaluate_bundle(bundle, manifest, split, tmp_path / "report").images == 4
+    figures, _ = evaluate_bundle(bundle, manifest, split, tmp_path / "report")
+    assert figures.images == 4
 
 
 def test_images_of_another_split_need_not_be_there(bundle: Bundle, tmp_path: Path) -> None:
     manifest = write_data_set(tmp_path, train=2, test=1)
     for image in tmp_path.glob("train-*.jpg"):
         image.unlink()
-    assert evaluate_bundle(bundle, manifest, "test", tmp_path / "report").images == 4
+    figures, _ = evaluate_bundle(bundle, manifest, "test", tmp_path / "report")
+    assert figures.images == 4
 
 
 def test_a_split_without_images_is_refused_and_nothing_written(
@@ -112,7 +115,7 @@ def test_a_bundle_of_another_order_has_the_same_figures(bundle: Bundle, tmp_path
         reverse_columns(bundle.graph),
     )
     figures = [
-        evaluate_bundle(each, manifest, "test", tmp_path / "report") for each in (bundle, turned)
+        evaluate_bundle(each, manifest, "test", tmp_path / "report")[0] for each in (bundle, turned)
     ]
     assert figures[0].confusion == figures[1].confusion
     assert figures[0].nll == pytest.approx(figures[1].nll, rel=1e-5)

@@ -28,8 +28,9 @@ from training.export.calibration import (
     label_priors,
 )
 from training.export.graph import cut_tail
-from training.fit.checkpoint import Epoch, RunFolder
+from training.fit.checkpoint import RunFolder
 from training.fit.environment import describe_environment
+from training.fit.history import Epoch
 from training.metrics import reliability
 from training.release import bundle_writer, measurement, quantisation
 from training.release import release as releasing
