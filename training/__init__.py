@@ -6,6 +6,7 @@ From the command down; each imports only what stands below it:
 ``commands``  what ``neumo-train`` can do, and its exit codes
 ``arguments`` its flags: one for each setting
 ``release``   a run becomes a bundle; a bundle is measured anew
+``holdout``   the recipe trained without each source in turn: thresholds for a new hospital
 ``measure``   graphs run as they are served: figures of a split, audit, images changed
 ``export``    the network as ONNX graphs, float32 and int8; what is calibrated in them
 ``fit``       the network, its training loop, the folder of a run

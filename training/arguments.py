@@ -22,7 +22,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
 
     Parameters
     ----------
-    runs : run, fit, export, remeasure, evaluate, and data check
+    runs : run, fit, export, remeasure, holdout, evaluate, and data check
     """
     parser = argparse.ArgumentParser(
         prog="neumo-train", description=description, allow_abbrev=False
@@ -33,6 +33,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         ("fit", "only train: write the best checkpoint to the run folder"),
         ("export", "only the rest: make the bundle of a run that was fitted"),
         ("remeasure", "fit refusal and measure a bundle anew; the network stays"),
+        ("holdout", "train without each source in turn; choose thresholds by what that answers"),
     ):
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.set_defaults(run=runs[name])
@@ -41,9 +42,27 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         if name in ("run", "fit"):
             resume = "go on after the last whole epoch of this run"
             command.add_argument("--resume", action="store_true", help=resume)
+        if name == "holdout":
+            _add_folds(command)
     _add_evaluate(commands, runs["evaluate"])
     _add_data(commands, runs["data check"])
     return parser
+
+
+def _add_folds(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--fold",
+        action="append",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        default=[],
+        metavar="SOURCE[,SOURCE...]",
+        help="Sources to leave out together; give it once a fold (default: each source with "
+        "normal or COVID-19 images by itself)",
+    )
+    text = "Folds that are trained at once, in processes (default: 1)"
+    command.add_argument(
+        "--jobs", type=int, choices=range(1, 65), default=1, metavar="N", help=text
+    )
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:

@@ -31,6 +31,8 @@ from training.files import write_whole
 from training.fit.checkpoint import RunFolder, RunUnfinished
 from training.fit.network import build_model
 from training.fit.trainer import finished, fit
+from training.holdout.holdout import TABLE_FILE, hold_out
+from training.holdout.record import RECORD_FILE, read_record
 from training.measure.evaluation import describe_apart, evaluate_bundle
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
 from training.release.release import release
@@ -74,6 +76,7 @@ def _stop(*_: object) -> NoReturn:
 
 def _run(options: argparse.Namespace) -> None:
     config = _config(options)
+    read_record(config)  # what is wrong with it shows now
     division = _divide(config)
     test = load_set(division.test, "test")  # unreadable images show now; measured once, at the end
     fitted, validation = _fit_division(config, division, resume=options.resume)
@@ -89,6 +92,7 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     config = _config(options)
+    read_record(config)
     folder = RunFolder(config)
     folder.check_settings()  # what is wrong shows now, not after minutes of reading
     _check_finished(config, folder)
@@ -116,6 +120,20 @@ def _remeasure(options: argparse.Namespace) -> None:
     _warn_of_patients(config.data, config.patient_pattern)
     _warn_of_few(division)
     _summarise(config, remeasure(config, bundle, exact, load_splits(division)))
+
+
+def _hold_out(options: argparse.Namespace) -> None:
+    config = _config(options)
+    # Other findings are asked about also where they are not learned.
+    division = _divide(config.model_copy(update={"other": "uniform"}))
+    build_model(config)
+    record = hold_out(config, division, options.fold, options.jobs)
+    certainty = record.certainty
+    sys.stdout.write(
+        f"temperature {record.temperature:.3f}, distance factor {record.distance_factor:.2f}\n"
+        f"ok: {_figure(certainty.answered)}, wrong of those: {_figure(certainty.wrong)}\n"
+        f"{config.run_folder / RECORD_FILE}\n{config.run_folder / 'holdout' / TABLE_FILE}\n"
+    )
 
 
 def _check_data(options: argparse.Namespace) -> None:
@@ -206,6 +224,8 @@ def _reproduction(config: Config, options: argparse.Namespace) -> str:
     """
     weights = RunFolder(config).starting_weights()
     shown = vars(options) | {"out": None, "runs": None, "data": None, "root": None}
+    if options.holdout:
+        shown["holdout"] = f"RUNS/{config.name}/{RECORD_FILE}"
     if options.weights or weights != config.weights:
         shown["weights"] = Path(weights).name
     flags = [
@@ -244,6 +264,7 @@ _RUNS: Final[Mapping[str, Run]] = MappingProxyType(
         "fit": _fit,
         "export": _export,
         "remeasure": _remeasure,
+        "holdout": _hold_out,
         "evaluate": _evaluate,
         "data check": _check_data,
     }

@@ -37,8 +37,10 @@ def list_sources(samples: Sequence[Sample]) -> list[tuple[str]]:
     return [(source,) for source in sorted({s.source for s in samples if s.label in _TELLING})]
 
 
-def hold_sources(division: Division, sources: Sequence[str]) -> Fold:
+def hold_sources(division: Division, sources: Sequence[str], *, others: bool = True) -> Fold:
     """Take sources out of a division, and their patients out of what is left of it.
+
+    Without `others`, images of other findings are asked about, but not learned.
 
     Raises
     ------
@@ -57,6 +59,7 @@ def hold_sources(division: Division, sources: Sequence[str]) -> Fold:
         [sample for sample in part if sample.patient not in patients]
         for part in (division.fit, division.validation)
     )
+    fit = [sample for sample in fit if others or sample.targets]
     if not (fit and validation):
         raise DataError(reason=f"without {', '.join(sources)} nothing is left to train on")
     return Fold(tuple(sorted(sources)), fit, validation, held)

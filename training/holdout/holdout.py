@@ -32,7 +32,7 @@ def hold_out(
 
     Parameters
     ----------
-    division : of the data; its test split is not looked at
+    division : of the data, other findings in it; its test split is not looked at
     wanted : the sources of each fold; none: each source with normal or COVID-19 by itself
     jobs : folds that are trained at once, each in a process of its own
 
@@ -44,7 +44,7 @@ def hold_out(
         If a fold was started with other settings or images.
     """
     each = wanted or list_sources([*division.fit, *division.validation])
-    folds = [hold_sources(division, sources) for sources in each]
+    folds = [hold_sources(division, sources, others=config.other == "uniform") for sources in each]
     answers = _run_folds(config, folds, jobs)
     choice = choose_thresholds(answers, limits_of(config), config.children)
     record = Record(

@@ -11,9 +11,10 @@ from app.model.card import Card
 from app.model.session import OnnxModel
 from training.files import appearing_whole
 from training.metrics.metrics import Labels, Probabilities
-from training.report.plots import plot_all, plot_changes, plot_deletion
+from training.report.plots import plot_all, plot_changes, plot_deletion, plot_trade_off
 from training.report.readme import render_readme
 from training.report.readme_audit import CHANGES_PLOT, DELETION_PLOT
+from training.report.readme_holdout import TRADE_OFF_PLOT
 
 
 class BundleRefused(NeumoError):
@@ -54,6 +55,8 @@ def write_bundle(
         if audit := card.audit.get("test"):
             plot_changes(audit.changed, card.metrics["test"].accuracy, building / CHANGES_PLOT)
             plot_deletion(audit.deletion, building / DELETION_PLOT)
+        if card.trade_off and card.certainty:
+            plot_trade_off(card.trade_off, card.certainty, building / TRADE_OFF_PLOT)
         _check_as_served(building)
 
 

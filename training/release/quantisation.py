@@ -39,12 +39,17 @@ class Int8:
 
 
 def quantise_best(
-    config: Config, core: onnx.ModelProto, tail: Tail, splits: Splits, exact: Outputs
+    config: Config,
+    core: onnx.ModelProto,
+    tail: Tail,
+    splits: Splits,
+    exact: Outputs,
+    temperature: float | None = None,
 ) -> Int8:
     """Quantise a core by every method, and make a graph of the one nearest to float32.
 
-    Each is compared with float32's `tail` at a temperature of its own; the one chosen gets a
-    tail of its own.
+    Each is compared with float32's `tail` at a temperature of its own, or the one given; the one
+    chosen gets a tail of its own.
 
     Parameters
     ----------
@@ -61,7 +66,7 @@ def quantise_best(
     made: dict[str, tuple[onnx.ModelProto, Tail]] = {}
     for method in methods_to_try(config):
         bare = take_images(quantise(core, calibration, method))
-        calibrated, answers = calibrate(bare, tail, splits.validation, method)
+        calibrated, answers = calibrate(bare, tail, splits.validation, method, temperature)
         tried[method] = compare(labels, exact, answers)
         made[method] = bare, calibrated
     best = choose(tried)

@@ -1,29 +1,19 @@
 """A release: the checkpoint of a run becomes a bundle, its graph, hash and card together."""
 
-import base64
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from PIL import Image
-
 from app.image.resize import PREPROCESSING
-from app.machine import count_cpus
 from app.model.bundle import FP32_FILE
 from app.model.card import (
     BUNDLE_FORMAT,
-    KNOWN_SIDE_PX,
     Card,
     DataSource,
-    Exact,
-    KnownAnswer,
     Training,
 )
-from app.model.session import Network, enlarge_known_pixels
 from training.config import LABELS, Config
-from training.data.images import ImageSet
 from training.data.splits import Splits, describe_sources
 from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, take_images
@@ -32,21 +22,22 @@ from training.fit.checkpoint import RunFolder
 from training.fit.environment import commit, package_versions
 from training.fit.history import kept_epoch
 from training.fit.trainer import load_best
+from training.holdout.record import read_record
 from training.metrics.reliability import can_calibrate
 from training.release.bundle_writer import write_bundle
+from training.release.known_answers import ask_known, describe_fp32
 from training.release.measurement import measure_bundle
 from training.release.quantisation import quantise_best
 from training.release.tail import calibrate, fit_features
 from training.report.limitations import state_limitations
 
-_SAID_ELSEWHERE: Final = {"data", "root", "weights", "out", "runs"} | {
+_SAID_ELSEWHERE: Final = {"data", "root", "weights", "out", "runs", "holdout"} | {
     "licence",
     "intended_use",
     "limitations",
     "population",
 }
 _KNOWN_TOLERANCE: Final = 0.05
-_CARICATURE: Final = 4
 
 
 def release(config: Config, splits: Splits, command: str) -> Card:
@@ -55,19 +46,22 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     The folder appears whole: it is built beside and moved into place. ``model.fp32.onnx``,
     the graph before quantisation, lies in it too. Where validation is too small to choose by, the
     card claims no calibration and has no operating points. All is chosen and measured by images
-    that have one label each.
+    that have one label each, but for what the sources held out decide, where `config.holdout`
+    names what they gave.
     """
+    held_out = read_record(config)
+    temperature = held_out.temperature if held_out else None
     model = load_best(config)
     every, splits = splits, splits.singly()
     core = export_fp32(model, splits.validation.images[:16], config.side_px)
     bias = model.resnet.fc.bias.detach().numpy()
     bare = take_images(core)
     uncalibrated = Tail(bias, 1.0, *fit_features(bare, splits.fit))
-    tail, validated = calibrate(bare, uncalibrated, splits.validation, "fp32")
+    tail, validated = calibrate(bare, uncalibrated, splits.validation, "fp32", temperature)
     fp32: bytes = answer(bare, tail).SerializeToString()
-    int8 = quantise_best(config, core, tail, splits, validated)
-    measured = measure_bundle(int8.graph, fp32, splits, LABELS, config.seed)
-    known = _ask_known(int8.graph, splits.fit)
+    int8 = quantise_best(config, core, tail, splits, validated, temperature)
+    measured = measure_bundle(int8.graph, fp32, splits, LABELS, config.seed, config)
+    known = ask_known(int8.graph, splits.fit)
     enough = can_calibrate(splits.validation.labels, splits.validation.patients)
     card = Card(
         bundle_format=BUNDLE_FORMAT,
@@ -76,7 +70,10 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         licence=config.licence,
         intended_use=config.intended_use,
         limitations=state_limitations(
-            config, config.limitations, calibrated=enough, operating_points=enough
+            config,
+            config.limitations,
+            calibrated=enough or held_out is not None,
+            operating_points=measured.operating_points is not None,
         ),
         labels=list(LABELS),
         sha256=hashlib.sha256(int8.graph).hexdigest(),
@@ -88,43 +85,13 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         quantisation=int8.record,
         known_answers=known,
         known_answer_tolerance=_KNOWN_TOLERANCE,
-        fp32=_describe_fp32(fp32, known),
+        fp32=describe_fp32(fp32, known),
         intervals="score",
         **measured.members(),
     )
     graphs = {"model.onnx": int8.graph, FP32_FILE: fp32}
     write_bundle(config.bundle_folder, card, graphs, splits.test.labels, measured.tested)
     return card
-
-
-def _ask_known(graph: bytes, images: ImageSet) -> list[KnownAnswer]:
-    """Ask a graph about a caricature of each label: its mean image, differences enlarged.
-
-    Means over hundreds of patients, so of none. Without the caricature all four look normal.
-    """
-    means = [images.images[images.labels == index].mean(0)[0] for index in range(len(LABELS))]
-    common = np.mean(means, axis=0)
-    network = Network(graph, count_cpus())
-    answers = []
-    for mean in means:
-        drawn = (common + _CARICATURE * (mean - common)).clip(0, 255).astype(np.uint8)
-        small = np.asarray(
-            Image.fromarray(drawn).resize((KNOWN_SIDE_PX, KNOWN_SIDE_PX), Image.Resampling.BOX)
-        )
-        pixels = base64.b64encode(small.tobytes()).decode()
-        told = network.run(enlarge_known_pixels(pixels)).probabilities[0]
-        answers.append(KnownAnswer(pixels=pixels, probabilities=[float(value) for value in told]))
-    return answers
-
-
-def _describe_fp32(graph: bytes, known: list[KnownAnswer]) -> Exact:
-    """Say of the float32 graph what serving checks before it trusts it."""
-    network = Network(graph, count_cpus())
-    told = [network.run(enlarge_known_pixels(each.pixels)).probabilities[0] for each in known]
-    return Exact(
-        sha256=hashlib.sha256(graph).hexdigest(),
-        known_probabilities=[[float(value) for value in values] for values in told],
-    )
 
 
 def _training(config: Config, splits: Splits, command: str) -> Training:

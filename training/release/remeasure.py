@@ -12,7 +12,7 @@ from typing import Any, Final
 from app.errors import NeumoError
 from app.language import Text
 from app.model.bundle import FP32_FILE, Bundle
-from app.model.card import BUNDLE_FORMAT, Card, DataSource
+from app.model.card import BUNDLE_FORMAT, Card, DataSource, Exact, KnownAnswer
 from app.model.figures import Metrics
 from app.model.labels import LabelId
 from training.config import Config
@@ -22,7 +22,9 @@ from training.data.manifest import read_samples
 from training.data.splits import Division, Splits, describe_sources, divide_data
 from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, cut_tail, read_blocks
+from training.holdout.record import read_record
 from training.release.bundle_writer import write_bundle
+from training.release.known_answers import ask_again, describe_fp32
 from training.release.measurement import measure_bundle
 from training.release.tail import fit_features
 from training.report.limitations import LASTING, NOT_CALIBRATED, state_limitations
@@ -119,28 +121,32 @@ def _count(sources: Iterable[DataSource]) -> Counter[tuple[str, str]]:
 def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits) -> Card:
     """Fit distance and orientation, choose, and measure anew; write ``config.bundle_folder``.
 
-    The network and its temperature stay, so the priors do too, and how it was quantised; texts and
-    population are the card's where `config` was given no others. `fp32` is the float32 graph
+    The network stays, so the priors do too, and how it was quantised; its temperature also, unless
+    sources held out gave another; texts and population are the card's where `config` was given no
+    others. `fp32` is the float32 graph
     beside, as `app.model.bundle.read_fp32` gives it: its distance is fitted and its figures are
     measured anew as well. Where there is none, the card no longer vouches for one, and keeps its
     figures only of the images that are measured here, and that have one label each.
     """
     card = int8.card
     singly = splits.singly()
-    graph = _refit(int8, singly.fit)
-    exact = _refit(fp32, singly.fit) if fp32 else None
-    measured = measure_bundle(graph, exact, singly, card.labels, card.training.seed)
+    held_out = read_record(config)
+    temperature = held_out.temperature if held_out else card.temperature
+    graph = _refit(int8, singly.fit, temperature)
+    exact = _refit(fp32, singly.fit, temperature) if fp32 else None
+    measured = measure_bundle(graph, exact, singly, card.labels, card.training.seed, config)
+    known = ask_again(graph, card.known_answers) if held_out else card.known_answers
     told = {name: getattr(config, name) for name in _TEXTS if name in config.model_fields_set}
     made = {
         "bundle_format": BUNDLE_FORMAT,
         "sha256": _hash(graph),
+        "temperature": temperature,
+        "known_answers": known,
         "priors": card.priors or _priors(card, splits),
         "intervals": "score",
         **measured.members(),
         "metrics": measured.metrics if exact else _keep_fp32(measured.metrics, card.metrics),
-        "fp32": card.fp32.model_copy(update={"sha256": _hash(exact)})
-        if exact and card.fp32
-        else None,
+        "fp32": _tell_exact(card, exact, known, asked=held_out is not None),
     }
     points = measured.operating_points is not None
     limits = {"limitations": _limit(config, card, operating_points=points)}
@@ -152,9 +158,20 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
     return card
 
 
-def _refit(bundle: Bundle, fitted: ImageSet) -> bytes:
+def _tell_exact(
+    card: Card, graph: bytes | None, known: list[KnownAnswer], *, asked: bool
+) -> Exact | None:
+    """Return what the card tells of the float32 graph, asked anew at another temperature."""
+    if not (graph and card.fp32):
+        return None
+    if asked:
+        return describe_fp32(graph, known)
+    return card.fp32.model_copy(update={"sha256": _hash(graph)})
+
+
+def _refit(bundle: Bundle, fitted: ImageSet, temperature: float) -> bytes:
     """Return the bundle's graph with distance and orientation fitted to these images."""
-    bare, bias, temperature = cut_tail(bundle.graph)
+    bare, bias, _ = cut_tail(bundle.graph)
     bare = read_blocks(bare)
     tail = Tail(bias, temperature, *fit_features(bare, fitted))
     graph: bytes = answer(bare, tail).SerializeToString()

@@ -37,11 +37,17 @@ def fit_features(model: onnx.ModelProto, fitted: ImageSet) -> tuple[NDArray[np.f
 
 
 def calibrate(
-    model: onnx.ModelProto, tail: Tail, validation: ImageSet, what: str
+    model: onnx.ModelProto,
+    tail: Tail,
+    validation: ImageSet,
+    what: str,
+    temperature: float | None = None,
 ) -> tuple[Tail, Outputs]:
     """Fit the temperature of a core that takes images to its own logits, whatever `tail` has.
 
-    It is 1 where validation is too small to choose one by.
+    It is 1 where validation is too small to choose one by. A `temperature` that is given is taken
+    as it is: that of held-out answers, which were float32 and of other networks of the recipe.
+    Int8 moves logits by far less than one network's differ from the next one's.
 
     Returns
     -------
@@ -49,7 +55,8 @@ def calibrate(
     """
     network = Network(answer(model, tail).SerializeToString(), count_cpus())
     outputs = run_network(network, validation.images, f"validation, {what}")
-    enough = can_calibrate(validation.labels, validation.patients)
-    temperature = fit_temperature(outputs.logits, validation.labels) if enough else 1.0
+    if temperature is None:
+        enough = can_calibrate(validation.labels, validation.patients)
+        temperature = fit_temperature(outputs.logits, validation.labels) if enough else 1.0
     probabilities = softmax(outputs.logits / np.float32(temperature), axis=1)
     return replace(tail, temperature=temperature), replace(outputs, probabilities=probabilities)

@@ -8,6 +8,7 @@ from training.report.limitations import NOT_CALIBRATED
 from training.report.markdown import figure, show_plot, table
 from training.report.plots import PLOTS
 from training.report.readme_audit import describe_audit
+from training.report.readme_holdout import describe_certainty, describe_holdout
 
 _INTERVALS: Final = {
     "percentile": "bootstrapped by patient",
@@ -45,6 +46,7 @@ def render_readme(card: Card) -> str:
         *_tasks(card),
         *_calibration(card),
         *_doubt(card),
+        *describe_holdout(card),
         *(show_plot(plot) for plot in PLOTS),
         *describe_audit(card),
         *_quantisation(card),
@@ -69,9 +71,16 @@ def _first_sentence(text: str) -> str:
 def _describe_probabilities(card: Card) -> str:
     if NOT_CALIBRATED in card.limitations:
         return "Probabilities are not calibrated: see the limitations."
+    held_out = card.certainty is not None and card.certainty.chosen_on == "held_out_sources"
+    where = (
+        "answers for sources that networks of this recipe were trained without, each counting "
+        "alike, whatever the split"
+        if held_out
+        else "the validation split"
+    )
     return (
-        f"Probabilities are calibrated by one temperature ({card.temperature:.3f}), fitted on the "
-        "validation split."
+        f"Probabilities are calibrated by one temperature ({card.temperature:.3f}), fitted on "
+        f"{where}."
     )
 
 
@@ -178,14 +187,18 @@ def _doubt(card: Card) -> list[str]:
     if not rows or card.operating_points is None:
         return _refusal(card)
     points = ", ".join(f"{label} {point:.3f}" for label, point in card.operating_points.items())
+    rule = (
+        "An operating point is the probability that 95 % of a label's own images reach, of those "
+        f"that it was chosen on ({points})."
+        if card.certainty
+        else "An answer is `ok` if the label called is the only one that reaches its operating "
+        f"point, the probability that 95 % of its own validation images reach ({points}); "
+        "else it is `uncertain`."
+    )
     return [
         "## Doubt",
-        (
-            "An answer is `ok` if the label called is the only one that reaches its operating "
-            f"point, the probability that 95 % of its own validation images reach ({points}); "
-            "else it is `uncertain`. AURC is the mean error over all shares answered, the most "
-            "confident first."
-        ),
+        *describe_certainty(card),
+        f"{rule} AURC is the mean error over all shares answered, the most confident first.",
         table(["split", "answered", "accuracy on those", "AURC", "refused"], rows),
         *_refusal(card),
     ]
