@@ -68,7 +68,7 @@ class HeldAnswers:
 def read_answers(path: Path) -> HeldAnswers | None:
     """Read what a fold answered; None if there is no such file, or not a whole one."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return HeldAnswers(**{each.name: stored[each.name] for each in fields(HeldAnswers)})
     except (OSError, KeyError, ValueError, BadZipFile):
         return None

@@ -8,7 +8,9 @@ from scipy.special import softmax
 from app.model.labels import LABEL_IDS
 from training.export.calibration import (
     fit_distance,
+    fit_distance_factor,
     fit_distance_threshold,
+    fit_even_temperature,
     fit_operating_points,
     fit_orientation,
     fit_temperature,
@@ -177,3 +179,83 @@ def test_orientation_is_told_by_a_linear_rule_of_as_many_logits() -> None:
     assert (weights.shape, bias.shape) == ((512, 5), (5,))
     called = (features[200:] @ weights + bias).argmax(1)
     assert (called == orientations[200:]).mean() > 0.95
+
+
+# ---------------------------------------------------------------- over sources
+
+
+def as_targets(labels: Labels) -> NDArray[np.bool_]:
+    return np.eye(4, dtype=bool)[labels]
+
+
+def test_the_even_temperature_is_the_plain_one_where_there_is_one_source() -> None:
+    logits, labels = draw_calls(1.6, count=2000)
+    even = fit_even_temperature(logits, as_targets(labels), ["a"] * 2000)
+    assert even == pytest.approx(fit_temperature(logits, labels), rel=1e-4)
+
+
+def test_sources_count_alike_however_many_images_they_have() -> None:
+    many, many_labels = draw_calls(1.0, count=4000)
+    few, few_labels = draw_calls(3.0, count=400)
+    logits = np.concatenate([many, few])
+    targets = as_targets(np.concatenate([many_labels, few_labels]))
+    even = fit_even_temperature(logits, targets, ["many"] * 4000 + ["few"] * 400)
+    tenfold = fit_temperature(
+        np.concatenate([many, np.tile(few, (10, 1))]),
+        np.concatenate([many_labels, np.tile(few_labels, 10)]),
+    )
+    assert even == pytest.approx(tenfold, rel=1e-3)
+    assert even > 1.2 * fit_temperature(logits, targets.argmax(1))
+
+
+def test_a_set_is_as_likely_as_its_labels_together() -> None:
+    # Two images, each of whose sets holds all of two labels' probability, by symmetry the same
+    # as one of two labels with logits ln 2 + 2 and ln 2: so (e^2/T) against 1, one in four wrong.
+    logits = np.array([[2, 2, 0, 0]] * 4, np.float32)
+    targets = np.array([[1, 1, 0, 0]] * 3 + [[0, 0, 1, 1]], bool)
+    # 3 of 4 right: e^(2/T) = 3, so T = 2 / ln 3.
+    assert fit_even_temperature(logits, targets, ["a"] * 4) == pytest.approx(
+        2 / np.log(3), rel=1e-3
+    )
+
+
+def test_other_findings_tell_nothing_of_the_temperature() -> None:
+    logits, labels = draw_calls(1.6, count=500)
+    targets = as_targets(labels)
+    more = np.concatenate([logits, 9 * logits[:100]])
+    with_others = np.concatenate([targets, np.zeros((100, 4), bool)])
+    one = fit_even_temperature(logits, targets, ["a"] * 500)
+    assert fit_even_temperature(more, with_others, ["a"] * 500 + ["b"] * 100) == pytest.approx(one)
+    assert fit_even_temperature(more[-100:], with_others[-100:], ["b"] * 100) == 1
+
+
+def test_the_distance_factor_is_by_hand() -> None:
+    validation = np.linspace(0, 100, 10_001)  # 99 % at 99
+    near, far, odd = validation * 1.1, validation * 1.5, np.where(validation > 96, 900, validation)
+    # At 95 %: 1.1, 1.5 and 1 times 95/99; at 99 %: 1.1, 1.5 and 900/99, of which the second.
+    factor = fit_distance_factor([(near, validation), (far, validation), (odd, validation)])
+    assert factor == pytest.approx(1.5)
+
+
+def test_no_held_out_source_has_more_than_a_twentieth_refused() -> None:
+    generator = np.random.default_rng(0)
+    validation = generator.chisquare(20, 2000)
+    sources = [scale * generator.chisquare(20, 500) for scale in (1.0, 1.2, 2.0)]
+    factor = fit_distance_factor([(source, validation) for source in sources])
+    threshold = fit_distance_threshold(validation.astype(np.float32), factor)
+    assert max((source > threshold).mean() for source in sources) <= 0.05
+    assert factor > 1.2
+
+
+def test_sources_that_lie_nearer_make_the_factor_no_less_than_1() -> None:
+    validation = np.linspace(0, 100, 101)
+    assert fit_distance_factor([(validation / 2, validation)]) == 1
+    assert fit_distance_factor([]) == 1.2  # nothing known: the guess
+
+
+def test_labels_without_an_image_have_no_centre() -> None:
+    features, labels = draw_features(400, np.eye(6, dtype=np.float32))
+    some = (labels == 1) | (labels == 3)
+    whitening, centres = fit_distance(features[some], labels[some])
+    means = np.stack([features[labels == index].mean(0) for index in (1, 3)])
+    np.testing.assert_allclose(centres, means @ whitening, rtol=1e-3, atol=1e-3)

@@ -68,9 +68,7 @@ def test_a_fold_answers_for_every_training_image_of_its_source_and_none_of_the_t
     with (held_out.data / "manifest.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     answers = read_fold(held_out, source)
-    expected = {
-        row["path"] for row in rows if (row["source"], row["split"]) == (source, "train")
-    }
+    expected = {row["path"] for row in rows if (row["source"], row["split"]) == (source, "train")}
     names = np.array([path.rpartition("/")[2] for path in answers.paths.tolist()])
     assert set(names[answers.held]) == expected
     assert not any(name.startswith("test") for name in names)
