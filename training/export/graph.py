@@ -136,7 +136,7 @@ def read_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
     arranged = onnx.ModelProto()
     arranged.CopyFrom(model)
     graph = arranged.graph
-    resized = any(_RESIZED in node.output for node in graph.node)
+    resized = [place for place, node in enumerate(graph.node) if _RESIZED in node.output]
     image = _RESIZED if resized else "image"
     readers = [node for node in graph.node if image in node.input]
     if [node.op_type for node in readers] != ["DequantizeLinear"]:
@@ -161,7 +161,7 @@ def read_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
     conv.attribute.extend(helper.make_attribute(*each) for each in attributes.items())
     dequantise.input[0] = "image_blocks"
     arrange = helper.make_node("SpaceToDepth", [image], ["image_blocks"], blocksize=_BLOCK_PX)
-    graph.node.insert(list(graph.node).index(dequantise), arrange)
+    graph.node.insert(resized[0] + 1 if resized else 0, arrange)
     del graph.value_info[:]  # shapes of before; ONNX Runtime infers its own
     onnx.checker.check_model(arranged)
     return arranged

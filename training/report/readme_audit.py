@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from app.image.resize import SIDE_PX
 from app.model.card import Card
 from app.model.figures import Audit, Changed
 from training.report.markdown import figure, show_plot, table
 
 CHANGES_PLOT: Final = "changes.png"
 DELETION_PLOT: Final = "deletion.png"
+_CELL_PX: Final = 32
 
 
 def describe_audit(card: Card) -> list[str]:
@@ -29,13 +31,19 @@ def describe_audit(card: Card) -> list[str]:
         show_plot(CHANGES_PLOT),
         "### Do the maps mark what matters?",
         (
-            "Cells of the map are deleted (filled with the image's mean), those it marks "
+            f"Cells of the {_grid(card)} map are deleted (filled with the image's mean), those it marks "
             "most or as many at random; the probability that the label called keeps, on average. "
             "The gap is the mean difference over all shares."
         ),
         table(["split", "images", "deleted", *_shares(card), "gap"], _by_deletion(card)),
         show_plot(DELETION_PLOT),
     ]
+
+
+def _grid(card: Card) -> str:
+    """Return the rows and columns of the maps, by the side at which the network sees images."""
+    cells = int(str(card.training.settings.get("side_px", SIDE_PX))) // _CELL_PX
+    return f"{cells} x {cells}"
 
 
 def _by_lungs(card: Card) -> list[list[str]]:

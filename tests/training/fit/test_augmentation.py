@@ -7,10 +7,12 @@ from torch import Tensor
 from training.config import Augmentation
 from training.fit import augmentation
 from training.fit.augmentation import augment
+from training.fit.marks import erase_borders, mark_corners
 
 SIDE = 64
 
 both = pytest.mark.parametrize("mode", ["basic", "full"])
+every = pytest.mark.parametrize("mode", ["basic", "full", "hospital"])
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -59,7 +61,7 @@ def leaning(images: Tensor) -> tuple[Tensor, Tensor]:
 # ---------------------------------------------------------------- never mirrored
 
 
-@both
+@every
 def test_what_is_light_on_one_side_stays_so(mode: Augmentation) -> None:
     whole, first, second = slice(0, 64), slice(0, 32), slice(32, 64)
     _, left = leaning(augment(make_marked(1000, whole, first), generator(), mode))
@@ -90,7 +92,7 @@ def test_the_middle_moves_a_little_in_every_direction(mode: Augmentation) -> Non
 # ---------------------------------------------------------------- any image
 
 
-@both
+@every
 @pytest.mark.parametrize("side", [64, 224])
 def test_values_stay_grey_levels(mode: Augmentation, side: int) -> None:
     extremes = torch.cat([make_flat(30, 0, side), make_flat(30, 255, side)])
@@ -99,14 +101,14 @@ def test_values_stay_grey_levels(mode: Augmentation, side: int) -> None:
     assert (changed.min(), changed.max()) == (0, 255)
 
 
-@both
+@every
 @pytest.mark.parametrize("side", [64, 224])
 def test_images_come_back_as_float32_of_the_same_shape(mode: Augmentation, side: int) -> None:
     changed = augment(make_flat(20, 90, side), generator(), mode)
     assert (changed.shape, changed.dtype) == ((20, 1, side, side), torch.float32)
 
 
-@both
+@every
 def test_a_single_image_is_changed_too(mode: Augmentation) -> None:
     image = make_noise(1)
     for seed in range(20):
@@ -114,21 +116,21 @@ def test_a_single_image_is_changed_too(mode: Augmentation) -> None:
         assert (changed - image.float()).abs().mean() > 10
 
 
-@both
+@every
 def test_the_same_generator_seed_changes_the_same_way(mode: Augmentation) -> None:
     images = make_noise(40)
     once, twice = (augment(images, generator(5), mode) for _ in range(2))
     assert torch.equal(once, twice)
 
 
-@both
+@every
 def test_another_generator_seed_changes_another_way(mode: Augmentation) -> None:
     images = make_noise(4)
     ours, theirs = (augment(images, generator(seed), mode) for seed in (5, 6))
     assert ((ours - theirs).abs().mean((1, 2, 3)) > 1).all()
 
 
-@both
+@every
 def test_the_global_random_state_changes_nothing(mode: Augmentation) -> None:
     images = make_noise(40)
     torch.manual_seed(1)
@@ -137,7 +139,7 @@ def test_the_global_random_state_changes_nothing(mode: Augmentation) -> None:
     assert torch.equal(first, augment(images, generator(), mode))
 
 
-@both
+@every
 def test_each_image_of_a_batch_is_changed_in_its_own_way(mode: Augmentation) -> None:
     alike = make_noise(1).repeat(8, 1, 1, 1)
     changed = augment(alike, generator(), mode)
@@ -145,7 +147,7 @@ def test_each_image_of_a_batch_is_changed_in_its_own_way(mode: Augmentation) -> 
     assert (differences + 100 * torch.eye(8)).min() > 10
 
 
-@both
+@every
 def test_every_image_differs_from_its_original_which_is_left_alone(mode: Augmentation) -> None:
     images = make_marked(100, slice(12, 22), slice(12, 22))
     original = images.clone()
@@ -154,7 +156,7 @@ def test_every_image_differs_from_its_original_which_is_left_alone(mode: Augment
     assert torch.equal(images, original)
 
 
-@both
+@every
 def test_exposure_varies_both_ways(mode: Augmentation) -> None:
     levels = augment(make_flat(200, 128), generator(), mode)
     middles = levels[:, 0, 28:36, 28:36].mean((1, 2))
@@ -174,7 +176,7 @@ def test_full_is_the_default_and_more_than_basic() -> None:
 @pytest.mark.parametrize("side", [64, 224])
 def test_letters_are_burned_into_some_images_near_a_corner(side: int) -> None:
     images = make_flat(400, 20, side)
-    written = augmentation._mark(images, generator()) != images
+    written = mark_corners(images, generator()) != images
     touched = written.flatten(1).any(1)
     assert 0.1 < touched.float().mean() < 0.2
     rows = written[:, 0].any(2).nonzero()[:, 1] / side
@@ -187,7 +189,7 @@ def test_letters_are_burned_into_some_images_near_a_corner(side: int) -> None:
 
 def test_letters_are_lighter_than_the_image_and_its_original_is_left_alone() -> None:
     images = make_flat(100, 20)
-    marked = augmentation._mark(images, generator())
+    marked = mark_corners(images, generator())
     assert (images == 20).all()
     assert marked.min() == 20
     assert marked.max() > 140
@@ -200,7 +202,7 @@ def test_letters_are_lighter_than_the_image_and_its_original_is_left_alone() -> 
 def test_some_images_lose_a_strip_at_one_border(side: int) -> None:
     images = make_flat(400, 100, side).float()
     images[:, :, side // 4 : side // 2] += 20  # so that the mean is another grey
-    erased = augmentation._erase(images.clone(), generator()) != images
+    erased = erase_borders(images.clone(), generator()) != images
     share = erased.flatten(1).any(1).float().mean()
     assert 0.22 < share < 0.38
     depth = round(0.14 * side)
@@ -211,7 +213,7 @@ def test_some_images_lose_a_strip_at_one_border(side: int) -> None:
 
 def test_an_erased_strip_has_one_grey_level() -> None:
     images = make_noise(100).float()
-    changed = augmentation._erase(images.clone(), generator())
+    changed = erase_borders(images.clone(), generator())
     for image, before in zip(changed, images, strict=True):
         greys = image[image != before].unique()
         assert len(greys) <= 1
@@ -258,7 +260,7 @@ def test_edges_become_softer_or_sharper() -> None:
 # ---------------------------------------------------------------- the share that is changed
 
 
-@both
+@every
 def test_a_share_of_the_images_is_changed_and_the_rest_is_not(mode: Augmentation) -> None:
     images = make_noise(400)
     changed = augment(images, generator(), mode, share=0.25) != images
