@@ -22,7 +22,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
 
     Parameters
     ----------
-    runs : run, fit, export, remeasure, holdout, evaluate, and data check
+    runs : run, fit, export, remeasure, holdout, evaluate, weights, and data check
     """
     parser = argparse.ArgumentParser(
         prog="neumo-train", description=description, allow_abbrev=False
@@ -45,6 +45,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         if name == "holdout":
             _add_folds(command)
     _add_evaluate(commands, runs["evaluate"])
+    _add_weights(commands, runs["weights"])
     _add_data(commands, runs["data check"])
     return parser
 
@@ -87,6 +88,15 @@ def _add_evaluate(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse k
     command.add_argument(
         "--report", type=Path, default=Path("report"), help="Folder to write to (default: report)"
     )
+
+
+def _add_weights(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    text = "make a bundle's int8 graph a state dict that --weights takes, its head included"
+    command = commands.add_parser("weights", help=text, description=text)
+    command.set_defaults(run=run)
+    command.add_argument("--bundle", required=True, help="A bundle's name or folder")
+    _add_data_set(command)
+    command.add_argument("--out", type=Path, required=True, help="File to write")
 
 
 def _add_data(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself

@@ -17,7 +17,7 @@ from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
 from app.model.figures import Interval, Metrics
 from training.arguments import Run, build_parser
-from training.config import Config, compile_pattern, load_config
+from training.config import LABELS, Config, compile_pattern, load_config
 from training.data.images import ImageSet, digest_images
 from training.data.inventory import (
     inventory_to_json,
@@ -25,10 +25,11 @@ from training.data.inventory import (
     render_inventory,
     take_inventory,
 )
-from training.data.manifest import NO_PATIENTS, DataSets, lacks_patients
+from training.data.manifest import NO_PATIENTS, DataSets, lacks_patients, read_samples
 from training.data.splits import Division, Splits, divide_data, load_set, load_splits
+from training.export.restore import restore_weights
 from training.files import write_whole
-from training.fit.checkpoint import RunFolder, RunUnfinished
+from training.fit.checkpoint import RunFolder, RunUnfinished, save_whole
 from training.fit.network import build_model
 from training.fit.trainer import finished, fit
 from training.holdout.holdout import TABLE_FILE, hold_out
@@ -39,6 +40,8 @@ from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
 
 _CALLED_WRONGLY, _CANT_BE_DONE, _STOPPED = 2, 3, 130
+
+_RESTORING_IMAGES: Final = 64  # of each label
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,6 +137,22 @@ def _hold_out(options: argparse.Namespace) -> None:
         f"ok: {_figure(certainty.answered)}, wrong of those: {_figure(certainty.wrong)}\n"
         f"{config.run_folder / RECORD_FILE}\n{config.run_folder / 'holdout' / TABLE_FILE}\n"
     )
+
+
+def _weights(options: argparse.Namespace) -> None:
+    _check_pattern(options.patient_pattern)
+    bundle = read_bundle(find_bundle(options.bundle))
+    samples = read_samples(options.data, ("train",), options.patient_pattern, options.root)
+    train = [sample for sample in samples if sample.split == "train"]
+    few = [
+        sample
+        for label in range(len(LABELS))
+        for sample in [each for each in train if each.label == label][:_RESTORING_IMAGES]
+    ]
+    state = restore_weights(bundle.graph, load_set(few, "train").images)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_whole(options.out, state)
+    sys.stdout.write(f"{options.out}\n")
 
 
 def _check_data(options: argparse.Namespace) -> None:
@@ -266,6 +285,7 @@ _RUNS: Final[Mapping[str, Run]] = MappingProxyType(
         "remeasure": _remeasure,
         "holdout": _hold_out,
         "evaluate": _evaluate,
+        "weights": _weights,
         "data check": _check_data,
     }
 )

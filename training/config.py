@@ -115,6 +115,13 @@ class Config(BaseModel):
         description="A group (label and source) of n images has a share of n to this power of an "
         "epoch; 1: every image as often as the others, 0: every group as often",
     )
+    label_power: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Evens the labels that images have alone, after the groups: their shares of an "
+        "epoch to this power; 0: as often as each other",
+    )
     epoch_images: int = Field(
         default=0, ge=0, description="Images an epoch; 0: as many as the training images"
     )

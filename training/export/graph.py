@@ -9,7 +9,7 @@ last ReLU is float32.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 
 CORE_INPUT: Final = "normalised"
 _BLOCK_PX: Final = 2  # the first convolution's stride
-_STEM_KERNEL: Final = (1, 7, 7)  # channels, rows, columns: ResNet's, with 3 pixels of padding
+STEM_KERNEL: Final = (1, 7, 7)  # channels, rows, columns: ResNet's, with 3 pixels of padding
 _TAIL_CONSTANTS: Final = (
     *("axes_pixels", "axis_one", "axis_two", "head_bias", "temperature"),
     *("whitening", "centres", "turns", "turns_bias"),
@@ -146,7 +146,7 @@ def read_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
     (weights,) = (node for node in graph.node if conv.input[1] in node.output)
     (stored,) = (each for each in graph.initializer if each.name == weights.input[0])
     kernel = numpy_helper.to_array(stored)
-    if kernel.shape[1:] != _STEM_KERNEL:
+    if kernel.shape[1:] != STEM_KERNEL:
         return arranged
     kernel = _kernel_of_blocks(kernel)
     stored.CopyFrom(numpy_helper.from_array(kernel, stored.name))
@@ -174,6 +174,20 @@ def _kernel_of_blocks(kernel: NDArray[np.generic]) -> NDArray[np.generic]:
     blocks = padded.reshape(filters, side, _BLOCK_PX, side, _BLOCK_PX)
     rows_then_columns = blocks.transpose(0, 2, 4, 1, 3)
     return np.ascontiguousarray(rows_then_columns.reshape(filters, _BLOCK_PX**2, side, side))
+
+
+def kernel_from_blocks(kernel: NDArray[Any]) -> NDArray[Any]:
+    """Undo what `read_blocks` did to a kernel: from [filters, 4, 4, 4] to [filters, 1, 7, 7].
+
+    Raises
+    ------
+    ValueError
+        If it is of another shape.
+    """
+    filters, _, side, _ = kernel.shape
+    blocks = kernel.reshape(filters, _BLOCK_PX, _BLOCK_PX, side, side).transpose(0, 3, 1, 4, 2)
+    whole = blocks.reshape(filters, 1, side * _BLOCK_PX, side * _BLOCK_PX)
+    return whole[:, :, 1:, 1:]
 
 
 def answer(model: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:

@@ -179,11 +179,11 @@ class RunFolder:
 
     def save(self, state: Mapping[str, object]) -> None:
         """Write `last.pt`."""
-        _save_whole(self.path / "last.pt", state)
+        save_whole(self.path / "last.pt", state)
 
     def save_best(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Write `best.pt`, for any machine to load."""
-        _save_whole(self.path / "best.pt", {name: value.cpu() for name, value in weights.items()})
+        save_whole(self.path / "best.pt", {name: value.cpu() for name, value in weights.items()})
 
     def load_best(self) -> dict[str, torch.Tensor]:
         """Return the best weights, on the CPU.
@@ -232,7 +232,8 @@ class RunFolder:
         return history
 
 
-def _save_whole(path: Path, state: Mapping[str, Any]) -> None:
+def save_whole(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a state dict so that it appears whole or not at all."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     write_whole(path, buffer.getvalue())

@@ -1,6 +1,7 @@
 """Which images an epoch shows, and in what order: groups of label and source evened by a power."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,29 +11,45 @@ from training.config import Config
 from training.data.manifest import Sample
 
 
+class Group(NamedTuple):
+    """Images of one kind from one source: `label` is its index, None of a set or another finding.
+
+    `named` is what the manifest calls it: a label, a set of them, or other.
+    """
+
+    label: int | None
+    named: str
+    source: str
+
+
 class Sampler:
     """Draws the images of an epoch, group by group.
 
-    A group of n images has a share of ``n ** power`` of an epoch. Within a group every image is
-    shown before one is shown again; across epochs chance decides. With a power of 1 and as many
-    images as there are, an epoch shows every image once.
+    A group of n images has a share of ``n ** power`` of an epoch; then the labels that images have
+    alone are evened among each other, by another power of what their groups have together. Within
+    a group every image is shown before one is shown again; across epochs chance decides. With
+    powers of 1 and as many images as there are, an epoch shows every image once.
 
     Parameters
     ----------
-    groups : of each image, what it is grouped by
+    groups : of each image its label, None if it has not one alone, and its source
     power : from 0, every group as often, to 1, every image as often
     count : images an epoch
+    label_power : from 0, every label as often, to 1, as often as its groups
     """
 
-    def __init__(self, groups: Sequence[Hashable], power: float, count: int) -> None:
-        members: dict[Hashable, list[int]] = {}
+    def __init__(
+        self, groups: Sequence[Group], power: float, count: int, label_power: float = 1
+    ) -> None:
+        members: dict[Group, list[int]] = {}
         for row, group in enumerate(groups):
             members.setdefault(group, []).append(row)
         self._members = [torch.tensor(rows) for rows in members.values()]
-        sizes = np.array([len(rows) for rows in self._members])
-        self._plain = power == 1 and count == len(groups)
+        shares = {group: float(len(rows) ** power) for group, rows in members.items()}
+        self._plain = power == label_power == 1 and count == len(groups)
         self.count = count
-        self.counts = dict(zip(members, _share_out(sizes**power, count), strict=True))
+        evened = np.array(list(_even_labels(shares, label_power).values()))
+        self.counts = dict(zip(members, _share_out(evened, count), strict=True))
         """Images an epoch shows of each group."""
 
     def draw(self, generator: torch.Generator) -> Tensor:
@@ -50,8 +67,23 @@ class Sampler:
 
 def group_samples(samples: Sequence[Sample], config: Config) -> Sampler:
     """Return the sampler of training images, grouped by label (as it is known) and source."""
-    groups = [(sample.named, sample.source) for sample in samples]
-    return Sampler(groups, config.sampling_power, config.epoch_images or len(samples))
+    groups = [Group(sample.label, sample.named, sample.source) for sample in samples]
+    count = config.epoch_images or len(samples)
+    return Sampler(groups, config.sampling_power, count, config.label_power)
+
+
+def _even_labels(shares: Mapping[Group, float], power: float) -> dict[Group, float]:
+    """Even the labels that images have alone; what they have together stays, and all the rest."""
+    own: dict[int, float] = {}
+    for group, share in shares.items():
+        if group.label is not None:
+            own[group.label] = own.get(group.label, 0) + share
+    whole = sum(share**power for share in own.values()) / (sum(own.values()) or 1)
+    factors = {label: share ** (power - 1) / whole for label, share in own.items()}
+    return {
+        group: share if group.label is None else share * factors[group.label]
+        for group, share in shares.items()
+    }
 
 
 def _share_out(weights: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> list[int]:
