@@ -183,7 +183,7 @@ def test_the_card_tells_how_the_run_was_made(finished: Workplace, bundle: Bundle
     assert (training.strategy, training.starting_weights) == ("finetune", "random")
     assert (training.epochs, sides, training.seed) == (4, [96, 96, 96, 224], 0)
     assert training.best_epoch == 4  # the only one on whole images
-    assert training.command.startswith(f"neumo-train run --name {NAME} --data DATA/data ")
+    assert training.command.startswith(f"neumo-train run --data DATA/data --name {NAME} ")
     assert str(finished.data.parent) not in bundle.card_json.decode()  # nobody's folders
     assert training.settings["augmentation"] == "basic"
     assert training.settings["learning_rate"] == 4e-4
@@ -295,6 +295,7 @@ def test_remeasuring_writes_the_card_anew_and_leaves_graphs_and_what_is_not_give
         finished,
         place,
         operating_points=None,
+        certainty=None,
         distance_threshold=None,
         population=POPULATION,
         licence="ours",
@@ -310,7 +311,9 @@ def test_remeasuring_writes_the_card_anew_and_leaves_graphs_and_what_is_not_give
     chosen = {
         "operating_points": before.card.operating_points,
         "distance_threshold": before.card.distance_threshold,
+        "certainty": before.card.certainty,
     }
+    assert after.card.certainty is not None
     assert after.card == older.model_copy(update=chosen | {"limitations": ["a new limit"]})
     for name in ("model.fp32.onnx", "roc.png"):
         assert (place.bundle / name).read_bytes() == (finished.bundle / name).read_bytes()
