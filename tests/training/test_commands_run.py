@@ -183,7 +183,7 @@ def test_the_card_tells_how_the_run_was_made(finished: Workplace, bundle: Bundle
     assert (training.strategy, training.starting_weights) == ("finetune", "random")
     assert (training.epochs, sides, training.seed) == (4, [96, 96, 96, 224], 0)
     assert training.best_epoch == 4  # the only one on whole images
-    assert training.command.startswith(f"neumo-train run --data DATA/data --name {NAME} ")
+    assert training.command.startswith(f"neumo-train run --name {NAME} --data DATA/data ")
     assert str(finished.data.parent) not in bundle.card_json.decode()  # nobody's folders
     assert training.settings["augmentation"] == "basic"
     assert training.settings["learning_rate"] == 4e-4
