@@ -198,6 +198,14 @@ def test_folds_that_are_done_are_not_done_again(
     assert again == record
 
 
+def test_folds_in_processes_of_their_own_give_the_same(
+    held_out: Workplace, record: Record
+) -> None:
+    assert main(["holdout", *held_out.arguments, *SETTINGS, *FOLDS, "--jobs=2"]) == 0
+    again = Record.model_validate_json((held_out.run / "holdout.json").read_bytes())
+    assert again == record
+
+
 def test_a_fold_of_other_settings_is_not_taken_for_done(held_out: Workplace, say: Say) -> None:
     code, message = say("holdout", *held_out.arguments, *SETTINGS, *FOLDS, "--learning-rate=0.001")
     assert code == 3
