@@ -242,26 +242,27 @@ def _reproduction(config: Config, options: argparse.Namespace) -> str:
     With the weights that the run was started from, given here or not.
     """
     weights = RunFolder(config).starting_weights()
-    shown = vars(options) | {"out": None, "runs": None, "data": None, "root": None}
+    shown = vars(options) | {"out": None, "runs": None, "data": _show_data(options.data or [])}
+    if options.root:
+        shown["root"] = "DATA"
     if options.holdout:
         shown["holdout"] = f"RUNS/{config.name}/{RECORD_FILE}"
     if options.weights or weights != config.weights:
         shown["weights"] = Path(weights).name
     flags = [
-        f"--{name.replace('_', '-')} {shlex.quote(str(shown[name]))}"
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
         for name in Config.model_fields
-        if shown.get(name) is not None
+        if (values := shown.get(name)) is not None
+        for value in (values if isinstance(values, list) else [values])
     ]
     recipe = [f"--recipe {shlex.quote(options.recipe.name)}"] if options.recipe else []
-    return " ".join(["neumo-train run", *recipe, *_show_data(options), *flags])
+    return " ".join(["neumo-train run", *recipe, *flags])
 
 
-def _show_data(options: argparse.Namespace) -> list[str]:
-    """Name the data sets that were given: one by its name, several by their folders' too."""
-    given = [Path(path) for path in options.data or []]
+def _show_data(given: Sequence[Path]) -> list[str]:
+    """Name data sets without the folders above: one by its name, several by their folder's too."""
     names = [path.name if len(given) == 1 else "/".join(path.parts[-2:]) for path in given]
-    root = ["--root DATA"] if options.root else []
-    return [f"--data {shlex.quote(f'DATA/{name}')}" for name in names] + root
+    return [f"DATA/{name}" for name in names]
 
 
 def _summary(metrics: Metrics) -> str:

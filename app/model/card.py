@@ -4,7 +4,7 @@ The contract between `training`, which writes it, and `app`. Rates are from 0 to
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -143,6 +143,9 @@ class Population(Strict):
         return self
 
 
+Doubt = Literal["low_confidence", "close_call"]
+"""Why probabilities don't let a label be answered `ok`."""
+
 Basis = Literal["bound", "no_error_seen", "never"]
 """How far it is proven that a label's `ok` answers are wrong as seldom as a card says."""
 
@@ -177,21 +180,30 @@ class Certainty(Strict):
             raise ValueError("floors has not one entry for each label")
         return self
 
-    def allows(
+    def find_doubts(
         self,
-        label: LabelId,
+        claimed: Set[LabelId],
         probabilities: Mapping[LabelId, float],
         operating_points: Mapping[LabelId, float] | None = None,
-    ) -> bool:
-        """Whether `label` may be answered `ok`: it reaches floor and operating point, and leads.
+    ) -> list[Doubt]:
+        """Return what of the probabilities speaks against `ok` for the labels claimed: one, a set.
 
-        `training.metrics.doubt.find_answered` is the same rule for many images at once. A floor
-        of 1 is never reached, also where a probability is rounded to it.
+        What is claimed has to reach its floor and operating point (of a set, its sum the highest
+        of theirs) and to lead over the next label by the margin. A floor of 1 is never reached,
+        also where a probability is rounded to it. `training.metrics.doubt.find_answered` is the
+        same rule for many images at once.
         """
-        floor, own = self.floors[label], probabilities[label]
-        point = operating_points[label] if operating_points else 0.0
-        lead = own - max(share for other, share in probabilities.items() if other != label)
-        return floor < 1 and own >= max(floor, point) and lead >= self.margin
+        points = operating_points or {}
+        share = sum(probabilities[label] for label in claimed)
+        floor = max(self.floors[label] for label in claimed)
+        least = max(floor, *(points.get(label, 0.0) for label in claimed))
+        others = [own for label, own in probabilities.items() if label not in claimed]
+        doubts: list[Doubt] = []
+        if floor >= 1 or share < least:
+            doubts.append("low_confidence")
+        if share - max(others, default=0.0) < self.margin:
+            doubts.append("close_call")
+        return doubts
 
 
 class Card(Strict):

@@ -198,6 +198,9 @@ class HeldOut(Strict):
     """
 
     without: list[str] = Field(description="Sources that the network was trained without")
+    untaught: list[str] = Field(
+        [], description="Kinds that only these sources have: the network can't know them"
+    )
     images: dict[str, int] = Field(description="Number of images by kind")
     patients: int = Field(description="Number of patients")
     called_covid19: dict[str, Interval] = Field(
@@ -217,9 +220,9 @@ class HeldOut(Strict):
         description="COVID-19 against normal, by the source of the other kind"
     )
     nll: float | None = Field(
-        description="Mean negative log-likelihood of images of one label, nats"
+        description="Mean negative log-likelihood of images of one label, if taught, nats"
     )
-    ece: float | None = Field(description="Expected calibration error on images of one label")
+    ece: float | None = Field(description="Expected calibration error on those images")
     refused: Interval = Field(description="Share of its images taken for no chest X-ray")
 
 

@@ -40,7 +40,9 @@ def test_many_images_are_judged_as_each_by_itself(
     answered = find_answered(probabilities, points, certainty)
     assert answered is not None
     one_by_one = [
-        certainty.allows(LABEL_IDS[row.argmax()], by_label([float(p) for p in row]), points)
+        not certainty.find_doubts(
+            {LABEL_IDS[row.argmax()]}, by_label([float(p) for p in row]), points
+        )
         for row in probabilities
     ]
     assert answered.tolist() == one_by_one
@@ -64,7 +66,7 @@ def test_floor_margin_and_operating_point_by_hand(
     values = [0.0625, 0.625, 0.25, 0.0625]
     certainty = make_certainty(0, floor, 0, 0, margin=margin)
     points = by_label([0, point, 0, 0])
-    assert certainty.allows("covid19", by_label(values), points) is expected
+    assert (not certainty.find_doubts({"covid19"}, by_label(values), points)) is expected
     answered = find_answered(np.array([values], np.float32), points, certainty)
     assert answered is not None
     assert answered.tolist() == [expected]
@@ -73,7 +75,7 @@ def test_floor_margin_and_operating_point_by_hand(
 def test_a_floor_of_1_is_never_reached_not_even_by_a_probability_rounded_to_it() -> None:
     certainty = make_certainty(0, 1, 0, 0)
     values = [0.0, 1.0, 0.0, 0.0]
-    assert not certainty.allows("covid19", by_label(values))
+    assert certainty.find_doubts({"covid19"}, by_label(values)) == ["low_confidence"]
     answered = find_answered(np.array([values]), None, certainty)
     assert answered is not None
     assert not answered.any()
@@ -81,7 +83,17 @@ def test_a_floor_of_1_is_never_reached_not_even_by_a_probability_rounded_to_it()
 
 def test_a_label_that_is_not_ahead_is_not_allowed() -> None:
     certainty = make_certainty(0, 0, 0, 0)
-    assert not certainty.allows("normal", by_label([0.4, 0.6, 0, 0]))
+    assert certainty.find_doubts({"normal"}, by_label([0.4, 0.6, 0, 0])) == ["close_call"]
+
+
+def test_a_set_has_to_reach_the_highest_of_its_floors_together() -> None:
+    certainty = make_certainty(0, 0, 0.7, 0.8, margin=0.7)
+    claimed: set[LabelId] = {"bacterial_pneumonia", "viral_pneumonia"}
+    assert certainty.find_doubts(claimed, by_label([0.1, 0.05, 0.45, 0.4])) == []
+    assert certainty.find_doubts(claimed, by_label([0.15, 0.1, 0.4, 0.35])) == [
+        "low_confidence",
+        "close_call",
+    ]
 
 
 def test_without_certainty_only_the_label_called_may_reach_its_point() -> None:

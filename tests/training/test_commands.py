@@ -175,7 +175,7 @@ def end_the_job(*_: object) -> None:
 def test_a_run_that_is_stopped_exits_with_130_and_says_how_to_go_on(
     stop: Callable[..., None], say: Say, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "divide", stop)
+    monkeypatch.setattr(cli, "divide_data", stop)
     before = signal.getsignal(signal.SIGTERM)
     code, message = say("fit", *place.arguments)
     assert code == 130
@@ -279,7 +279,7 @@ def test_a_missing_manifest_exits_with_3_and_says_what_to_give(
     command: str, say: Say, place: Workplace
 ) -> None:
     manifest = place.data / "manifest.csv"
-    code, message = say(command, *place.arguments, "--data", str(manifest))
+    code, message = say(command, *place.arguments_on(manifest))
     told = f"neumo-train: {manifest} can't be read; give a manifest.csv or a folder\n"
     assert (code, message) == (3, told)
 

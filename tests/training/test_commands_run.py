@@ -231,7 +231,7 @@ def test_a_run_that_was_stopped_is_not_exported(
     shutil.copytree(finished.run, place.run)
     history = json.loads((place.run / "history.json").read_text(encoding="utf-8"))
     (place.run / "history.json").write_text(json.dumps(history[:2]), encoding="utf-8")
-    code, message = say("export", *place.arguments, "--data", str(finished.data), *SETTINGS)
+    code, message = say("export", *place.arguments_on(finished.data), *SETTINGS)
     assert code == 3
     assert "was stopped after epoch 2 of 4" in message
     assert "--resume" in message
@@ -295,6 +295,7 @@ def test_remeasuring_writes_the_card_anew_and_leaves_graphs_and_what_is_not_give
         finished,
         place,
         operating_points=None,
+        certainty=None,
         distance_threshold=None,
         population=POPULATION,
         licence="ours",
@@ -302,15 +303,17 @@ def test_remeasuring_writes_the_card_anew_and_leaves_graphs_and_what_is_not_give
     )
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('limitations = ["a new limit"]', encoding="utf-8")
-    data = ("--data", str(finished.data), "--recipe", str(recipe))
-    assert main(["remeasure", *place.arguments, *data]) == 0
+    told = ["--recipe", str(recipe)]
+    assert main(["remeasure", *place.arguments_on(finished.data), *told]) == 0
 
     before, after = read_bundle(finished.bundle), read_bundle(place.bundle)
     assert after.graph == before.graph
     chosen = {
         "operating_points": before.card.operating_points,
         "distance_threshold": before.card.distance_threshold,
+        "certainty": before.card.certainty,
     }
+    assert after.card.certainty is not None
     assert after.card == older.model_copy(update=chosen | {"limitations": ["a new limit"]})
     for name in ("model.fp32.onnx", "roc.png"):
         assert (place.bundle / name).read_bytes() == (finished.bundle / name).read_bytes()
@@ -325,9 +328,7 @@ def test_remeasuring_with_another_division_is_refused(
     finished: Workplace, place: Workplace, say: Say
 ) -> None:
     copy_bundle(finished, place)
-    code, message = say(
-        "remeasure", *place.arguments, "--data", str(finished.data), "--seed=3", "--name", NAME
-    )
+    code, message = say("remeasure", *place.arguments_on(finished.data), "--seed=3", "--name", NAME)
     assert code == 3
     assert "was fitted with seed 0" in message
     kept = (place.bundle / "card.json").read_text(encoding="utf-8")

@@ -81,6 +81,33 @@ def test_the_command_line_wins_over_a_recipe(tmp_path: Path) -> None:
     assert (config.name, config.data, config.epochs) == ("b-2", [Path("x")], 7)
 
 
+def test_data_is_one_data_set_or_several(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, 'name = "a-1"\ndata = ["x", "y"]')
+    assert load_config(recipe, {}).data == [Path("x"), Path("y")]
+    assert load_config(recipe, {"data": [Path("z")]}).data == [Path("z")]
+    assert load_config(None, {"name": "a-1", "data": "x"}).data == [Path("x")]
+    assert refused(None, name="a-1", data=[]) == {"data"}
+
+
+def test_small_images_are_no_larger_than_the_others() -> None:
+    settings: dict[str, object] = {"name": "a-1", "data": "x", "epochs": 2, "side_px": 96}
+    assert load_config(None, settings).side_px == 96  # no epoch is small
+    with pytest.raises(ValidationError, match="small_side_px is more than side_px"):
+        load_config(None, settings | {"small_epochs": 1})
+
+
+def test_a_bundle_teaches_images_of_sources_that_are_named_and_alone() -> None:
+    settings: dict[str, object] = {"name": "a-1", "data": "x"}
+    bundle, sources = {"teacher_bundle": "neumo-r18-2"}, {"teacher_sources": ["a"]}
+    config = load_config(None, settings | bundle | sources)
+    assert (config.teacher_bundle, config.teacher_share) == (Path("neumo-r18-2"), 0.5)
+    for lacking in (bundle, sources):
+        with pytest.raises(ValidationError, match="need one another"):
+            load_config(None, settings | lacking)
+    with pytest.raises(ValidationError, match="exclude one another"):
+        load_config(None, settings | bundle | sources | {"teachers": 1})
+
+
 def test_no_recipe_is_needed() -> None:
     assert load_config(None, {"name": "a-1", "data": "x"}) == Config(name="a-1", data=[Path("x")])
 
@@ -89,6 +116,8 @@ def test_every_refinement_of_a_run_is_off_until_it_is_asked_for() -> None:
     config = load_config(None, {"name": "a-1", "data": "x"})
     assert (config.small_epochs, config.patience, config.leave_out) == (0, 0, [])
     assert (config.label_smoothing, config.ema_decay) == (0, 0)
+    assert (config.sampling_power, config.epoch_images, config.keep) == (1, 0, "best")
+    assert (config.side_px, config.amplitude_mixing, config.teacher_bundle) == (224, 0, None)
 
 
 def test_every_setting_tells_what_it_is_for() -> None:
@@ -121,6 +150,16 @@ def test_a_name_that_does_not_end_in_a_number_or_names_no_folder_is_refused(name
         ("small_side_px", "63"),
         ("small_side_px", "225"),
         ("patience", "-1"),
+        ("side_px", "225"),
+        ("side_px", "32"),
+        ("side_px", "150"),
+        ("keep", "first"),
+        ("sampling_power", "1.1"),
+        ("sampling_power", "-0.1"),
+        ("epoch_images", "-1"),
+        ("amplitude_mixing", "2"),
+        ("other", "class"),
+        ("teacher_share", "0"),
         ("augmentation", "none"),
         ("class_weights", "inverse"),
         ("label_smoothing", "1"),

@@ -30,6 +30,10 @@ class Workplace:
             *("--runs", str(folder / "runs")),
         ]
 
+    def arguments_on(self, data: Path) -> list[str]:
+        """Return the arguments with another data set instead of its own."""
+        return [str(data) if each == str(self.data) else each for each in self.arguments]
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:

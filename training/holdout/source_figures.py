@@ -55,11 +55,12 @@ def _measure_source(fold: HeldAnswers, source: str, choice: Choice) -> HeldOut:
     def rates(part: Mask) -> dict[str, Interval]:
         return {name: rate_interval(part, rows, patients) for name, rows in kinds.items()}
 
-    single = own & (fold.targets.sum(1) == 1)
+    single = own & fold.learned & (fold.targets.sum(1) == 1)
     labels = fold.targets[single].argmax(1)
     nll = -np.log(np.maximum(probabilities[single, labels], 1e-12)) if single.any() else None
     return HeldOut(
         without=fold.without.tolist(),
+        untaught=[name for name, rows in kinds.items() if not fold.learned[rows].any()],
         images={name: int(rows.sum()) for name, rows in kinds.items()},
         patients=len(set(fold.patients[own].tolist())),
         called_covid19=rates(called == _COVID),

@@ -22,9 +22,9 @@ def find_answered(
 ) -> NDArray[np.bool_] | None:
     """Tell which images are answered `ok`, by their probabilities alone: bool [N].
 
-    With `certainty` as `Certainty.allows` does; without it, if the label called is the only one
-    that reaches its operating point. None without either: nothing is withheld then. Age and view,
-    which serving asks for too, are not known here.
+    With `certainty` where `Certainty.find_doubts` finds none; without it, if the label called is
+    the only one that reaches its operating point. None without either: nothing is withheld then.
+    Age and view, which serving asks for too, are not known here.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
     card = int8.card
     singly = splits.singly()
     held_out = read_record(config)
-    temperature = held_out.temperature if held_out else card.temperature
+    temperature = held_out.temperature if held_out else None
     graph = _refit(int8, singly.fit, temperature)
     exact = _refit(fp32, singly.fit, temperature) if fp32 else None
     measured = measure_bundle(graph, exact, singly, card.labels, card.training.seed, config)
@@ -140,7 +140,7 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
     made = {
         "bundle_format": BUNDLE_FORMAT,
         "sha256": _hash(graph),
-        "temperature": temperature,
+        "temperature": temperature or card.temperature,
         "known_answers": known,
         "priors": card.priors or _priors(card, splits),
         "intervals": "score",
@@ -169,11 +169,14 @@ def _tell_exact(
     return card.fp32.model_copy(update={"sha256": _hash(graph)})
 
 
-def _refit(bundle: Bundle, fitted: ImageSet, temperature: float) -> bytes:
-    """Return the bundle's graph with distance and orientation fitted to these images."""
-    bare, bias, _ = cut_tail(bundle.graph)
+def _refit(bundle: Bundle, fitted: ImageSet, temperature: float | None) -> bytes:
+    """Return the bundle's graph, distance and orientation fitted to these images.
+
+    At the temperature given, or its own.
+    """
+    bare, bias, own = cut_tail(bundle.graph)
     bare = read_blocks(bare)
-    tail = Tail(bias, temperature, *fit_features(bare, fitted))
+    tail = Tail(bias, temperature or own, *fit_features(bare, fitted))
     graph: bytes = answer(bare, tail).SerializeToString()
     return graph
 

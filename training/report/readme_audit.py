@@ -31,9 +31,9 @@ def describe_audit(card: Card) -> list[str]:
         show_plot(CHANGES_PLOT),
         "### Do the maps mark what matters?",
         (
-            f"Cells of the {_grid(card)} map are deleted (filled with the image's mean), those it marks "
-            "most or as many at random; the probability that the label called keeps, on average. "
-            "The gap is the mean difference over all shares."
+            f"Cells of the {_grid(card)} map are deleted (filled with the image's mean), those it "
+            "marks most or as many at random; the probability that the label called keeps, on "
+            "average. The gap is the mean difference over all shares."
         ),
         table(["split", "images", "deleted", *_shares(card), "gap"], _by_deletion(card)),
         show_plot(DELETION_PLOT),

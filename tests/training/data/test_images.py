@@ -1,5 +1,6 @@
 """training.data.images: files become pixels as in serving, or are named; and become smaller."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from app.image.decode import decode
 from app.image.resize import resize
 from tests.training.networks import draw_images
 from training.data.faults import DataError
-from training.data.images import ImageSet, load_images, shrink
+from training.data.images import ImageSet, digest_images, load_images, shrink
 from training.data.manifest import Sample
 
 
@@ -60,6 +61,43 @@ def test_the_labels_of_a_set_are_those_of_its_samples() -> None:
     samples = [make_sample(Path(), label) for label in (2, 0, 3)]
     labels = ImageSet(draw_images(3, side=64), samples).labels
     assert (labels.dtype, labels.tolist()) == (np.int64, [2, 0, 3])
+
+
+def make_mixed_set() -> ImageSet:
+    kinds = [{1}, {2, 3}, set[int](), {0}]
+    samples = [
+        Sample(Path(), frozenset(targets), str(row), "train", "a", "")
+        for row, targets in enumerate(kinds)
+    ]
+    return ImageSet(draw_images(4, side=64), samples)
+
+
+def test_targets_are_a_mask_of_the_labels_that_an_image_may_have() -> None:
+    targets = make_mixed_set().targets
+    assert targets.dtype == np.float32
+    assert targets.tolist() == [[0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_only_images_of_one_label_have_labels() -> None:
+    mixed = make_mixed_set()
+    with pytest.raises(ValueError, match="not every image has one label"):
+        _ = mixed.labels
+    single = mixed.singly()
+    assert single.labels.tolist() == [1, 0]
+    assert single.patients == ["0", "3"]
+    np.testing.assert_array_equal(single.images, mixed.images[[0, 3]])
+    assert single.singly() is single
+
+
+def test_a_digest_changes_with_an_image_a_label_a_set_and_a_source() -> None:
+    mixed = make_mixed_set()
+    digests = {digest_images(mixed)}
+    for change in ({"targets": frozenset({2})}, {"targets": frozenset({1, 2})}, {"source": "b"}):
+        samples = [replace(mixed.samples[0], **change), *mixed.samples[1:]]  # type: ignore[arg-type]
+        digests.add(digest_images(ImageSet(mixed.images, samples)))
+    digests.add(digest_images(ImageSet(mixed.images ^ 1, mixed.samples)))
+    assert len(digests) == 5
+    assert digest_images(make_mixed_set()) in digests
 
 
 # ---------------------------------------------------------------- shrinking

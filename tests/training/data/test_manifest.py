@@ -245,6 +245,135 @@ def test_a_label_without_an_image_in_a_split_is_named(
     assert f"the {split} split has no image labelled {label}" in message
 
 
+# ---------------------------------------------------------------- sets and other findings
+
+SET = "bacterial_pneumonia|viral_pneumonia"
+
+
+def test_sets_and_other_findings_are_read_beside_single_labels(tmp_path: Path) -> None:
+    more = [make_row("set.png", "train", SET), make_row("other.png", "train", "other")]
+    samples = read_samples(write_manifest(tmp_path, make_rows() + more))
+    assert [sample.targets for sample in samples[-2:]] == [{2, 3}, set()]
+    assert [sample.label for sample in samples[-3:]] == [3, None, None]
+    assert [sample.named for sample in samples[-3:]] == ["viral_pneumonia", SET, "other"]
+
+
+def test_a_set_is_no_image_of_either_of_its_labels(tmp_path: Path) -> None:
+    rows = make_rows()
+    rows[3]["label"] = SET  # the only viral pneumonia of training
+    assert refusal(write_manifest(tmp_path, rows)) == (
+        "the train split has no image labelled viral_pneumonia"
+    )
+
+
+@pytest.mark.parametrize("label", ["normal|tb", "normal|normal", "|".join(LABEL_IDS)])
+def test_a_set_that_tells_nothing_is_named_with_its_line(tmp_path: Path, label: str) -> None:
+    message = refusal(write_manifest(tmp_path, [*make_rows(), make_row("x.png", "train", label)]))
+    assert message.startswith("1 image(s): ")
+    assert message.endswith(": 'line 10'")
+
+
+# ---------------------------------------------------------------- several data sets
+
+
+def write_sets(folder: Path) -> list[Path]:
+    """Write two manifests whose patients and sources are their own; images needn't be there."""
+    manifests = []
+    for name in ("one", "two"):
+        own = {"source": name}
+        rows = [row | own | {"patient": f"{name}-{row['patient']}"} for row in make_rows()]
+        (folder / name).mkdir()
+        manifests.append(write_manifest(folder / name, rows))
+    return manifests
+
+
+def test_several_data_sets_are_one_after_the_other(tmp_path: Path) -> None:
+    manifests = write_sets(tmp_path)
+    samples = read_samples(manifests)
+    assert samples == [*read_samples(manifests[0]), *read_samples(manifests[1])]
+    assert Counter(sample.source for sample in samples) == {"one": 8, "two": 8}
+
+
+def test_a_label_need_be_in_one_of_several_data_sets_only(tmp_path: Path) -> None:
+    first, second = write_sets(tmp_path)
+    write_manifest(second.parent, [make_row("x.png", "train", "other")])
+    assert len(read_samples([first, second])) == 9
+
+
+def test_a_patient_of_two_data_sets_is_one_and_can_not_be_in_both_splits(tmp_path: Path) -> None:
+    first, second = write_sets(tmp_path)
+    row = make_row("x.png", "test", "normal") | {"patient": "one-train-covid19"}
+    write_manifest(second.parent, [row])
+    with pytest.raises(DataError) as caught:
+        read_samples([first, second])
+    assert str(caught.value) == "1 patient(s) in both splits: 'one-train-covid19'"
+
+
+def test_a_data_set_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    first, _ = write_sets(tmp_path)
+    with pytest.raises(DataError, match=r"8 image\(s\) listed twice"):
+        read_samples([first, first])
+
+
+def test_faults_of_several_data_sets_are_named_at_once_with_their_manifest(tmp_path: Path) -> None:
+    first, second = write_sets(tmp_path)
+    for manifest in (first, second):
+        manifest.write_text(manifest.read_text().replace(",covid19,", ",tb,"))
+    second.write_text(second.read_text().replace("test-normal.png", "../out.png"))
+    with pytest.raises(DataError) as caught:
+        read_samples([first, second])
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["2 image(s)", "2 image(s)", "1 image(s)"]
+    assert f"{str(first) + ', line 3'!r}" in lines[0]
+    assert f"{str(second) + ', line 3'!r}" in lines[1]
+    assert lines[2].endswith(f"the path leaves the folder: {str(second) + ', line 6'!r}")
+
+
+def test_patients_of_several_folders_are_their_own_though_called_alike(tmp_path: Path) -> None:
+    folders = [write_kermany(tmp_path / name) for name in ("one", "two")]
+    samples = read_samples(folders, patient_pattern=KERMANY)
+    assert len({sample.patient for sample in samples}) == 16
+    assert {sample.source for sample in samples} == {"one", "two"}
+
+
+def test_a_pattern_beside_a_folder_and_a_manifest_is_the_folders(tmp_path: Path) -> None:
+    folder = write_kermany(tmp_path / "folder")
+    manifest = write_manifest(tmp_path, make_rows())
+    patients = {each.patient for each in read_samples([folder, manifest], patient_pattern=KERMANY)}
+    assert {"train-normal", f"{folder.resolve()}: IM-1"} <= patients
+
+
+# ---------------------------------------------------------------- a root
+
+
+def write_elsewhere(folder: Path, paths: list[str]) -> Path:
+    """Write a manifest whose images lie somewhere else."""
+    folder.mkdir()
+    rows = [row | {"path": path} for row, path in zip(make_rows(), paths, strict=True)]
+    return write_manifest(folder, rows)
+
+
+def test_paths_in_a_root_may_be_absolute_or_relative_to_it(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    root.mkdir()
+    names = [f"x/{number}.png" for number in range(8)]
+    given = [str(root / name) if number % 2 else name for number, name in enumerate(names)]
+    manifest = write_elsewhere(tmp_path / "lists", given)
+    samples = read_samples(manifest, root=root)
+    assert [sample.path for sample in samples] == [root / name for name in names]
+    assert "the path leaves the folder" in refusal(manifest)  # without the root
+
+
+@pytest.mark.parametrize("path", ["/elsewhere/0.png", "../0.png"])
+def test_a_path_that_leaves_the_root_is_refused(path: str, tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    root.mkdir()
+    names = [path, *(f"{number}.png" for number in range(1, 8))]
+    with pytest.raises(DataError) as caught:
+        read_samples(write_elsewhere(tmp_path / "lists", names), root=root)
+    assert str(caught.value) == "1 image(s): the path leaves the folder: 'line 2'"
+
+
 # ---------------------------------------------------------------- ImageFolder
 
 

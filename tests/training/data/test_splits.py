@@ -4,13 +4,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sklearn.model_selection import StratifiedGroupKFold
 
 from app.model.card import DataSource
 from app.model.labels import LABEL_IDS
 from tests.training.drawings import make_row, make_rows, write_manifest
+from tests.training.networks import make_config
 from training.data.faults import DataError
 from training.data.manifest import Sample, read_samples
-from training.data.splits import describe_sources, divide, split_validation
+from training.data.splits import describe_sources, divide, divide_data, split_validation
 
 
 def write_folders(root: Path) -> Path:
@@ -74,6 +76,35 @@ def test_another_seed_splits_another_way() -> None:
     assert split_validation(samples, 0.125, seed=3) != split_validation(samples, 0.125, seed=4)
 
 
+SET, OTHER = {2, 3}, set[int]()
+
+
+def make_mixed_set() -> list[Sample]:
+    """The training set of above, and 64 images of a set and 4 of another finding."""
+    sets = [make_sample(f"s{number}", SET, f"s{number}", "b") for number in range(64)]
+    others = [make_sample(f"o{number}", OTHER, f"o{number}", "b") for number in range(4)]
+    return [*make_training_set(), *sets, *others]
+
+
+def test_validation_holds_sets_in_their_share_too() -> None:
+    samples = make_mixed_set()
+    fit, validation = split_validation(samples, 0.125, seed=0)
+    assert Counter(fit + validation) == Counter(samples)
+    counts = Counter(sample.named for sample in validation)
+    assert counts["bacterial_pneumonia|viral_pneumonia"] == pytest.approx(8, abs=1)
+    assert counts["other"] <= 2  # too few to divide evenly: no fault
+
+
+def test_single_labels_alone_are_divided_as_they_always_were() -> None:
+    """What a bundle was fitted to must not depend on the version that asks."""
+    _, validation = split_validation(make_training_set(), 0.125, seed=0)
+    folds = StratifiedGroupKFold(n_splits=8, shuffle=True, random_state=0)
+    samples = make_training_set()
+    labels = [sample.label for sample in samples]
+    _, rows = next(folds.split(labels, labels, [sample.patient for sample in samples]))
+    assert validation == [samples[row] for row in rows]
+
+
 # ---------------------------------------------------------------- division
 
 
@@ -129,6 +160,32 @@ def test_a_label_with_too_few_patients_to_hold_some_out_is_named(tmp_path: Path)
     assert "covid19 has 7 training patient(s); at least 8 are needed" in str(caught.value)
 
 
+def test_images_of_several_data_sets_are_left_out_by_their_path_in_any(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        manifest = write_patients(folder, 16)
+        manifest.write_text(
+            manifest.read_text().replace("train-covid19-3.png", f"{folder.name}.png")
+        )
+    config = make_config(data=[str(each) for each in folders], leave_out=["two.png"])
+    division = divide_data(config)
+    names = [sample.path.name for sample in [*division.fit, *division.validation]]
+    assert len(names) == 2 * 4 * 16 - 1
+    assert "one.png" in names
+
+
+@pytest.mark.parametrize(("other", "kept"), [("uniform", True), ("leave_out", False)])
+def test_other_findings_are_learned_from_or_not(tmp_path: Path, other: str, kept: bool) -> None:
+    manifest = write_patients(tmp_path, 16)
+    more = "".join(f"o{number}.png,other,o{number},train,a,CC0\n" for number in range(16))
+    manifest.write_text(manifest.read_text() + more)
+    division = divide_data(make_config(data=str(manifest), other=other))
+    assert any(not sample.targets for sample in division.fit) is kept
+    assert any(not sample.targets for sample in division.validation)
+    assert all(sample.targets for sample in division.test)
+
+
 # ---------------------------------------------------------------- sources
 
 
@@ -148,3 +205,13 @@ def test_sources_are_counted_by_label() -> None:
         DataSource(source="a", licence="CC0", images={"normal": 1, "viral_pneumonia": 2}),
         DataSource(source="b", licence="CC0", images={"normal": 1}),
     ]
+
+
+def test_sets_and_other_findings_are_counted_by_their_names() -> None:
+    samples = [make_sample("x", targets, "") for targets in ({2}, SET, SET, OTHER)]
+    (source,) = describe_sources(samples)
+    assert source.images == {
+        "bacterial_pneumonia": 1,
+        "bacterial_pneumonia|viral_pneumonia": 2,
+        "other": 1,
+    }

@@ -34,6 +34,8 @@ SETTINGS: dict[str, dict[str, object]] = {
     "small images first": {"small_epochs": 2, "small_side_px": 64},
     "frozen": {"strategy": "frozen"},
     "taught": {"teachers": 1, "epochs": 3},
+    "sampled": {"sampling_power": 0.3, "epoch_images": 16, "keep": "last", "ema_decay": 0.9},
+    "mixed": {"amplitude_mixing": 0.5, "augmentation": "hospital", "side_px": 96},
     "all": {"small_epochs": 2, "small_side_px": 64, "ema_decay": 0.9, "label_smoothing": 0.1},
 }
 

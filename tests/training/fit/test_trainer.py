@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections import Counter
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
@@ -22,12 +23,12 @@ from tests.training.networks import (
     make_image_set,
 )
 from training.config import Config
+from training.data.images import ImageSet
 from training.fit import trainer as fitting
 from training.fit.checkpoint import RunFolder, RunMissing
 from training.fit.environment import describe_environment
 from training.fit.history import Epoch
 from training.fit.inference import predict
-from training.fit.loss import weigh_labels
 from training.fit.network import GreyResNet, build_model
 from training.fit.trainer import Diverged, Trainer, fit, load_best
 from training.metrics.metrics import macro_auroc
@@ -338,6 +339,101 @@ def test_there_is_no_best_checkpoint_of_a_run_that_was_never_fitted(tmp_path: Pa
         load_best(make_config(runs=tmp_path))
 
 
+# ---------------------------------------------------------------- sets, sampling, sides
+
+
+def make_mixed_set(seed: int = 0, side: int = 64) -> ImageSet:
+    """Twelve images of single labels, three of a set, one of another finding."""
+    plain = make_image_set(16, seed, side)
+    targets = [*(each.targets for each in plain.samples[:12]), *3 * [frozenset({2, 3})]]
+    samples = [
+        replace(each, targets=own)
+        for each, own in zip(plain.samples, [*targets, frozenset[int]()], strict=True)
+    ]
+    return ImageSet(plain.images, samples)
+
+
+@quick
+def test_an_epoch_is_judged_by_images_of_one_label(tmp_path: Path) -> None:
+    mixed = make_mixed_set(1)
+    config = make_config(runs=tmp_path)
+    (epoch,) = fit(config, make_mixed_set(), mixed)
+    labels = np.arange(12) % 4
+    logits = predict(load_best(config), mixed.images[:12], config).numpy()
+    assert epoch.validation_accuracy == (logits.argmax(1) == labels).mean()
+    loss = -log_softmax(logits, axis=1)[range(12), labels].mean()
+    assert epoch.validation_loss == pytest.approx(loss, rel=1e-5)
+
+
+@quick
+def test_a_step_learns_sets_as_sets_and_other_findings_as_none_of_the_four() -> None:
+    train = make_mixed_set()
+    trainer = Trainer(make_config(label_smoothing=0.1, class_weights="none"), train)
+    rows = torch.tensor([1, 12, 15])
+    images = torch.from_numpy(train.images[rows.numpy()]).float()
+    logs = log_softmax(trainer.result.train()(images).detach().numpy(), axis=1)
+    single = -0.9 * logs[0, 1] - 0.1 * logs[0].mean()
+    among = -0.9 * np.log(np.exp(logs[1, 2:]).sum()) - 0.1 * logs[1].mean()
+    expected = (single + among - logs[2].mean()) / 3
+    assert trainer._step(images, rows) == pytest.approx(float(expected), rel=1e-5)
+
+
+@quick
+def test_an_epoch_shows_what_the_sampler_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    step = Trainer._step
+
+    def watch(trainer: Trainer, images: Tensor, rows: Tensor) -> float:
+        seen.extend(rows.tolist())
+        return step(trainer, images, rows)
+
+    monkeypatch.setattr(Trainer, "_step", watch)
+    train = make_mixed_set()  # single labels of 3 images each, the set of 3, the other of 1
+    config = make_config(runs=tmp_path, sampling_power=0, epoch_images=24, learning_rate=1e-3)
+    (epoch,) = fit(config, train, VALIDATION)
+    named = Counter(train.samples[row].named for row in seen)
+    assert len(seen) == 24
+    assert set(named.values()) == {4}
+    assert epoch.learning_rate == 0  # the schedule counts 3 steps, and ends with them
+
+
+@quick
+def test_the_side_is_that_of_training_and_of_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def watch(model: GreyResNet, images: NDArray[np.uint8], config: Config) -> Tensor:
+        seen.append(images.shape[2:])
+        return predict(model, images, config)
+
+    monkeypatch.setattr(fitting, "predict", watch)
+    config = make_config(runs=tmp_path, epochs=2, side_px=96, small_epochs=1, small_side_px=64)
+    history = fit(config, make_image_set(16, side=128), make_image_set(8, side=128))
+    assert [epoch.side_px for epoch in history] == [64, 96]
+    assert seen == [(64, 64), (96, 96)]
+
+
+@quick
+def test_the_last_epoch_is_kept_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score_epochs(monkeypatch, [0.9, 0.5, 0.8])
+    config, history = fit_briefly(
+        tmp_path, epochs=3, keep="last", ema_decay=0.9, sampling_power=0.5, epoch_images=24
+    )
+    assert len(history) == 3  # patience is 0: none is left out
+    assert kept_epochs(config, history) == [3]
+    state = torch.load(config.run_folder / "last.pt", weights_only=True)
+    kept = load_best(config).resnet.state_dict()
+    assert all(
+        torch.equal(value, state["averaged"][f"module.resnet.{name}"])
+        for name, value in kept.items()
+    )
+
+
 # ---------------------------------------------------------------- the parts
 
 
@@ -354,19 +450,6 @@ def test_predictions_are_the_networks_whatever_the_batches() -> None:
 def forward(network: GreyResNet, images: NDArray[np.uint8]) -> Tensor:
     outputs: Tensor = network(torch.from_numpy(images).float())
     return outputs
-
-
-@pytest.mark.parametrize(
-    ("choice", "ratios"),
-    [("none", [1, 1, 1, 1]), ("sqrt", [4, 2, 2, 1]), ("balanced", [16, 4, 4, 1])],
-)
-def test_rarer_labels_weigh_more_by_the_power_of_their_share_that_was_chosen(
-    choice: str, ratios: list[int]
-) -> None:
-    labels = np.repeat(np.arange(4), [1, 4, 4, 16])
-    weights = weigh_labels(labels, make_config(class_weights=choice)).numpy()
-    assert weights / weights[3] == pytest.approx(ratios)
-    assert weights[labels].mean() == pytest.approx(1)
 
 
 @quick

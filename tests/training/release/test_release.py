@@ -35,6 +35,7 @@ from training.metrics import reliability
 from training.release import bundle_writer, measurement, quantisation
 from training.release import release as releasing
 from training.release import tail as tails
+from training.release.known_answers import ask_known
 from training.report.limitations import BY_FILE, NO_OPERATING_POINTS, NOT_CALIBRATED
 
 SPLITS = Splits(*(make_image_set(count, seed, 224) for seed, count in enumerate((20, 12, 8))))
@@ -145,8 +146,8 @@ def test_thresholds_are_chosen_on_validation_by_the_graph_that_is_served(
 
 def test_known_answers_are_about_means_of_the_fit_images(released: Released) -> None:
     graph = (released.folder / "model.onnx").read_bytes()
-    assert released.card.known_answers == releasing._ask_known(graph, SPLITS.fit)
-    others = releasing._ask_known(graph, SPLITS.validation)
+    assert released.card.known_answers == ask_known(graph, SPLITS.fit)
+    others = ask_known(graph, SPLITS.validation)
     assert released.card.known_answers[0].pixels != others[0].pixels
 
 

@@ -1,0 +1,87 @@
+"""training.fit.sampling: how often each group is shown, and each image of it."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.networks import make_config
+from training.data.manifest import Sample
+from training.fit.sampling import Sampler, group_samples
+
+GROUPS = ["a"] * 100 + ["b"] * 25 + ["c"] * 4
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def draw(power: float, count: int, seed: int = 0) -> list[int]:
+    rows: list[int] = Sampler(GROUPS, power, count).draw(generator(seed)).tolist()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("power", "count", "counts"),
+    [
+        (1.0, 129, [100, 25, 4]),
+        (0.5, 170, [100, 50, 20]),  # roots 10, 5 and 2
+        (0.0, 30, [10, 10, 10]),
+        (0.0, 32, [11, 11, 10]),  # two over, to the first of equals
+        (1.0, 13, [10, 3, 0]),  # 10.08, 2.52, 0.40
+    ],
+)
+def test_a_group_has_a_share_of_its_size_to_the_power(
+    power: float, count: int, counts: list[int]
+) -> None:
+    sampler = Sampler(GROUPS, power, count)
+    assert list(sampler.counts.values()) == counts
+    drawn = Counter(GROUPS[row] for row in sampler.draw(generator()).tolist())
+    assert [drawn[group] for group in "abc"] == counts
+
+
+def test_within_a_group_none_is_shown_again_before_all_were() -> None:
+    times = Counter(draw(0.5, 170))
+    assert {times[row] for row in range(100)} == {1}
+    assert {times[row] for row in range(100, 125)} == {2}
+    assert {times[row] for row in range(125, 129)} == {5}
+
+
+def test_a_group_that_is_cut_short_shows_others_from_epoch_to_epoch() -> None:
+    sampler, source = Sampler(GROUPS, 0, 30), generator()
+    epochs = [{row for row in sampler.draw(source).tolist() if row < 100} for _ in range(60)]
+    assert {len(epoch) for epoch in epochs} == {10}
+    assert len(set().union(*epochs)) > 95
+
+
+def test_groups_are_mixed_over_the_epoch() -> None:
+    rows = draw(0.5, 170)
+    firsts = [sum(row < 100 for row in rows[start : start + 34]) for start in range(0, 170, 34)]
+    assert all(10 < first < 30 for first in firsts)  # of 34, a hundred in 170
+
+
+def test_every_image_once_is_the_order_that_it_always_was() -> None:
+    expected = torch.randperm(129, generator=generator(3))
+    assert draw(1.0, 129, seed=3) == expected.tolist()
+
+
+def test_the_same_generator_draws_the_same_epochs_and_another_others() -> None:
+    assert draw(0.5, 170, seed=1) == draw(0.5, 170, seed=1)
+    assert draw(0.5, 170, seed=1) != draw(0.5, 170, seed=2)
+
+
+def test_images_are_grouped_by_label_as_it_is_known_and_source() -> None:
+    kinds = [({2}, "x"), ({2, 3}, "x"), ({2}, "y"), (set[int](), "y"), ({2}, "x")]
+    samples = [
+        Sample(Path(), frozenset(targets), "", "train", source, "") for targets, source in kinds
+    ]
+    sampler = group_samples(samples, make_config(sampling_power=0, epoch_images=40))
+    pneumonia = "bacterial_pneumonia"
+    assert sampler.counts == {
+        (pneumonia, "x"): 10,
+        (f"{pneumonia}|viral_pneumonia", "x"): 10,
+        (pneumonia, "y"): 10,
+        ("other", "y"): 10,
+    }
+    assert group_samples(samples, make_config()).count == len(samples)
