@@ -8,9 +8,10 @@ import torch
 
 from tests.training.networks import make_config
 from training.data.manifest import Sample
-from training.fit.sampling import Sampler, group_samples
+from training.fit.sampling import Group, Sampler, group_samples
 
-GROUPS = ["a"] * 100 + ["b"] * 25 + ["c"] * 4
+A, B, C = (Group(None, name, "here") for name in "abc")
+GROUPS = [A] * 100 + [B] * 25 + [C] * 4
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -38,7 +39,7 @@ def test_a_group_has_a_share_of_its_size_to_the_power(
     sampler = Sampler(GROUPS, power, count)
     assert list(sampler.counts.values()) == counts
     drawn = Counter(GROUPS[row] for row in sampler.draw(generator()).tolist())
-    assert [drawn[group] for group in "abc"] == counts
+    assert [drawn[group] for group in (A, B, C)] == counts
 
 
 def test_within_a_group_none_is_shown_again_before_all_were() -> None:
@@ -82,6 +83,26 @@ def test_images_are_grouped_by_label_as_it_is_known_and_source() -> None:
         (pneumonia, "x"): 10,
         (f"{pneumonia}|viral_pneumonia", "x"): 10,
         (pneumonia, "y"): 10,
-        ("other", "y"): 10,
+        Group(None, "other", "y"): 10,
     }
     assert group_samples(samples, make_config()).count == len(samples)
+
+
+@pytest.mark.parametrize(
+    ("label_power", "counts"),
+    [
+        # Groups of 100, 25, 16 and 9 by power 0.5: 10, 5, 4 and 3 of 22. Label 0 has 15 of the 19
+        # that are of one label, label 1 has 4.
+        (1.0, [100, 50, 40, 30]),
+        (0.0, [63, 32, 95, 30]),  # 9.5 each: 6.33 and 3.17; 9.5
+        (0.5, [84, 42, 65, 29]),  # 19 by 3.87 to 2: 12.53 (8.35 and 4.18) and 6.47
+    ],
+)
+def test_labels_are_evened_among_each_other_and_sets_stay(
+    label_power: float, counts: list[int]
+) -> None:
+    groups = [Group(0, "normal", "here")] * 100 + [Group(0, "normal", "there")] * 25
+    groups += [Group(1, "covid19", "there")] * 16 + [Group(None, "other", "here")] * 9
+    sampler = Sampler(groups, 0.5, 220, label_power)
+    assert list(sampler.counts.values()) == pytest.approx(counts, abs=1)
+    assert sum(sampler.counts.values()) == 220
