@@ -198,9 +198,7 @@ def test_folds_that_are_done_are_not_done_again(
     assert again == record
 
 
-def test_folds_in_processes_of_their_own_give_the_same(
-    held_out: Workplace, record: Record
-) -> None:
+def test_folds_in_processes_of_their_own_give_the_same(held_out: Workplace, record: Record) -> None:
     assert main(["holdout", *held_out.arguments, *SETTINGS, *FOLDS, "--jobs=2"]) == 0
     again = Record.model_validate_json((held_out.run / "holdout.json").read_bytes())
     assert again == record
