@@ -80,9 +80,9 @@ def test_images_are_grouped_by_label_as_it_is_known_and_source() -> None:
     sampler = group_samples(samples, make_config(sampling_power=0, epoch_images=40))
     pneumonia = "bacterial_pneumonia"
     assert sampler.counts == {
-        (pneumonia, "x"): 10,
-        (f"{pneumonia}|viral_pneumonia", "x"): 10,
-        (pneumonia, "y"): 10,
+        Group(2, pneumonia, "x"): 10,
+        Group(None, f"{pneumonia}|viral_pneumonia", "x"): 10,
+        Group(2, pneumonia, "y"): 10,
         Group(None, "other", "y"): 10,
     }
     assert group_samples(samples, make_config()).count == len(samples)
