@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from training.config import Config
 from training.data.images import ImageSet
 from training.data.manifest import Sample
-from training.export.graph import CORE_INPUT
+from training.export.input_rule import CORE_INPUT
 from training.fit.network import GreyResNet, build_model
 from training.fit.torchvision_compat import import_torchvision
 

@@ -16,7 +16,8 @@ from tests.training.networks import (
     run_graph,
 )
 from training.data.images import shrink
-from training.export.graph import Tail, answer, cut_tail, read_blocks, take_images
+from training.export.graph import Tail, answer, cut_tail
+from training.export.input_rule import read_blocks, take_images
 from training.export.onnx_export import export_fp32, normalise, quantise
 from training.fit.network import GreyResNet
 

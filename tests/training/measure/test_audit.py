@@ -11,7 +11,8 @@ from app.model.session import Network, Outputs
 from tests.training.networks import draw_images, make_small_core, run_graph
 from training.data.images import ImageSet
 from training.data.manifest import Sample
-from training.export.graph import Tail, answer, expose_pooled, take_images
+from training.export.graph import Tail, answer, expose_pooled
+from training.export.input_rule import take_images
 from training.measure import audit, stress
 from training.measure.audit import audit_graph
 from training.measure.evaluation import Refusal

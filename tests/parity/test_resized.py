@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from tests.training.networks import draw_images, make_small_core
 from training.data.images import load_images, shrink
 from training.data.manifest import read_samples
-from training.export.graph import take_images
+from training.export.input_rule import take_images
 
 DATA = ROOT.parent / "shared" / "data" / "cxr4" / "manifest.csv"
 
