@@ -22,10 +22,12 @@ from app.errors import NeumoError
 from training.config import Config
 from training.data.images import ImageSet, load_images
 from training.data.manifest import read_samples
-from training.data.splits import divide
+from training.data.splits import divide_data
 from training.files import write_whole
-from training.fit.checkpoint import RunFolder, best_epoch
-from training.fit.trainer import fit, load_best, predict
+from training.fit.checkpoint import RunFolder
+from training.fit.history import best_epoch
+from training.fit.inference import predict
+from training.fit.trainer import fit, load_best
 from training.metrics.metrics import accuracy, macro_auroc
 
 STARTS: dict[str, dict[str, object]] = {
@@ -72,7 +74,7 @@ def _train_and_measure(config: Config, test: ImageSet) -> dict[str, float]:
         before = json.loads(done.read_text(encoding="utf-8"))
         if before["settings"] == settings:
             return dict(before["figures"])
-    parts = divide(config.data, config.validation_share, config.seed, subset=config.subset)
+    parts = divide_data(config)
     fitted = ImageSet(load_images(parts.fit, "fit"), parts.fit)
     validation = ImageSet(load_images(parts.validation, "validation"), parts.validation)
     started = time.monotonic()

@@ -13,7 +13,8 @@ From the command down; each imports only what stands below it:
 ``report``    what people read: plots, the card written out
 ``metrics``   figures of labels and probabilities, with intervals by patient
 ``data``      the manifest, the splits by patient, the images in memory, the check before
-``config``    the settings of a run; ``recipes/`` holds those that come with the package
+``recipe``    a recipe file and the command line become settings; ``recipes/`` come with neumo
+``config``    the settings of a run, and the labels
 ``files``     files and folders that appear whole or not at all
 
 Images are read through serving's own code (`app.image`), bundles are what `app.model` reads;

@@ -17,7 +17,7 @@ from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
 from app.model.figures import Interval, Metrics
 from training.arguments import Run, build_parser
-from training.config import LABELS, Config, compile_pattern, load_config
+from training.config import LABELS, Config, compile_pattern
 from training.data.images import ImageSet, digest_images
 from training.data.inventory import (
     inventory_to_json,
@@ -30,12 +30,14 @@ from training.data.splits import Division, Splits, divide_data, load_set, load_s
 from training.export.restore import restore_weights
 from training.files import write_whole
 from training.fit.checkpoint import RunFolder, RunUnfinished, save_whole
+from training.fit.history import finished
 from training.fit.network import build_model
-from training.fit.trainer import finished, fit
+from training.fit.trainer import fit
 from training.holdout.holdout import TABLE_FILE, hold_out
 from training.holdout.record import RECORD_FILE, read_record
 from training.measure.evaluation import describe_apart, evaluate_bundle
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
+from training.recipe import load_config
 from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
 

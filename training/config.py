@@ -1,7 +1,6 @@
-"""The settings of a training run: a recipe file (TOML), overruled by the command line."""
+"""The settings of a training run, and the labels that it learns."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -288,28 +287,3 @@ class Config(BaseModel):
     def bundle_folder(self) -> Path:
         """Where this run's bundle goes."""
         return self.out / self.name
-
-
-RECIPES: Final = Path(__file__).parent / "recipes"
-"""The folder of the recipes that come with the package."""
-
-
-def load_config(recipe: Path | None, overrides: dict[str, object]) -> Config:
-    """Read a recipe and lay `overrides` (those not None) over it.
-
-    A bare name that is no file here means one of `RECIPES`, so a card's command works anywhere.
-
-    Raises
-    ------
-    pydantic.ValidationError
-        If a value is missing, unknown or out of bounds.
-    OSError, ValueError
-        If the recipe can't be read, or is no TOML.
-    """
-    values: dict[str, object] = {}
-    if recipe is not None:
-        if recipe.name == str(recipe) and not recipe.exists() and (RECIPES / recipe).exists():
-            recipe = RECIPES / recipe
-        values.update(tomllib.loads(recipe.read_text(encoding="utf-8")))
-    values.update({key: value for key, value in overrides.items() if value is not None})
-    return Config.model_validate(values)

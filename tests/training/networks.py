@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from training.config import Config
 from training.data.images import ImageSet
 from training.data.manifest import Sample
-from training.export.graph import CORE_INPUT
+from training.export.input_rule import CORE_INPUT
 from training.fit.network import GreyResNet, build_model
 from training.fit.torchvision_compat import import_torchvision
 
@@ -101,7 +101,7 @@ def build_slim_resnet(_: Config) -> GreyResNet:
     return GreyResNet(resnet)
 
 
-def make_small_core(seed: int = 0) -> onnx.ModelProto:
+def make_small_core(seed: int = 0, side: int = 224) -> onnx.ModelProto:
     """Return a float32 core for tests of what is done with one: 32 x 32 pixels a cell, no ResNet.
 
     Its input and outputs are those of `training.export.onnx_export.Core`.
@@ -124,9 +124,9 @@ def make_small_core(seed: int = 0) -> onnx.ModelProto:
     graph = onnx.helper.make_graph(
         nodes,
         "core",
-        [info(CORE_INPUT, onnx.TensorProto.FLOAT, ["N", 1, 224, 224])],
+        [info(CORE_INPUT, onnx.TensorProto.FLOAT, ["N", 1, side, side])],
         [
-            info("cam", onnx.TensorProto.FLOAT, ["N", 4, 7, 7]),
+            info("cam", onnx.TensorProto.FLOAT, ["N", 4, side // 32, side // 32]),
             info("pooled", onnx.TensorProto.FLOAT, ["N", 512]),
         ],
         [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()],

@@ -20,14 +20,11 @@ from app.model.figures import Metrics
 from app.model.labels import LABEL_IDS
 from app.model.session import OnnxModel
 from tests.training.drawings import write_data_set
-from tests.training.networks import build_slim_resnet
-from tests.training.workplace import NAME, Say, Workplace, shorten_audit
+from tests.training.workplace import NAME, Say, Workplace, make_quick
 from training import commands as cli
 from training.commands import main
 from training.data.images import load_images
 from training.data.manifest import read_samples
-from training.fit import trainer
-from training.metrics import reliability
 from training.report.plots import PLOTS
 from training.report.readme import render_readme
 
@@ -43,11 +40,7 @@ SETTINGS = [
 def _quick() -> Iterator[None]:
     """Train a narrow network, and leave out most of the audit: tests of its own are about it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "build_model", build_slim_resnet)
-        patch.setattr(trainer, "build_model", build_slim_resnet)
-        shorten_audit(patch)
-        patch.setattr(reliability, "LEAST_IMAGES", 1)
-        patch.setattr(reliability, "LEAST_PATIENTS", 1)
+        make_quick(patch)
         yield
 
 

@@ -6,10 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from app.model.labels import LABEL_IDS
-from training import config
-from training.config import LABELS, Config, load_config
+from training import recipe as recipes
+from training.config import LABELS, Config
+from training.recipe import load_config
 
-RECIPES = sorted(config.RECIPES.glob("*.toml"))
+RECIPES = sorted(recipes.RECIPES.glob("*.toml"))
 
 
 def refused(recipe: Path | None, **settings: object) -> set[str]:

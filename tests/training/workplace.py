@@ -8,7 +8,11 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from tests.training.networks import build_slim_resnet
+from training import commands
+from training.fit import trainer
 from training.measure import audit, stress
+from training.metrics import reliability
 from training.release import tail
 
 NAME = "neumo-drawn-3"
@@ -43,6 +47,15 @@ def one_thread() -> Iterator[None]:
     with threadpool_limits(1):
         yield
     torch.set_num_threads(before)
+
+
+def make_quick(patch: pytest.MonkeyPatch) -> None:
+    """Train a narrow network, choose by however few, and leave out most of the audit."""
+    patch.setattr(commands, "build_model", build_slim_resnet)
+    patch.setattr(trainer, "build_model", build_slim_resnet)
+    shorten_audit(patch)
+    patch.setattr(reliability, "LEAST_IMAGES", 1)
+    patch.setattr(reliability, "LEAST_PATIENTS", 1)
 
 
 def shorten_audit(patch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ def digest_images(*sets: ImageSet) -> str:
 def shrink(images: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     """Return uint8 images [N, 1, side, side], antialiased; the same array if they are no larger.
 
-    What `training.export.graph.take_images` puts in front of a graph, to one grey level.
+    What `training.export.input_rule.take_images` puts in front of a graph, to one grey level.
     """
     if images.shape[-1] <= side_px:
         return images

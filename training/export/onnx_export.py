@@ -34,7 +34,7 @@ from app.image.resize import SIDE_PX
 from app.language import Text
 from training.config import CalibrationName
 from training.data.images import shrink
-from training.export.graph import CORE_INPUT
+from training.export.input_rule import CORE_INPUT
 from training.fit.network import INPUT_SCALE, INPUT_ZERO, GreyResNet
 
 PARITY: Final = 1e-4
@@ -199,7 +199,7 @@ _BATCHES_A_COUNT: Final = 1
 _SEVEN_BIT_WEIGHTS: Final = True
 
 # The first convolution's bias is quantised by the input's scale, so that must already be the
-# one `training.export.graph.take_images` gives the image; a range measured on images may be
+# one `training.export.input_rule.take_images` gives the image; a range measured on images may be
 # narrower.
 _INPUT_RANGE: Final = {
     "scale": np.array(1 / INPUT_SCALE, np.float32),

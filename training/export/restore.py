@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from training.data.images import shrink
-from training.export.graph import STEM_KERNEL, kernel_from_blocks
+from training.export.input_rule import STEM_KERNEL, kernel_from_blocks
 from training.fit.network import GreyResNet, WeightsError
 from training.fit.torchvision_compat import import_torchvision
 

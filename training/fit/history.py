@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.config import Keep
+from training.config import Config, Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +38,15 @@ def kept_epoch(history: Sequence[Epoch], keep: Keep) -> Epoch:
     one that was aimed at, and no choice by validation flatters it.
     """
     return history[-1] if keep == "last" else best_epoch(history)
+
+
+def finished(history: Sequence[Epoch], config: Config) -> bool:
+    """Whether a run has all its epochs, or is out of patience."""
+    return len(history) >= config.epochs or _stalled(history, config)
+
+
+def _stalled(history: Sequence[Epoch], config: Config) -> bool:
+    """Whether patience is at an end; it starts with the first epoch of full images."""
+    if not config.patience or len(history) <= config.small_epochs:
+        return False
+    return history[-1].epoch - best_epoch(history).epoch >= config.patience

@@ -22,7 +22,7 @@ from training.fit.amplitudes import mix_amplitudes
 from training.fit.augmentation import augment
 from training.fit.checkpoint import RunFolder
 from training.fit.environment import choose_device, describe_environment
-from training.fit.history import Epoch, best_epoch, kept_epoch
+from training.fit.history import Epoch, finished, kept_epoch
 from training.fit.inference import autocast, place, predict
 from training.fit.loss import label_losses, weigh_labels
 from training.fit.network import GreyResNet, build_model, parameter_groups, set_training_mode
@@ -237,18 +237,6 @@ def _train_teacher(config: Config, train: ImageSet, validation: ImageSet) -> Gre
 
 def _side_px(config: Config, epochs_done: int) -> int:
     return config.small_side_px if epochs_done < config.small_epochs else config.side_px
-
-
-def finished(history: Sequence[Epoch], config: Config) -> bool:
-    """Whether a run has all its epochs, or is out of patience."""
-    return len(history) >= config.epochs or _stalled(history, config)
-
-
-def _stalled(history: Sequence[Epoch], config: Config) -> bool:
-    """Whether patience is at an end; it starts with the first epoch of full images."""
-    if not config.patience or len(history) <= config.small_epochs:
-        return False
-    return history[-1].epoch - best_epoch(history).epoch >= config.patience
 
 
 def _batches(order: Tensor, config: Config) -> list[Tensor]:

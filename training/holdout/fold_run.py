@@ -7,7 +7,7 @@ from training.config import Config
 from training.data.images import ImageSet
 from training.data.splits import load_set
 from training.export.calibration import fit_distance
-from training.export.graph import take_images
+from training.export.input_rule import take_images
 from training.export.onnx_export import export_fp32
 from training.fit.checkpoint import RunDiffers, RunFolder
 from training.fit.trainer import fit, load_best

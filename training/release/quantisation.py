@@ -13,7 +13,8 @@ from app.model.session import Outputs
 from training.config import LABELS, CalibrationName, Config
 from training.data.images import ImageSet
 from training.data.splits import Splits
-from training.export.graph import Tail, answer, take_images
+from training.export.graph import Tail, answer
+from training.export.input_rule import take_images
 from training.export.onnx_export import ExportError, quantise
 from training.metrics.metrics import Labels, macro_auroc
 from training.metrics.reliability import expected_calibration_error

@@ -16,7 +16,8 @@ from app.model.card import (
 from training.config import LABELS, Config
 from training.data.splits import Splits, describe_sources
 from training.export.calibration import label_priors
-from training.export.graph import Tail, answer, take_images
+from training.export.graph import Tail, answer
+from training.export.input_rule import take_images
 from training.export.onnx_export import export_fp32
 from training.fit.checkpoint import RunFolder
 from training.fit.environment import commit, package_versions

@@ -21,7 +21,8 @@ from training.data.images import ImageSet
 from training.data.manifest import read_samples
 from training.data.splits import Division, Splits, describe_sources, divide_data
 from training.export.calibration import label_priors
-from training.export.graph import Tail, answer, cut_tail, read_blocks
+from training.export.graph import Tail, answer, cut_tail
+from training.export.input_rule import read_blocks
 from training.holdout.record import read_record
 from training.release.bundle_writer import write_bundle
 from training.release.known_answers import ask_again, describe_fp32

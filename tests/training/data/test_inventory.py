@@ -324,6 +324,50 @@ def test_people_are_shown_twenty_pairs_and_how_many_more_there_are() -> None:
     assert "  and 3 more (--json lists all)\n" in text
 
 
+# ---------------------------------------------------------------- sets, several data sets
+
+SET = "bacterial_pneumonia|viral_pneumonia"
+
+
+def test_sets_and_other_findings_are_counted_and_their_sources_looked_at(tmp_path: Path) -> None:
+    more = [
+        make_row("set.png", "train", SET) | {"source": "b"},
+        make_row("other.png", "train", "other") | {"source": "b"},
+    ]
+    inventory = take(tmp_path, [*make_rows(), *more])
+    assert inventory.counts["train/other/b"] == inventory.counts[f"train/{SET}/b"] == 1
+    assert not any(line.startswith((SET, "other")) for line in inventory.warnings)  # they share b
+    more[1]["source"] = "c"
+    inventory = take(tmp_path, [*make_rows(), *more])
+    assert [line.split(" comes")[0] for line in inventory.warnings] == [SET, "other"]
+
+
+def test_an_image_and_its_twin_in_another_data_set_are_found_and_named_in_full(
+    tmp_path: Path,
+) -> None:
+    one = write(tmp_path / "one", make_rows())
+    row = make_row("again.png", "train", "other")
+    two = write(tmp_path / "two", [row], again=draw_chest(4))  # the fifth of the first set
+    inventory = take_inventory([one, two])
+    (twins,) = inventory.twins
+    assert (twins.first, twins.second) == (
+        str(tmp_path / "one" / "test-normal.png"),
+        str(tmp_path / "two" / "again.png"),
+    )
+    assert (twins.across_splits, twins.across_labels) == (True, True)
+    assert sum(inventory.counts.values()) == 9
+
+
+def test_images_of_a_root_are_named_by_their_place_in_it(tmp_path: Path) -> None:
+    write(tmp_path / "images", make_rows())
+    (tmp_path / "images" / "test-normal.png").write_text("no image")
+    rows = [row | {"path": str(tmp_path / "images" / row["path"])} for row in make_rows()]
+    (tmp_path / "lists").mkdir()
+    inventory = take_inventory(write_manifest(tmp_path / "lists", rows), root=tmp_path)
+    (unreadable,) = inventory.unreadable
+    assert unreadable.startswith("images/test-normal.png: ")
+
+
 # ---------------------------------------------------------------- the development X-rays
 
 

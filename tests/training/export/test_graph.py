@@ -9,7 +9,8 @@ from scipy.special import softmax
 from app.image.resize import SIDE_PX
 from app.model.session import Network, Outputs
 from tests.training.networks import draw_images, read_constants, run_graph
-from training.export.graph import Tail, answer, cut_tail, read_blocks, take_images
+from training.export.graph import Tail, answer, cut_tail
+from training.export.input_rule import read_blocks, take_images
 from training.export.onnx_export import normalise
 
 pytestmark = pytest.mark.xdist_group("exported graphs")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tests.training.networks import draw_images, make_network, read_constants, run_graph
 from training.config import CalibrationName
 from training.export import onnx_export as export
-from training.export.graph import take_images
+from training.export.input_rule import take_images
 from training.export.onnx_export import ExportError, export_fp32, fold_grey, normalise, quantise
 from training.fit.network import INPUT_SCALE, INPUT_ZERO, GreyResNet
 

@@ -13,7 +13,8 @@ from app.image.resize import resize
 from app.model.bundle import find_bundle, read_bundle
 from app.model.session import Network
 from tests.training.networks import draw_images
-from training.export.graph import Tail, answer, kernel_from_blocks, take_images
+from training.export.graph import Tail, answer
+from training.export.input_rule import kernel_from_blocks, take_images
 from training.export.restore import restore_weights
 from training.fit.network import GreyResNet, WeightsError
 from training.fit.torchvision_compat import import_torchvision

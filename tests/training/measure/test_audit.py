@@ -11,7 +11,8 @@ from app.model.session import Network, Outputs
 from tests.training.networks import draw_images, make_small_core, run_graph
 from training.data.images import ImageSet
 from training.data.manifest import Sample
-from training.export.graph import Tail, answer, expose_pooled, take_images
+from training.export.graph import Tail, answer, expose_pooled
+from training.export.input_rule import take_images
 from training.measure import audit, stress
 from training.measure.audit import audit_graph
 from training.measure.evaluation import Refusal
@@ -37,6 +38,19 @@ def make_images(
         for label, source, patient in zip(labels, sources, patients, strict=True)
     ]
     return ImageSet(pictures, samples)
+
+
+@pytest.mark.parametrize("cells", [5, 6, 7])
+def test_cells_of_any_grid_cover_the_whole_image(cells: int) -> None:
+    images = np.full((1, 1, 224, 224), 100, np.uint8)
+    images[..., :112] = 0  # mean 50
+    gone = np.zeros((1, cells, cells), bool)
+    gone[0, -1, -1] = True
+    blanked = audit._blank(images, gone) != images
+    rows = np.flatnonzero(blanked[0, 0].any(1))
+    assert (rows[0], rows[-1]) == (np.ceil(224 * (cells - 1) / cells), 223)
+    assert (blanked[0, 0] == blanked[0, 0].T).all()
+    assert (audit._blank(images, np.ones_like(gone)) == 50).all()
 
 
 class Eye:

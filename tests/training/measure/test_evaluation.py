@@ -1,7 +1,7 @@
 """training.measure.evaluation: a bundle measured on one split, as it is served."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,15 @@ from tests.bundles import make_card
 from tests.training.drawings import write_data_set
 from training.config import LABELS
 from training.data.faults import DataError
-from training.data.images import load_images
-from training.data.manifest import read_samples
-from training.measure.evaluation import Refusal, evaluate_bundle, in_our_order
+from training.data.images import ImageSet, load_images
+from training.data.manifest import Sample, read_samples
+from training.measure.evaluation import (
+    Refusal,
+    describe_apart,
+    evaluate_bundle,
+    in_our_order,
+    measure_apart,
+)
 from training.metrics import metrics, reliability
 from training.report.plots import PLOTS
 
@@ -64,6 +70,55 @@ def test_the_report_holds_the_figures_the_model_and_the_plots(
     for name in PLOTS:
         with Image.open(report / name) as plot:
             assert min(plot.size) > 300
+
+
+SET = "bacterial_pneumonia|viral_pneumonia"
+
+
+def test_sets_and_other_findings_are_counted_apart_and_in_no_figure(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    manifest = write_data_set(tmp_path, train=0, test=2)
+    plain, nothing = evaluate_bundle(bundle, manifest, "test", tmp_path / "plain")
+    assert nothing == {}
+    (tmp_path / "more").mkdir()
+    write_data_set(tmp_path / "more", train=0, test=1)
+    rows = [
+        f"more/test-{label}-0.jpg,{kind},{label},test,{source},CC0\n"
+        for label, kind, source in zip(
+            LABEL_IDS, (SET, SET, SET, "other"), ("c", "c", "d", "d"), strict=True
+        )
+    ]
+    manifest.write_text(manifest.read_text() + "".join(rows))
+    figures, apart = evaluate_bundle(bundle, manifest, "test", tmp_path / "report")
+    assert figures == plain
+    assert {name: told.images for name, told in apart.items()} == {
+        f"{SET}/c": 2,
+        f"{SET}/d": 1,
+        "other/d": 1,
+    }
+    written = json.loads((tmp_path / "report" / "evaluation.json").read_text(encoding="utf-8"))
+    assert written["apart"] == {name: asdict(told) for name, told in apart.items()}
+    line = describe_apart(apart).splitlines()[0]
+    assert line.startswith(f"  {SET}/c: 2 image(s), in none of the figures above; called normal ")
+
+
+def test_what_is_called_of_a_set_is_within_it_or_not() -> None:
+    kinds = [({2, 3}, "a"), ({2, 3}, "a"), ({2, 3}, "b"), (set[int](), "a")]
+    samples = [
+        Sample(Path(), frozenset(targets), "", "test", source, "") for targets, source in kinds
+    ]
+    images = ImageSet(np.zeros((4, 1, 8, 8), np.uint8), samples)
+    probabilities = np.eye(4, dtype=np.float32)[[3, 1, 2, 2]]
+    apart = measure_apart(probabilities, images)
+    assert [(told.images, told.within) for told in apart.values()] == [(2, 0.5), (1, 1), (1, 0)]
+    assert list(apart) == [f"{SET}/a", f"{SET}/b", "other/a"]
+    assert apart[f"{SET}/a"].called == {
+        "normal": 0,
+        "covid19": 1,
+        "bacterial_pneumonia": 0,
+        "viral_pneumonia": 1,
+    }
 
 
 @pytest.mark.parametrize(("train", "test", "split"), [(0, 1, "test"), (1, 0, "train")])

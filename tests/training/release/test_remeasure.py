@@ -26,7 +26,8 @@ from training.config import Config
 from training.data.images import ImageSet
 from training.data.splits import Division, Splits, describe_sources, divide
 from training.export.calibration import fit_distance_threshold, label_priors
-from training.export.graph import Tail, answer, cut_tail, take_images
+from training.export.graph import Tail, answer, cut_tail
+from training.export.input_rule import take_images
 from training.metrics import reliability
 from training.release import bundle_writer as writing
 from training.release import measurement
