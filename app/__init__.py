@@ -11,8 +11,10 @@ Rooms, top to bottom; a room imports only what stands below it:
     service/    who is read now, and how it is counted: service, admission, telemetry, logs
     settings    every NEUMO_* setting, frozen
     render/     one Reading, many shapes: reading_json, problem, overlay, wording
-    reading/    numbers become what is said: reader, judge, refusal, population, priors
-    model/      a bundle, checked, in a session: card, figures, labels, bundle, session, load
+    reading/    numbers become what is said: reader, judge, refusal, priors, population,
+                subject_words
+    model/      a bundle, checked, in a session: card, figures, labels, bundle, session, load,
+                acceptance_file, binomial
     image/      bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window
     errors      the tree of all errors
     language    the two languages

@@ -47,7 +47,7 @@ async def explain(
         DEFAULT_ALPHA
     ),
     format: Annotated[  # noqa: A002 - the parameter's name in the query
-        Literal["png", "json"], Query(description="The picture, or the 7 x 7 numbers")
+        Literal["png", "json"], Query(description="The picture, or the numbers")
     ] = "png",
 ) -> Response:
     """Answer with the class activation map of a label, from the same forward pass as /predict."""
@@ -60,7 +60,10 @@ async def explain(
         explanation = render_explanation(
             reading, record.request_id, language, label, remarks=upload.remarks
         )
-        content, media_type = explanation.model_dump_json().encode(), "application/json"
+        content, media_type = (
+            explanation.model_dump_json(exclude_none=True).encode(),
+            "application/json",
+        )
     else:
         content = await service.render(
             lambda: render_overlay(reading, language, label, alpha), claim
