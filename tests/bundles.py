@@ -82,7 +82,8 @@ def make_acceptance(graph: bytes = GRAPH, /, **changes: object) -> dict[str, obj
     """Return the content of an acceptance file of the bundle of `graph`, changed likewise."""
     rate = {"value": 0.1, "low": 0.05, "high": 0.2}
     figures = {
-        "refused": rate, "false_alarms": {"covid19": rate}, "confident_false_alarms": {},
+        "refused": rate, "false_alarms": {"covid19": rate},
+        "confident_false_alarms": {"covid19": rate},
         "sensitivity": {"normal": rate}, "answered": rate, "wrong": rate,
     }  # fmt: skip
     acceptance: dict[str, object] = {
@@ -104,8 +105,11 @@ def make_acceptance(graph: bytes = GRAPH, /, **changes: object) -> dict[str, obj
             "card_answered": None, "card_sensitivity": {},
         },
         "certainty": make_certainty(chosen_on="site"),
+        "why_not": None,
         "temperature": None,
     }  # fmt: skip
+    if changes.get("certainty", True) is None:
+        acceptance["why_not"] = "too_few_films"
     return acceptance | changes
 
 

@@ -6,7 +6,7 @@ and figures, no name of a file or a patient. Rates are from 0 to 1.
 
 import json
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -18,6 +18,8 @@ from app.model.session import Model
 
 ACCEPTANCE_FORMAT: Final = 1
 Count = Annotated[int, Field(ge=0)]
+WhyNot = Literal["too_few_films", "too_many_wrong"]
+"""Why no floors could be shown to hold: too few `ok` answers for a bound, or too many wrong."""
 
 
 class SiteFigures(Strict):
@@ -35,8 +37,8 @@ class SiteFigures(Strict):
     confident_false_alarms: dict[LabelId, Interval] = Field(
         description="Share of the normal films called by each other label with `ok`"
     )
-    sensitivity: dict[LabelId, Interval] = Field(
-        description="Share of each label's films called by it; of labels that were there"
+    sensitivity: dict[str, Interval] = Field(
+        description="Share of the films of each label, or set of labels, called by it"
     )
     answered: Interval = Field(description="Share of films answered `ok`")
     wrong: Interval = Field(description="Share of the `ok` answers that were wrong")
@@ -85,6 +87,7 @@ class Acceptance(Strict):
     by_site: SiteFigures | None = Field(description="With `certainty` and `temperature` from here")
     drift: Drift = Field(description="How these films lie to the card's")
     certainty: Certainty | None = Field(description="What `ok` asks for here")
+    why_not: WhyNot | None = Field(description="Why there is no certainty, if there is none")
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         description="Divides the logits here, instead of the card's"
     )
@@ -95,6 +98,8 @@ class Acceptance(Strict):
             raise ValueError(f"acceptance_format is not {ACCEPTANCE_FORMAT}")
         if self.certainty is not None and self.certainty.chosen_on != "site":
             raise ValueError("certainty was not chosen on the site")
+        if (self.certainty is None) != (self.why_not is not None):
+            raise ValueError("either certainty or why_not has to be told")
         if self.temperature is not None and self.certainty is None:
             raise ValueError("a temperature needs the certainty that was chosen under it")
         return self
