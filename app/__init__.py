@@ -10,9 +10,10 @@ Rooms, top to bottom; a room imports only what stands below it:
     http/        from an ASGI scope to service.read and back: envelope, gate, form, upload, routes/
     service/     who is read now, and how it is counted: service, admission, telemetry, logs
     settings     every NEUMO_* setting, frozen
-    render/      one Reading, many shapes: reading_json, problem, overlay, wording
+    render/      one Reading, many shapes: reading_json, problem, overlay, legend,
+                 wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
-                 site_temperature, acceptance_run
+                 site_temperature, acceptance_run, acceptance_text
     reading/     numbers become what is said: reader, judge, refusal, priors, population,
                  subject_words
     model/       a bundle, checked, in a session: card, figures, labels, bundle, session, load,

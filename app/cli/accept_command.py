@@ -42,9 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from app.acceptance.acceptance_run import NO_SITE, accept
+    from app.acceptance.acceptance_text import describe_acceptance
     from app.acceptance.films import list_films
     from app.errors import BundleError, FilmsUnusable
-    from app.render.acceptance_text import describe_acceptance
+    from app.render.wording import NOTICE
     from app.service.service import load_model_from
     from app.settings import remark_on
 
@@ -79,6 +80,7 @@ def _run(options: argparse.Namespace) -> int:
         sys.stdout.write(content)
     else:
         sys.stdout.write(describe_acceptance(acceptance, model.card, options.language))
+        sys.stdout.write(f"\n{NOTICE.render(options.language)}\n")
     return 0 if acceptance.certainty is not None else _NOT_SHOWN
 
 

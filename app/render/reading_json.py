@@ -97,7 +97,10 @@ class Heatmap(_Answer):
     """The map with its picture."""
 
     map: ActivationMap = Field(description="The numbers")
-    png_base64: str = Field(description="The map laid over the image, a legend below")
+    png_base64: str = Field(
+        description="The film, beside it the map laid over it, and a legend: as of /explain, so "
+        "without a map if the label called is normal"
+    )
 
 
 class Reading(_Answer):

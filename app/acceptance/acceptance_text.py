@@ -9,7 +9,6 @@ from app.model.acceptance_file import Acceptance, WhyNot
 from app.model.card import Card
 from app.model.figures import Interval
 from app.model.labels import LABEL_IDS
-from app.render.wording import NOTICE
 
 _TITLE: Final = Text(
     "{model} on {images} films of {patients} patients ({site}, {date})",
@@ -96,7 +95,7 @@ def describe_acceptance(acceptance: Acceptance, card: Card, language: Language) 
     fitted = acceptance.by_site is not None
     lines += ["", _row(heads[0], *heads[1 : 3 if fitted else 2])]
     lines += _rows(acceptance, card, language)
-    for paragraph in (*_conclude(acceptance, language), NOTICE.render(language)):
+    for paragraph in _conclude(acceptance, language):
         lines += ["", *textwrap.wrap(paragraph, _WIDTH + 2 * _COLUMN)]
     return "\n".join(lines) + "\n"
 
