@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from app.cli.options import read_settings
+from app.language import Text
 
 _EPILOG = """\
 DATA is a folder of <label>/<file>, a manifest.csv (path,label and, if known, patient, age_years,
@@ -21,6 +22,14 @@ Exit codes: 0 floors were fitted that hold here; 1 measured, but none could be s
 2 called wrongly, or the films can't be used or the file can't be written; 3 the model can't be
 loaded.
 """
+_WRITTEN = Text(
+    "Written. Serve with it by NEUMO_ACCEPTANCE, the path of the file.",
+    "Escrito. Para usarlo, indique la ruta del archivo en NEUMO_ACCEPTANCE.",
+)
+_NOT_WRITTEN = Text(
+    "Nothing was written: --out FILE writes the file that NEUMO_ACCEPTANCE takes.",
+    "No se escribió nada: --out FILE escribe el archivo que se indica en NEUMO_ACCEPTANCE.",
+)
 _UNUSABLE = 2
 _NOT_SHOWN = 1
 _LONGEST_SITE = 100
@@ -80,7 +89,9 @@ def _run(options: argparse.Namespace) -> int:
         sys.stdout.write(content)
     else:
         sys.stdout.write(describe_acceptance(acceptance, model.card, options.language))
-        sys.stdout.write(f"\n{NOTICE.render(options.language)}\n")
+        ending = _NOT_WRITTEN if options.out is None else _WRITTEN
+        for text in (ending, NOTICE):
+            sys.stdout.write(f"\n{text.render(options.language)}\n")
     return 0 if acceptance.certainty is not None else _NOT_SHOWN
 
 

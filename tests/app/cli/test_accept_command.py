@@ -70,6 +70,7 @@ def test_people_get_a_table_in_their_language(
     assert "neumo-r18-2 en 3 radiografías" in told
     assert "No se ajustó nada" in told
     assert "No es un producto sanitario." in told
+    assert "No se escribió nada" in told
     assert NAME not in told
     _, content, _ = run(capsys, "--data", hospital, "--json")
     assert json.loads(content)["site"] == "not named"
