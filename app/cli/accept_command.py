@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from app.cli.options import read_settings
+from app.cli.options import read_settings, write_whatever_the_terminal_lacks
 from app.language import Text
 
 _EPILOG = """\
@@ -58,9 +58,7 @@ def _run(options: argparse.Namespace) -> int:
     from app.service.service import load_model_from
     from app.settings import remark_on
 
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    write_whatever_the_terminal_lacks()
     settings = read_settings(options)
     site = (options.site or "").strip() or NO_SITE
     fault = _find_fault(options.out, site)
@@ -88,10 +86,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.json or not sys.stdout.isatty():
         sys.stdout.write(content)
     else:
-        sys.stdout.write(describe_acceptance(acceptance, model.card, options.language))
+        table = describe_acceptance(acceptance, model.card, options.language)
         ending = _NOT_WRITTEN if options.out is None else _WRITTEN
-        for text in (ending, NOTICE):
-            sys.stdout.write(f"\n{text.render(options.language)}\n")
+        told = (table.rstrip(), *(text.render(options.language) for text in (ending, NOTICE)))
+        sys.stdout.write("\n\n".join(told) + "\n")
     return 0 if acceptance.certainty is not None else _NOT_SHOWN
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.options import read_settings
+from app.cli.options import read_settings, write_whatever_the_terminal_lacks
 from app.language import Language, Text
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _run(options: argparse.Namespace) -> int:
     from app.service.service import load_model_from, make_reader
     from app.settings import remark_on
 
-    _write_whatever_the_terminal_lacks()
+    write_whatever_the_terminal_lacks()
     settings = read_settings(options)
     if settings is None:
         return 2
@@ -53,13 +53,6 @@ def _run(options: argparse.Namespace) -> int:
         sys.stdout.write(_explain_warnings(given, options.language))
         sys.stdout.write(f"{NOTICE.render(options.language)}\n")
     return 0 if len(given) == len(readings) else 1
-
-
-def _write_whatever_the_terminal_lacks() -> None:
-    """Show a character that the terminal's encoding lacks as another, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
 
 
 def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> "Reading | None":

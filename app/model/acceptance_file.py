@@ -64,6 +64,18 @@ class Drift(Strict):
     card_sensitivity: dict[LabelId, Interval] = Field(description="Sensitivity there")
 
 
+class AcceptanceSummary(Strict):
+    """Whose own films the model was measured on: what answers tell of the acceptance file."""
+
+    site: str = Field(description="The hospital, in its own words")
+    date: str = Field(description="Day of the measurement")
+    images: int = Field(description="Films that were measured")
+    relied_on: bool = Field(
+        description="Whether they showed that `ok` may be relied on there: then its own floors are "
+        "used. If not, `site_not_validated` stays"
+    )
+
+
 class Acceptance(Strict):
     """What a hospital measured, bound to one bundle by its hash.
 
@@ -91,6 +103,16 @@ class Acceptance(Strict):
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         description="Divides the logits here, instead of the card's"
     )
+
+    @property
+    def summary(self) -> AcceptanceSummary:
+        """What answers tell of it."""
+        return AcceptanceSummary(
+            site=self.site,
+            date=self.date,
+            images=self.images,
+            relied_on=self.certainty is not None,
+        )
 
     @model_validator(mode="after")
     def _check_contract(self) -> Self:

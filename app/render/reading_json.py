@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.language import Language
+from app.model.acceptance_file import AcceptanceSummary
 from app.model.labels import LabelId
 from app.reading import reading as domain
 from app.reading.judge import ReasonCode, Status
@@ -36,25 +37,13 @@ class Image(_Answer):
     sha256: str = Field(description="Of the uploaded bytes")
 
 
-class AcceptanceReference(_Answer):
-    """Whose own films the model was measured on: the acceptance file that is loaded."""
-
-    site: str = Field(description="The hospital, in its own words")
-    date: str = Field(description="Day of the measurement")
-    images: int = Field(description="Films that were measured")
-    relied_on: bool = Field(
-        description="Whether they showed that `ok` may be relied on there; its own floors "
-        "are used then. If not, `site_not_validated` stays"
-    )
-
-
 class ModelReference(_Answer):
     """Which model answered; /model has its card."""
 
     name: str = Field(description="Of the bundle")
     version: str = Field(description="Of the bundle")
     sha256: str = Field(description="Of model.onnx")
-    acceptance: AcceptanceReference | None = Field(
+    acceptance: AcceptanceSummary | None = Field(
         None, description="The hospital's own measurement; absent without one"
     )
 
@@ -240,17 +229,12 @@ def _image(reading: domain.Reading) -> Image:
 
 
 def _model(reading: domain.Reading) -> ModelReference:
-    card, accepted = reading.card, reading.acceptance
-    acceptance = None
-    if accepted is not None:
-        acceptance = AcceptanceReference(
-            site=accepted.site,
-            date=accepted.date,
-            images=accepted.images,
-            relied_on=accepted.certainty is not None,
-        )
+    card, acceptance = reading.card, reading.acceptance
     return ModelReference(
-        name=card.name, version=card.version, sha256=card.sha256, acceptance=acceptance
+        name=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        acceptance=acceptance.summary if acceptance else None,
     )
 
 
