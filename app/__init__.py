@@ -4,19 +4,24 @@
 
 Rooms, top to bottom; a room imports only what stands below it:
 
-    cli/        the command neumo: a module a command
-    server/     processes and sockets: supervisor, worker, acceptor, connection/; knows uvicorn
-    main        create_app: the one place that wires rooms together
-    http/       from an ASGI scope to service.read and back: envelope, gate, form, upload, routes/
-    service/    who is read now, and how it is counted: service, admission, telemetry, logs
-    settings    every NEUMO_* setting, frozen
-    render/     one Reading, many shapes: reading_json, problem, overlay, wording
-    reading/    numbers become what is said: reader, judge, refusal, population, priors
-    model/      a bundle, checked, in a session: card, figures, labels, bundle, session, load
-    image/      bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window
-    errors      the tree of all errors
-    language    the two languages
-    machine     what this computer gives
+    cli/         the command neumo: a module a command
+    server/      processes and sockets: supervisor, worker, acceptor, connection/; knows uvicorn
+    main         create_app: the one place that wires rooms together
+    http/        from an ASGI scope to service.read and back: envelope, gate, form, upload, routes/
+    service/     who is read now, and how it is counted: service, admission, telemetry, logs
+    settings     every NEUMO_* setting, frozen
+    render/      one Reading, many shapes: reading_json, problem, overlay, legend,
+                 wording
+    acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
+                 site_temperature, acceptance_run, acceptance_text
+    reading/     numbers become what is said: reader, judge, refusal, priors, population,
+                 subject_words
+    model/       a bundle, checked, in a session: card, figures, labels, bundle, session, load,
+                 acceptance_file, binomial
+    image/       bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window
+    errors       the tree of all errors
+    language     the two languages
+    machine      what this computer gives
 
 `model.bundle` is the contract with `training`, which reads its images through `image` too.
 """

@@ -12,9 +12,11 @@
         500 `InternalError`  503 `NotReady` `Overloaded`  504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
+    `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown`
+        `AcceptanceMissing` `AcceptanceMalformed` `AcceptanceMismatch`
 
 Texts are templates filled with `facts`: numbers and names of Neumo's own. Nothing that
 came from a caller (bytes, file names, header values) may become a fact, so no message
@@ -547,6 +549,19 @@ class FileUnreadable(NeumoError):
     )
 
 
+class FilmsUnusable(NeumoError):
+    """What `neumo accept` was given can't be measured on as it is."""
+
+    code = "films_unusable"
+    title = Text("The films can't be measured on", "No se puede medir con las radiografías")
+    advice = Text(
+        "The films can't be used: {reason}. Give a folder of <label>/<file>, a manifest.csv with "
+        "the columns path and label, or a folder of films with --label normal.",
+        "No se pueden usar las radiografías: {reason}. Indique una carpeta <etiqueta>/<archivo>, "
+        "un manifest.csv con las columnas path y label, o una carpeta con --label normal.",
+    )
+
+
 class BundleError(NeumoError):
     """A model bundle that must not be served; the start stops with `exit_code`."""
 
@@ -624,4 +639,42 @@ class KnownAnswerWrong(BundleError):
         "El modelo '{bundle}' responde a la imagen conocida {index} de forma distinta a su ficha "
         "(diferencia {difference:.4f}, admitida {tolerance:.4f}). Esta CPU u ONNX Runtime la "
         "calcula de otro modo: no lo use aquí.",
+    )
+
+
+class AcceptanceMissing(BundleError):
+    """The acceptance file isn't there, or can't be read."""
+
+    code = "acceptance_missing"
+    advice = Text(
+        "The acceptance file '{file}' can't be read. Point NEUMO_ACCEPTANCE at the file that neumo "
+        "accept wrote, or leave it empty.",
+        "No se puede leer el archivo de aceptación '{file}'. Indique en NEUMO_ACCEPTANCE el que "
+        "escribió neumo accept, o deje la variable vacía.",
+    )
+
+
+class AcceptanceMalformed(BundleError):
+    """The acceptance file is not one this version understands."""
+
+    code = "acceptance_malformed"
+    advice = Text(
+        "The acceptance file '{file}' can't be used: {reason}. Write it again with this version's "
+        "neumo accept; don't change it by hand.",
+        "No se puede usar el archivo de aceptación '{file}': {reason}. Escríbalo de nuevo con "
+        "neumo accept de esta versión; no lo cambie a mano.",
+    )
+
+
+class AcceptanceMismatch(BundleError):
+    """The acceptance was measured with another bundle than the one to be served."""
+
+    code = "acceptance_mismatch"
+    advice = Text(
+        "The acceptance file '{file}' was measured with another model than '{bundle}': what it "
+        "shows does not hold for this one. Measure again with neumo accept, serve the model that "
+        "was measured (NEUMO_MODEL), or leave NEUMO_ACCEPTANCE empty.",
+        "El archivo de aceptación '{file}' se midió con un modelo distinto de '{bundle}': lo que "
+        "muestra no vale para este. Mida de nuevo con neumo accept, use el modelo que se midió "
+        "(NEUMO_MODEL) o deje NEUMO_ACCEPTANCE vacío.",
     )

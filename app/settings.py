@@ -77,6 +77,13 @@ class Settings(BaseSettings):
         "normal=0.8,covid19=0.02,bacterial_pneumonia=0.1,viral_pneumonia=0.08: probabilities are "
         "re-weighted from the card's priors to these. Empty: as calibrated.",
     )
+    acceptance: str = Field(
+        "",
+        description="Path of the acceptance file that `neumo accept` wrote for this model on your "
+        "own films: what it found is used instead of the card's floors. One of another model, or "
+        "one that can't be read, stops the start. Empty: answers carry the warning "
+        "site_not_validated.",
+    )
     deadline_s: float = Field(
         5.0,
         gt=0,

@@ -65,6 +65,54 @@ def make_card(graph: bytes = GRAPH, /, **changes: object) -> dict[str, object]:
     return card | changes
 
 
+def make_certainty(**changes: object) -> dict[str, object]:
+    """Return the content of a certainty, with `changes` laid over it."""
+    certainty: dict[str, object] = {
+        "floors": dict.fromkeys(LABEL_IDS, 0.5),
+        "margin": 0.0,
+        "chosen_on": "held_out_sources",
+        "risk": 0.05,
+        "answered": {"value": 0.8, "low": 0.7, "high": 0.9},
+        "wrong": {"value": 0.01, "low": 0.0, "high": 0.05},
+    }
+    return certainty | changes
+
+
+def make_acceptance(graph: bytes = GRAPH, /, **changes: object) -> dict[str, object]:
+    """Return the content of an acceptance file of the bundle of `graph`, changed likewise."""
+    rate = {"value": 0.1, "low": 0.05, "high": 0.2}
+    figures = {
+        "refused": rate, "false_alarms": {"covid19": rate},
+        "confident_false_alarms": {"covid19": rate},
+        "sensitivity": {"normal": rate}, "answered": rate, "wrong": rate,
+    }  # fmt: skip
+    acceptance: dict[str, object] = {
+        "acceptance_format": 1,
+        "model": "neumo-test-1",
+        "sha256": hashlib.sha256(graph).hexdigest(),
+        "neumo": "0.1.0",
+        "site": "North wing",
+        "date": "2026-11-28",
+        "images": 100,
+        "patients": 100,
+        "images_by_label": {"normal": 100},
+        "unreadable": [],
+        "repeated": [],
+        "by_card": figures,
+        "by_site": figures,
+        "drift": {
+            "median_distance": 0.4, "distance_95": 0.9, "card_refused": None,
+            "card_answered": None, "card_sensitivity": {},
+        },
+        "certainty": make_certainty(chosen_on="site"),
+        "why_not": None,
+        "temperature": None,
+    }  # fmt: skip
+    if changes.get("certainty", True) is None:
+        acceptance["why_not"] = "too_few_films"
+    return acceptance | changes
+
+
 def write_bundle(folder: Path, graph: bytes = GRAPH, /, **changes: object) -> Path:
     """Write model.onnx and a card (see `make_card`) into `folder`; return `folder`."""
     folder.mkdir(parents=True, exist_ok=True)

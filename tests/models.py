@@ -22,7 +22,7 @@ class FakeModel:
     Parameters
     ----------
     probabilities : of the labels, in the order of `LABEL_IDS`
-    cams : float32 [4, 7, 7], in the same order
+    cams : float32 [4, height, width], in the same order
     card : what its card says otherwise than `tests.bundles.make_card`
     """
 

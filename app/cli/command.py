@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from app import __version__
-from app.cli import health_command, predict_command, serve_command, settings_command
+from app.cli import accept_command, health_command, predict_command, serve_command, settings_command
 
 # A command's module imports what the command needs when it runs: a health check every few seconds
 # must not load ONNX Runtime.
@@ -14,8 +14,8 @@ from app.cli import health_command, predict_command, serve_command, settings_com
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code.
 
-    0 done; 1 an image was refused or the service is not healthy; 2 called wrongly; 3 the
-    model can't be served; 4 the port can't be had.
+    0 done; 1 an image was refused, the service is not healthy, or an acceptance showed nothing to
+    rely on; 2 called wrongly; 3 the model can't be served; 4 the port can't be had.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser(given[0] if given else "").parse_args(given)
@@ -34,6 +34,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     serve_command.configure(serve, with_flags=command == "serve")
     predict = commands.add_parser("predict", help="read files in the terminal, without a server")
     predict_command.configure(predict)
+    accept = commands.add_parser("accept", help="measure the model on a hospital's own films")
+    accept_command.configure(accept)
     health = commands.add_parser("health", help="ask a running service; exit code 0 or 1")
     health_command.configure(health)
     settings = commands.add_parser("settings", help="list every setting, as a Markdown table")

@@ -32,3 +32,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     for name, field in Settings.model_fields.items():
         text = f"{field.description} Over {PREFIX}{name.upper()}; default {field.default}."
         parser.add_argument("--" + name.replace("_", "-"), help=text)
+
+
+def write_whatever_the_terminal_lacks() -> None:
+    """Show a character that the terminal's encoding lacks as another, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.options import read_settings
+from app.cli.options import read_settings, write_whatever_the_terminal_lacks
 from app.language import Language, Text
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from app.reading.reading import Reading
 
 _UNCERTAIN = Text(" (uncertain)", " (dudoso)")
+_WHY = Text("  uncertain: {reason}", "  dudoso: {reason}")
+_WARNINGS = Text("  warnings: {codes}", "  avisos: {codes}")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,38 +32,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from app.errors import BundleError
-    from app.reading.reader import Reader
     from app.render.wording import NOTICE
-    from app.service.service import load_model_from
+    from app.service.service import load_model_from, make_reader
     from app.settings import remark_on
 
-    _write_whatever_the_terminal_lacks()
+    write_whatever_the_terminal_lacks()
     settings = read_settings(options)
     if settings is None:
         return 2
     for remark in remark_on(os.environ):
         sys.stderr.write(f"neumo: {remark}\n")
     try:
-        model = load_model_from(settings)
+        reader = make_reader(settings, load_model_from(settings))
     except BundleError as error:
         sys.stderr.write(f"neumo: {error.detail(options.language)}\n")
         return BundleError.exit_code
-    reader = Reader(model, settings.limits, settings.label_priors)
-    outcomes = [_read(reader, path, options) for path in options.files]
-    if any(outcomes) and not options.json:
+    readings = [_read(reader, path, options) for path in options.files]
+    given = [reading for reading in readings if reading is not None]
+    if given and not options.json:
+        sys.stdout.write(_explain_warnings(given, options.language))
         sys.stdout.write(f"{NOTICE.render(options.language)}\n")
-    return 0 if all(outcomes) else 1
+    return 0 if len(given) == len(readings) else 1
 
 
-def _write_whatever_the_terminal_lacks() -> None:
-    """Show a character that the terminal's encoding lacks as another, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-
-
-def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> bool:
-    """Print what is said of one file, or why nothing is; return whether it was read."""
+def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> "Reading | None":
+    """Print what is said of one file, or why nothing is; return its Reading if it was read."""
     from app.errors import FileUnreadable, NeumoError
 
     begun_s = time.perf_counter()
@@ -77,13 +72,13 @@ def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> bool:
             _write_line(path, _problem(error, options.language))
         else:
             sys.stderr.write(f"{_shown(path)}: {error.detail(options.language)}\n")
-        return False
+        return None
     if options.json:
         total_ms = (time.perf_counter() - begun_s) * 1000
         _write_line(path, _reading(reading, options.language, total_ms))
     else:
         sys.stdout.write(_describe(path, reading, options.language))
-    return True
+    return reading
 
 
 def _write_line(path: Path, members: dict[str, object]) -> None:
@@ -113,14 +108,29 @@ def _problem(error: "NeumoError", language: Language) -> dict[str, object]:
 
 
 def _describe(path: Path, reading: "Reading", language: Language) -> str:
+    from app.render.wording import REASONS
+
     judgement, card = reading.judgement, reading.card
-    doubt = _UNCERTAIN.render(language) if judgement.candidates else ""
+    doubt = _UNCERTAIN.render(language) if judgement.status == "uncertain" else ""
     lines = [f"{_shown(path)}: {card.display(judgement.label, language)}{doubt}"]
     lines += [
         f"  {card.display(label, language):<22}{share:7.1%}"
         for label, share in judgement.probabilities.items()
     ]
+    lines += [
+        _WHY.render(language, reason=REASONS[code].render(language)) for code in judgement.reasons
+    ]
+    if judgement.warnings:
+        lines.append(_WARNINGS.render(language, codes=", ".join(judgement.warnings)))
     return "\n".join(lines) + "\n"
+
+
+def _explain_warnings(readings: "list[Reading]", language: Language) -> str:
+    """Say once what the warnings of all the Readings mean."""
+    from app.render.wording import WARNINGS
+
+    codes = dict.fromkeys(code for each in readings for code in each.judgement.warnings)
+    return "".join(f"{code}: {WARNINGS[code].render(language)}\n" for code in codes)
 
 
 def _text(path: Path) -> str:

@@ -24,8 +24,8 @@ from app.errors import (
     TooManyFiles,
     UnsupportedMediaType,
 )
-from app.http.parameters import AGE_PATTERN, MAX_AGE_YEARS, VIEW_WORDS
 from app.http.upload import FIELD
+from app.reading.subject_words import AGE_PATTERN, MAX_AGE_YEARS, VIEW_WORDS
 from app.render.problem import EXAMPLE, MEDIA_TYPE, Problem, render_problem
 
 ANY_CALL: Final = (Malformed, RequestTimeout, BodyTooLarge, HeadTooLarge, InternalError)

@@ -32,7 +32,8 @@ class Outputs:
     ----------
     probabilities : [N, 4], calibrated, rows sum to 1
     logits : [N, 4], before temperature
-    cam : [N, 4, 7, 7], class activation maps; their mean plus the head's bias is `logits`
+    cam : [N, 4, height, width], class activation maps, as fine as the graph makes them (7 x 7);
+        their mean plus the head's bias is `logits`
     distance : [N], squared Mahalanobis distance of the pooled features to the nearest class
     orientation : [N, 5], probabilities in the order of `app.model.labels.ORIENTATIONS`;
         None if the graph does not tell
@@ -66,7 +67,7 @@ class ImageOutputs:
     ----------
     probabilities : calibrated, in the card's order of labels
     logits : before temperature
-    cam : float32 [7, 7] each
+    cam : float32 [height, width] each, the same for all
     distance : as of `Outputs`
     orientation : probabilities; None if the graph does not tell
     """
@@ -76,6 +77,12 @@ class ImageOutputs:
     cam: dict[LabelId, Floats]
     distance: float
     orientation: dict[Orientation, float] | None
+
+    def at_temperature(self, temperature: float) -> dict[LabelId, float]:
+        """Return what the probabilities are under another temperature than the card's."""
+        cooled = np.array(list(self.logits.values()), np.float64) / temperature
+        shares = np.exp(cooled - cooled.max())
+        return dict(zip(self.logits, (shares / shares.sum()).tolist(), strict=True))
 
 
 class Model(Protocol):

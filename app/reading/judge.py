@@ -1,15 +1,32 @@
 """Judging: from the network's numbers to the label called, and whether it may be relied on."""
 
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from app.model.card import Card
+from app.model.acceptance_file import Acceptance
+from app.model.card import Card, Certainty
 from app.model.labels import LabelId
 from app.model.session import ImageOutputs
-from app.reading.population import NOBODY, Subject, WarningCode, compare_with_population
+from app.reading.population import (
+    NOBODY,
+    Subject,
+    WarningCode,
+    compare_with_population,
+    find_set,
+)
 from app.reading.priors import Shares, reweight
 
 Status = Literal["ok", "uncertain"]
+
+ReasonCode = Literal[
+    "low_confidence",
+    "close_call",
+    "pneumonia_kind_unknown",
+    "age_outside_population",
+    "view_outside_population",
+]
+"""Why an answer is uncertain; `app.render.wording` has their texts."""
 
 DECIMALS: Final = 6
 """Of the probabilities of a judgement."""
@@ -20,12 +37,14 @@ class Judgement:
     """What the numbers mean.
 
     `probabilities` are calibrated and sum to 1 (to rounding); `abnormal` is 1 - normal,
-    `non_covid_pneumonia` the sum of bacterial and viral. `candidates` are the two most likely
-    labels of an uncertain answer.
+    `non_covid_pneumonia` the sum of bacterial and viral. `reasons` say why an answer is
+    uncertain, none if it is ok. `candidates` are the labels in doubt, the likeliest first; none
+    where the doubt is not about labels.
     """
 
     status: Status
     label: LabelId
+    reasons: list[ReasonCode]
     candidates: list[LabelId]
     probabilities: dict[LabelId, float]
     abnormal: float
@@ -34,31 +53,51 @@ class Judgement:
 
 
 def judge(
-    outputs: ImageOutputs, card: Card, subject: Subject = NOBODY, priors: Shares | None = None
+    outputs: ImageOutputs,
+    card: Card,
+    subject: Subject = NOBODY,
+    priors: Shares | None = None,
+    acceptance: Acceptance | None = None,
 ) -> Judgement:
     """Judge what the network says of one image.
 
-    The answer is `uncertain` where not just the label called reaches its operating point, and
-    where the subject is outside the population that the card knows this label from.
+    The answer is `ok` if the label called is clear of doubt (`_doubt`) and the subject within the
+    population that the card knows this label from. A label known there only as one of a set
+    is claimed as that set, and which of them is uncertain.
 
     Parameters
     ----------
     priors : shares of the labels to re-weight the probabilities to, if the card tells its own
+    acceptance : of the hospital; what it asks of `ok` goes before what the card asks
     """
     calibrated = outputs.probabilities
+    certainty = card.certainty
+    if acceptance and acceptance.certainty:
+        certainty = acceptance.certainty
+        if acceptance.temperature is not None:
+            calibrated = outputs.at_temperature(acceptance.temperature)
     by_label: Shares = calibrated
     if priors and card.priors:
         by_label = reweight(calibrated, card.priors, priors)
     ranked = sorted(by_label, key=by_label.__getitem__, reverse=True)
     top = ranked[0]
+    together = find_set(card, top, subject)
+    doubts = list(_doubt(calibrated, card, certainty, together or {top}))
     warnings = compare_with_population(card, top, subject)
-    outside = any(warning != "population_unknown" for warning in warnings)
-    certain = _reached(calibrated, card) in (None, {top}) and not outside
+    reasons: list[ReasonCode] = [*doubts]
+    if together:
+        reasons.append("pneumonia_kind_unknown")
+    reasons += [
+        code for code in warnings if code in ("age_outside_population", "view_outside_population")
+    ]
+    if not (acceptance and acceptance.certainty):
+        warnings.append("site_not_validated")
     pneumonia = by_label["bacterial_pneumonia"] + by_label["viral_pneumonia"]
     return Judgement(
-        status="ok" if certain else "uncertain",
+        status="uncertain" if reasons else "ok",
         label=top,
-        candidates=[] if certain else ranked[:2],
+        reasons=reasons,
+        candidates=_find_candidates(ranked, together, in_doubt=bool(doubts)),
         probabilities={label: round(share, DECIMALS) for label, share in by_label.items()},
         abnormal=round(1 - by_label["normal"], DECIMALS),
         non_covid_pneumonia=round(pneumonia, DECIMALS),
@@ -66,12 +105,44 @@ def judge(
     )
 
 
-def _reached(calibrated: Shares, card: Card) -> set[LabelId] | None:
-    """Return the labels that reach their operating points, None if the card has none.
+def _find_candidates(
+    ranked: list[LabelId], together: Set[LabelId], *, in_doubt: bool
+) -> list[LabelId]:
+    """Return the labels in doubt: those of the set, and the likeliest beside what is claimed."""
+    claimed = together or {ranked[0]}
+    others = [label for label in ranked if label not in claimed][: int(in_doubt)]
+    if not together and not in_doubt:
+        return []
+    return [label for label in ranked if label in claimed or label in others]
+
+
+def _doubt(
+    calibrated: Shares, card: Card, certainty: Certainty | None, claimed: Set[LabelId]
+) -> Iterator[Literal["low_confidence", "close_call"]]:
+    """Say what of the probabilities speaks against relying on the labels claimed.
+
+    With certainty, what is claimed has to reach its floor and its operating point (of a set, its
+    sum the highest of theirs) and to lead over the next label by the margin. Without, nothing but
+    what is claimed may reach its operating point; a card that has none doubts nothing.
 
     By the probabilities at the card's own priors: a sensitivity is the same at any prevalence.
     """
-    if card.operating_points is None:
-        return None
     points = card.operating_points
-    return {label for label, share in calibrated.items() if share >= points[label]}
+    if certainty is None:
+        if points is None:
+            return
+        reached = {label for label, share in calibrated.items() if share >= points[label]}
+        if not reached & claimed:
+            yield "low_confidence"
+        elif reached - claimed:
+            yield "close_call"
+        return
+    share = sum(calibrated[label] for label in claimed)
+    least = max(max(certainty.floors[label], points[label] if points else 0.0) for label in claimed)
+    if share < least:
+        yield "low_confidence"
+    next_best = max(
+        (calibrated[label] for label in calibrated if label not in claimed), default=0.0
+    )
+    if share - next_best < certainty.margin:
+        yield "close_call"

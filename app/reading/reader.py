@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from app.image.decode import Limits, decode
 from app.image.resize import resize
+from app.model.acceptance_file import Acceptance
 from app.model.session import Model
 from app.reading.judge import judge
 from app.reading.population import NOBODY, Subject
@@ -27,10 +28,18 @@ class Reader:
     ----------
     limits : what is decoded at all
     priors : shares of the labels to re-weight probabilities to; None: as calibrated
+    acceptance : what the hospital measured of this model on its own films
     """
 
-    def __init__(self, model: Model, limits: Limits, priors: Shares | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        limits: Limits,
+        priors: Shares | None = None,
+        acceptance: Acceptance | None = None,
+    ) -> None:
         self.model = model
+        self.acceptance = acceptance
         self._limits = limits
         self._priors = priors
         self._labels = [label.id for label in model.card.labels]
@@ -62,8 +71,9 @@ class Reader:
         return Reading(
             image=image,
             outputs=outputs,
-            judgement=judge(outputs, self.model.card, subject, self._priors),
+            judgement=judge(outputs, self.model.card, subject, self._priors, self.acceptance),
             card=self.model.card,
+            acceptance=self.acceptance,
             decode_ms=_milliseconds(begun_s, decoded_s),
             inference_ms=_milliseconds(decoded_s, inferred_s),
         )

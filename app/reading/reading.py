@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from app.image.decode import GreyImage, ImageFacts
+from app.model.acceptance_file import Acceptance
 from app.model.card import Card
 from app.model.session import ImageOutputs
 from app.reading.judge import Judgement
@@ -21,6 +22,7 @@ class Reading:
     outputs : what the network gave for it
     judgement : what that means
     card : of the model that read it
+    acceptance : what the hospital measured of that model; None if it told nothing
     decode_ms, inference_ms : milliseconds of decoding with resizing, and of the network
     """
 
@@ -30,6 +32,7 @@ class Reading:
     card: Card
     decode_ms: float
     inference_ms: float
+    acceptance: Acceptance | None = None
 
     @property
     def facts(self) -> ImageFacts:

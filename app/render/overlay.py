@@ -1,74 +1,47 @@
-"""Seeing why: the class activation map of one label, laid over the image as a PNG.
+"""Seeing why: the film, and beside it the class activation map of one label laid over it, as a PNG.
 
 The map comes from the same forward pass as the answer (Zhou et al. 2016, "Learning Deep
 Features for Discriminative Localization"): its mean plus the head's bias is the label's logit.
 Drawn is what speaks for the label: negative cells count as nothing, and the strongest cell
-has full colour, so colours compare places within one image and never two images.
+has the strongest colour. Colours hide the film by as much as the label is likely: the map of a
+label of 1 % stays nearly unseen, however its cells differ.
+
+`normal` is the absence of the three others, and has no place in the film: unless it is asked for,
+none is drawn.
 """
 
 import io
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from app.image.decode import GreyImage
-from app.language import Language, Text
+from app.language import Language
 from app.model.labels import LabelId
 from app.reading.reading import Reading
+from app.render.legend import LEAST_PX, Legend, draw_legend, palette
 from app.render.wording import NOTICE
 
 Floats = NDArray[np.float32]
 
 DEFAULT_ALPHA: Final = 0.5
+GAP_PX: Final = 8
+"""Between the film and the overlay."""
+
 _MOST_PX: Final = 768
-_LEAST_PX: Final = 384  # or the legend would not be legible
 _FASTEST_COMPRESSION: Final = 1
-
-# Viridis (van der Walt and Smith 2015, CC0): its lightness rises evenly, so it reads the same
-# without red and green, and printed in grey. 17 of its 256 colours, evenly spaced.
-_VIRIDIS: Final = (
-    "440154", "48186a", "472d7b", "424086", "3b528b", "33638d", "2c728e", "26828e", "21918c",
-    "1f9f88", "27ad81", "3dbc74", "5cc863", "81d34d", "aadc32", "d5e21a", "fde725",
-)  # fmt: skip
-
-_FOR: Final = Text("What speaks for: {label} ({share})", "Lo que apoya: {label} ({share})")
-_LEAST: Final = Text("nothing", "nada")
-_MOST: Final = Text("most", "máximo")
-_MEANING: Final = Text(
-    "Class activation map, 7 x 7 cells, of {model}.",
-    "Mapa de activación de clase, 7 x 7 celdas, de {model}.",
-)
-_NO_DIAGNOSIS: Final = Text("Not a diagnosis.", "No es un diagnóstico.")
-_NO_DEVICE: Final = Text(
-    "Not a medical device. Shipped weights: research use only.",
-    "No es producto sanitario. Pesos incluidos: solo investigación.",
-)
-_UNCERTAIN: Final = Text("The answer is uncertain.", "La respuesta es incierta.")
-
-
-@dataclass(frozen=True, slots=True)
-class Legend:
-    """What stands below the picture: names and figures of Neumo's own, nothing of a caller's.
-
-    `label` is the label's display name, `share` its probability, `uncertain` whether the network
-    does not know, `model` the bundle's name.
-    """
-
-    label: str
-    share: float
-    uncertain: bool
-    model: str
-    language: Language
+_HOT: Final = 0.8
+_BLACK: Final = 16
+_FLAT: Final = 8
+_CELL_PX: Final = 16
 
 
 def relevance(cam: Floats) -> Floats:
-    """Return what speaks for a label: its map [7, 7] from 0 (nothing) to 1 (most in this image).
+    """Return what speaks for a label: its map, from 0 (nothing) to 1 (most in this image).
 
     All 0 if no cell speaks for it.
     """
@@ -78,88 +51,115 @@ def relevance(cam: Floats) -> Floats:
     return shares
 
 
+def lies_outside(image: GreyImage, cam: Floats) -> bool:
+    """Tell whether what a map marks most lies outside the body.
+
+    So it does if at least half of the hottest cells (within a fifth of the strongest) are cells of
+    the outermost ring, or cells in which the film shows nothing: black (a median grey under
+    16 of 255), or of one grey (95 % within 8 levels), as borders and labels are.
+    """
+    marked = relevance(cam)
+    hottest = marked >= _HOT
+    if not marked.any():
+        return False
+    rows, columns = cam.shape
+    small = Image.fromarray(image.pixels).resize(
+        (columns * _CELL_PX, rows * _CELL_PX), Image.Resampling.BOX
+    )
+    cells = np.asarray(small).reshape(rows, _CELL_PX, columns, _CELL_PX).swapaxes(1, 2)
+    low, middle, high = np.percentile(cells, [2.5, 50, 97.5], axis=(2, 3))
+    outside = (middle < _BLACK) | (high - low <= _FLAT)
+    outside[[0, -1]] = outside[:, [0, -1]] = True
+    return bool((hottest & outside).sum() * 2 >= hottest.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What is laid over a film.
+
+    Parameters
+    ----------
+    cam : float32 [height, width], the label's map; its cells tile the image
+    strength : from 0 (only the film) to 1 (the strongest cell hides it)
+    """
+
+    cam: Floats
+    strength: float
+
+
 def render_overlay(
     reading: Reading,
     language: Language,
     label: LabelId | None = None,
     alpha: float = DEFAULT_ALPHA,
 ) -> bytes:
-    """Return the class activation map of `label`, or of the label called, as a PNG.
+    """Return the film and the class activation map of a label over it as a PNG.
 
     Parameters
     ----------
-    alpha : from 0 (only the radiograph) to 1 (the strongest cell hides it)
+    label : None is the label called; if that is `normal`, the film comes without a map
+    alpha : from 0 (only the film) to 1 (the strongest cell of a label of 100 % hides it)
     """
-    judgement = reading.judgement
-    label = label or judgement.label
+    judgement, card = reading.judgement, reading.card
+    shown = label or judgement.label
+    cam = reading.outputs.cam[shown]
+    drawn = label is not None or shown != "normal"
     legend = Legend(
-        label=reading.card.display(label, language),
-        share=judgement.probabilities[label],
+        label=card.display(shown, language),
+        share=judgement.probabilities[shown],
+        called=None if shown == judgement.label else card.display(judgement.label, language),
         uncertain=judgement.status == "uncertain",
-        model=reading.card.name,
+        outside=drawn and lies_outside(reading.image, cam),
+        cells=(cam.shape[0], cam.shape[1]) if drawn else None,
+        model=card.name,
         language=language,
     )
-    return draw_overlay(reading.image, reading.outputs.cam[label], legend, alpha)
+    strength = alpha * judgement.probabilities[shown]
+    return draw_overlay(reading.image, Drawing(cam, strength) if drawn else None, legend)
 
 
-def draw_overlay(image: GreyImage, cam: Floats, legend: Legend, alpha: float) -> bytes:
-    """Lay a map over the image it was computed from, a legend below, as a PNG.
+def draw_overlay(image: GreyImage, drawing: Drawing | None, legend: Legend) -> bytes:
+    """Draw a film, what is laid over it beside, and a legend below, as a PNG.
 
     Parameters
     ----------
     image : as decoded; its longer side is drawn at 384 to 768 px
-    cam : float32 [7, 7], the label's map; its cells tile the image
-    alpha : from 0 (only the radiograph) to 1 (the strongest cell hides it)
+    drawing : None is none: then the film stands alone
     """
     size = _drawn_size(image)
-    grey = Image.fromarray(image.pixels).resize(size, Image.Resampling.BILINEAR).convert("RGB")
-    heat = Image.fromarray(relevance(cam)).resize(size, Image.Resampling.BICUBIC)
-    shares = np.asarray(heat).clip(0, 1)
-    colours = _palette()[np.rint(shares * 255).astype(np.uint8)]
-    # As strong as the map: where nothing speaks for the label the radiograph stays as it is.
-    cover = np.rint(shares * (alpha * 255)).astype(np.uint8)
-    grey.paste(Image.fromarray(colours), mask=Image.fromarray(cover))
-    picture = _with_legend(grey, legend)
+    film = Image.fromarray(image.pixels).resize(size, Image.Resampling.BILINEAR).convert("RGB")
+    panels = [film]
+    if drawing is not None:
+        panels.append(_lay_over(film.copy(), drawing))
+    width = sum(panel.width for panel in panels) + GAP_PX * (len(panels) - 1)
+    below = draw_legend(legend, max(width, LEAST_PX), text_width=max(size[0], LEAST_PX))
+    sheet = Image.new("RGB", (below.width, size[1] + below.height), "black")
+    left = (sheet.width - width) // 2
+    for panel in panels:
+        sheet.paste(panel, (left, 0))
+        left += panel.width + GAP_PX
+    sheet.paste(below, (0, size[1]))
     file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=_FASTEST_COMPRESSION, pnginfo=_origin(legend))
+    sheet.save(file, "PNG", compress_level=_FASTEST_COMPRESSION, pnginfo=_origin(legend))
     return file.getvalue()
+
+
+def _lay_over(film: Image.Image, drawing: Drawing) -> Image.Image:
+    heat = Image.fromarray(relevance(drawing.cam)).resize(film.size, Image.Resampling.BICUBIC)
+    shares = np.asarray(heat).clip(0, 1)
+    colours = palette()[np.rint(shares * 255).astype(np.uint8)]
+    # As strong as the map: where nothing speaks for the label the film stays as it is.
+    cover = np.rint(shares * (drawing.strength * 255)).astype(np.uint8)
+    film.paste(Image.fromarray(colours), mask=Image.fromarray(cover))
+    return film
 
 
 def _drawn_size(image: GreyImage) -> tuple[int, int]:
     """Return (width, height) to draw at, in the shape the file has."""
     width, height = image.facts.width, image.facts.height
     longer = max(width, height)
-    scale = min(max(longer, _LEAST_PX), _MOST_PX) / longer
+    scale = min(max(longer, LEAST_PX), _MOST_PX) / longer
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _with_legend(picture: Image.Image, legend: Legend) -> Image.Image:
-    width = max(picture.width, _LEAST_PX)
-    text_px = max(12, width // 44)
-    line_px = round(1.5 * text_px)
-    sheet = Image.new("RGB", (width, picture.height + 5 * line_px + text_px), "black")
-    sheet.paste(picture, ((width - picture.width) // 2, 0))
-    pen = ImageDraw.Draw(sheet)
-    font = _font(text_px)
-    left, top = text_px, picture.height + text_px // 2
-    language = legend.language
-    title = _FOR.render(language, label=legend.label, share=f"{legend.share:.1%}")
-    pen.text((left, top), title, "white", font)
-    top += line_px
-    least, most = _LEAST.render(language), _MOST.render(language)
-    pen.text((left, top), least, "white", font)
-    bar_left = left + round(pen.textlength(least, font)) + text_px
-    bar = Image.fromarray(np.tile(_palette()[np.newaxis], (text_px, 1, 1)))
-    sheet.paste(bar.resize((width // 3, text_px)), (bar_left, top))
-    pen.text((bar_left + width // 3 + text_px, top), most, "white", font)
-    top += line_px
-    cautions = [_UNCERTAIN, _NO_DIAGNOSIS] if legend.uncertain else [_NO_DIAGNOSIS]
-    pen.text((left, top), " ".join(each.render(language) for each in cautions), "white", font)
-    top += line_px
-    pen.text((left, top), _NO_DEVICE.render(language), "white", font)
-    top += line_px
-    pen.text((left, top), _MEANING.render(language, model=legend.model), "silver", font)
-    return sheet
 
 
 def _origin(legend: Legend) -> PngInfo:
@@ -168,20 +168,3 @@ def _origin(legend: Legend) -> PngInfo:
     info.add_text("Software", f"Neumo, {legend.model}")
     info.add_text("Disclaimer", NOTICE.en)
     return info
-
-
-@cache
-def _palette() -> NDArray[np.uint8]:
-    """Viridis, uint8 [256, 3]."""
-    anchors = np.array([tuple(bytes.fromhex(colour)) for colour in _VIRIDIS], np.float64)
-    places = np.linspace(0, 255, len(anchors))
-    channels = [np.interp(np.arange(256), places, channel) for channel in anchors.T]
-    palette: NDArray[np.uint8] = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
-    return palette
-
-
-@cache
-def _font(size_px: int) -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, cut to Latin-1: Pillow's own font has no accents."""
-    font = resources.files("app.render") / "fonts" / "DejaVuSans-latin.ttf"
-    return ImageFont.truetype(io.BytesIO(font.read_bytes()), size_px)

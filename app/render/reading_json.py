@@ -8,12 +8,13 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.language import Language
+from app.model.acceptance_file import AcceptanceSummary
 from app.model.labels import LabelId
 from app.reading import reading as domain
-from app.reading.judge import Status
+from app.reading.judge import ReasonCode, Status
 from app.reading.population import WarningCode
 from app.render.problem import Problem
-from app.render.wording import NOTICE, WARNINGS
+from app.render.wording import NOTICE, REASONS, WARNINGS
 
 SCHEMA_VERSION: Final = 1
 _DECIMALS: Final = 6
@@ -42,6 +43,9 @@ class ModelReference(_Answer):
     name: str = Field(description="Of the bundle")
     version: str = Field(description="Of the bundle")
     sha256: str = Field(description="Of model.onnx")
+    acceptance: AcceptanceSummary | None = Field(
+        None, description="The hospital's own measurement; absent without one"
+    )
 
 
 class Timing(_Answer):
@@ -59,13 +63,20 @@ class Caution(_Answer):
     message: str = Field(description="In the language asked for by Accept-Language")
 
 
+class Reason(_Answer):
+    """Why an answer is uncertain."""
+
+    code: ReasonCode = Field(description="Stable; decide by this")
+    message: str = Field(description="In the language asked for by Accept-Language")
+
+
 class ActivationMap(_Answer):
     """Where in the image the network found what speaks for a label."""
 
     label: LabelId = Field(description="What the map speaks for")
     cam: list[list[float]] = Field(
-        description="7 x 7 cells of the image, row by row from the top left; "
-        "their mean plus `bias` is `logit`"
+        description="Cells of the image, row by row from the top left, as many as the model makes "
+        "(7 x 7 or 5 x 5); their mean plus `bias` is `logit`"
     )
     bias: float = Field(description="Of the network's last layer")
     logit: float = Field(description="Before temperature and softmax")
@@ -75,7 +86,10 @@ class Heatmap(_Answer):
     """The map with its picture."""
 
     map: ActivationMap = Field(description="The numbers")
-    png_base64: str = Field(description="The map laid over the image, a legend below")
+    png_base64: str = Field(
+        description="The film, beside it the map laid over it, and a legend: as of /explain, so "
+        "without a map if the label called is normal"
+    )
 
 
 class Reading(_Answer):
@@ -86,11 +100,13 @@ class Reading(_Answer):
 
     index: int | None = Field(None, description="In a batch: the file's place, from 0")
     request_id: str = Field(description="Also in the header X-Request-ID and the log")
-    status: Status = Field(description="uncertain: the network does not know; see `candidates`")
+    status: Status = Field(description="uncertain: the network does not know; `reasons` say why")
+    reasons: list[Reason] = Field(description="Why the answer is uncertain; none if it is ok")
     label: LabelId = Field(description="The most likely label")
     display_label: str = Field(description="In the language asked for by Accept-Language (en, es)")
     candidates: list[LabelId] = Field(
-        description="The two most likely labels of an uncertain answer; else none"
+        description="The labels in doubt, the likeliest first: mostly two; none of an ok answer, "
+        "nor if only age or view are the doubt"
     )
     probabilities: dict[LabelId, Share] = Field(description="Calibrated; they sum to 1")
     abnormal: Share = Field(description="1 - normal")
@@ -110,7 +126,9 @@ class Explanation(_Answer):
     request_id: str = Field(description="Also in the header X-Request-ID and the log")
     display_label: str = Field(description="In the language asked for by Accept-Language (en, es)")
     probability: Share = Field(description="Of this label, calibrated")
+    called: LabelId = Field(description="The label called, whichever the map is of")
     status: Status = Field(description="Of the Reading: uncertain: the network does not know")
+    reasons: list[Reason] = Field(description="Of the Reading: why it is uncertain")
     warnings: list[Caution] = Field(description="Of the Reading: what to know of it; may be empty")
     map: ActivationMap = Field(description="The numbers")
     notice: str = Field(description="What this is and isn't")
@@ -155,6 +173,7 @@ def render_reading(
         index=index,
         request_id=request_id,
         status=judgement.status,
+        reasons=_reasons(reading, language),
         label=judgement.label,
         display_label=reading.card.display(judgement.label, language),
         candidates=judgement.candidates,
@@ -188,7 +207,9 @@ def render_explanation(
         request_id=request_id,
         display_label=reading.card.display(label, language),
         probability=judgement.probabilities[label],
+        called=judgement.label,
         status=judgement.status,
+        reasons=_reasons(reading, language),
         warnings=_cautions(reading, remarks, language),
         map=_map(reading, label),
         notice=NOTICE.render(language),
@@ -208,8 +229,20 @@ def _image(reading: domain.Reading) -> Image:
 
 
 def _model(reading: domain.Reading) -> ModelReference:
-    card = reading.card
-    return ModelReference(name=card.name, version=card.version, sha256=card.sha256)
+    card, acceptance = reading.card, reading.acceptance
+    return ModelReference(
+        name=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        acceptance=acceptance.summary if acceptance else None,
+    )
+
+
+def _reasons(reading: domain.Reading, language: Language) -> list[Reason]:
+    return [
+        Reason(code=code, message=REASONS[code].render(language))
+        for code in reading.judgement.reasons
+    ]
 
 
 def _cautions(

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from app.language import Text
+from app.reading.judge import ReasonCode
 from app.reading.population import WarningCode
 
 NOT_A_DEVICE: Final = Text("Not a medical device.", "No es un producto sanitario.")
@@ -24,6 +25,14 @@ NOTICE: Final = Text(
 )
 """What stands in every answer."""
 
+_OTHER_AGES: Final = Text(
+    "The model knows this label from patients of other ages only.",
+    "El modelo conoce esta etiqueta solo de pacientes de otras edades.",
+)
+_OTHER_VIEWS: Final = Text(
+    "The model has not learned from radiographs in this view.",
+    "El modelo no ha aprendido de radiografías en esta proyección.",
+)
 WARNINGS: Final[Mapping[WarningCode, Text]] = MappingProxyType(
     {
         "population_unknown": Text(
@@ -34,9 +43,13 @@ WARNINGS: Final[Mapping[WarningCode, Text]] = MappingProxyType(
             "paciente, o el modelo no dice a quiénes conoce. Envíe los campos 'age_years' y "
             "'view'.",
         ),
-        "age_outside_population": Text(
-            "The model knows this label from patients of other ages only.",
-            "El modelo conoce esta etiqueta solo de pacientes de otras edades.",
+        "age_outside_population": _OTHER_AGES,
+        "site_not_validated": Text(
+            "Nobody has shown that this model can be relied on at this hospital: hospitals' films "
+            "differ, and so do its errors. Measure it on your own films with 'neumo accept'.",
+            "Nadie ha mostrado que se pueda confiar en este modelo en este hospital: las "
+            "radiografías difieren entre hospitales, y sus errores también. Mídalo con las suyas "
+            "mediante 'neumo accept'.",
         ),
         "unknown_field": Text(
             "The request has a field or parameter that is not known and was not used. Of the "
@@ -44,9 +57,28 @@ WARNINGS: Final[Mapping[WarningCode, Text]] = MappingProxyType(
             "La petición trae un campo o parámetro desconocido que no se ha usado. Del paciente "
             "solo se leen 'age_years' y 'view'.",
         ),
-        "view_outside_population": Text(
-            "The model has not learned from radiographs in this view.",
-            "El modelo no ha aprendido de radiografías en esta proyección.",
-        ),
+        "view_outside_population": _OTHER_VIEWS,
     }
 )
+
+REASONS: Final[Mapping[ReasonCode, Text]] = MappingProxyType(
+    {
+        "low_confidence": Text(
+            "The likeliest label is not likely enough to rely on.",
+            "La etiqueta más probable no lo es lo bastante para fiarse de ella.",
+        ),
+        "close_call": Text(
+            "Another label is too likely as well: see 'candidates'.",
+            "Otra etiqueta es también demasiado probable: véase 'candidates'.",
+        ),
+        "pneumonia_kind_unknown": Text(
+            "Pneumonia other than COVID-19; which kind is uncertain: of patients of this age, or "
+            "where no age was given, the model can't tell bacterial from viral.",
+            "Neumonía distinta de COVID-19; el tipo es incierto: en pacientes de esta edad, o si "
+            "no se indicó la edad, el modelo no distingue la bacteriana de la vírica.",
+        ),
+        "age_outside_population": _OTHER_AGES,
+        "view_outside_population": _OTHER_VIEWS,
+    }
+)
+"""Why an answer is uncertain."""

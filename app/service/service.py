@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from app.errors import BundleError, NotReady
 from app.image.resize import warm_up
+from app.model.acceptance_file import read_acceptance
 from app.model.load import load_model
 from app.model.session import Model, OnnxModel
 from app.reading.population import Subject
@@ -114,6 +116,7 @@ class Service:
         begun = time.perf_counter()
         try:
             model = await asyncio.to_thread(self._load_model, self.settings)
+            reader = make_reader(self.settings, model)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the start
             code = error.code if isinstance(error, BundleError) else "load_failed"
             members: dict[str, object] = {"code": code}
@@ -123,13 +126,14 @@ class Service:
             self.phase = Phase.FAILED
             self._on_failure()
             return
-        self._reader = Reader(model, self.settings.limits, self.settings.label_priors)
+        self._reader = reader
         self.metrics.set_model(model.card)
         self.phase = Phase.READY
         gc.freeze()  # what was made to start lives on: no collection need walk through it
         members = {
             "model": model.card.name,
             "sha256": model.card.sha256,
+            "accepted": reader.acceptance is not None,
             "threads": self.settings.reader_threads,
             "load_ms": round((time.perf_counter() - begun) * 1000),
         }
@@ -162,3 +166,15 @@ def load_model_from(settings: Settings) -> OnnxModel:
     )
     warm_up()
     return model
+
+
+def make_reader(settings: Settings, model: Model) -> Reader:
+    """Return the reader of `settings`, with the hospital's acceptance if they name one.
+
+    Raises
+    ------
+    BundleError
+        Of the kinds of `app.model.acceptance_file.read_acceptance`.
+    """
+    acceptance = read_acceptance(Path(settings.acceptance), model) if settings.acceptance else None
+    return Reader(model, settings.limits, settings.label_priors, acceptance)

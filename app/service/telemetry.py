@@ -75,6 +75,12 @@ class Metrics:
             ["label", "status"],
             registry=registry,
         )
+        self._reasons = Counter(
+            "neumo_reasons",
+            "Why Readings were uncertain, by the reason's code; one Reading may have several.",
+            ["reason"],
+            registry=registry,
+        )
         self._model = Gauge(
             "neumo_model_info",
             "The model that is served; always 1.",
@@ -111,6 +117,8 @@ class Metrics:
     def count_reading(self, reading: Reading) -> None:
         """Count one Reading and its stages."""
         self._readings.labels(reading.judgement.label, reading.judgement.status).inc()
+        for reason in reading.judgement.reasons:
+            self._reasons.labels(reason).inc()
         self._stages.labels("decode").observe(reading.decode_ms / 1000)
         self._stages.labels("inference").observe(reading.inference_ms / 1000)
 

@@ -119,13 +119,14 @@ def test_age_and_view_are_compared_with_the_cards_population(
     reading = post(client, chest, **fields)
     assert reading["label"] == "covid19"
     assert reading["status"] == status
-    assert [warning["code"] for warning in reading["warnings"]] == codes
-    assert (reading["candidates"][:1] == ["covid19"]) == (status == "uncertain")
+    assert [warning["code"] for warning in reading["warnings"]] == [*codes, "site_not_validated"]
+    assert [reason["code"] for reason in reading["reasons"]] == codes * (status == "uncertain")
+    assert reading["candidates"] == []  # no label is in doubt
 
 
 def test_a_raw_body_says_age_and_view_in_the_query(client: TestClient, chest: Image.Image) -> None:
     answer = client.post("/predict?age_years=4&view=AP", content=encode(chest, "PNG")).json()
-    assert [warning["code"] for warning in answer["warnings"]] == ["age_outside_population"]
+    assert [reason["code"] for reason in answer["reasons"]] == ["age_outside_population"]
 
 
 KNOWN = {
@@ -138,7 +139,7 @@ KNOWN = {
 
 
 def ask_of_subject(query: dict[str, str], form: dict[str, str]) -> list[list[str]]:
-    """Return the warnings of each call that reads an image, said of the same subject."""
+    """Return the reasons of each call that reads an image, said of the same subject."""
     file = encode(np.full((224, 224), 99, np.uint8), "PNG")
     with served(FakeModel(card=KNOWN)) as client:
         answers = [
@@ -150,7 +151,12 @@ def ask_of_subject(query: dict[str, str], form: dict[str, str]) -> list[list[str
             )
         ]
     readings = [answer["results"][0] if "results" in answer else answer for answer in answers]
-    return [[warning["code"] for warning in reading["warnings"]] for reading in readings]
+    for reading in readings:
+        warned, reasons = (
+            [told["code"] for told in reading[name]] for name in ("warnings", "reasons")
+        )
+        assert warned == [*reasons, "site_not_validated"]
+    return [[reason["code"] for reason in reading["reasons"]] for reading in readings]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +201,7 @@ def test_the_age_and_view_of_a_batchs_form_hold_for_all_its_files(
     files = [("file", ("a", encode(chest, "PNG"))), ("files", ("b", encode(chest, "JPEG")))]
     fields = {"age_years": "4", "view": "lateral"}
     answer = client.post("/predict/batch?age_years=61", files=files, data=fields).json()
-    told = [(each["status"], [w["code"] for w in each["warnings"]]) for each in answer["results"]]
+    told = [(each["status"], [w["code"] for w in each["reasons"]]) for each in answer["results"]]
     outside = ["age_outside_population", "view_outside_population"]
     assert told == [("uncertain", outside)] * 2
 
@@ -206,9 +212,10 @@ def test_a_map_says_that_its_answer_is_uncertain_and_why(
     file = {"file": encode(chest, "PNG")}
     known = client.post("/explain?format=json", files=file, data={"age_years": "61"}).json()
     outside = client.post("/explain?format=json", files=file, data={"age_years": "4"}).json()
-    assert (known["status"], known["warnings"]) == ("ok", [])
+    assert (known["status"], known["called"], known["reasons"]) == ("ok", "covid19", [])
     assert outside["status"] == "uncertain"
-    assert [warning["code"] for warning in outside["warnings"]] == ["age_outside_population"]
+    assert [reason["code"] for reason in outside["reasons"]] == ["age_outside_population"]
+    assert outside["reasons"][0]["message"].startswith("The model knows this label from patients")
     certain = client.post("/explain", files=file, data={"age_years": "61"}).content
     assert client.post("/explain", files=file, data={"age_years": "4"}).content != certain
 
@@ -216,6 +223,12 @@ def test_a_map_says_that_its_answer_is_uncertain_and_why(
 def test_warnings_are_told_in_spanish(client: TestClient, jpeg: bytes) -> None:
     answer = client.post("/predict", files={"file": jpeg}, headers={"Accept-Language": "es"})
     assert "edad del paciente" in answer.json()["warnings"][0]["message"]
+    fields = {"age_years": "4"}
+    answer = client.post(
+        "/predict", files={"file": jpeg}, data=fields | {"view": "lateral"},
+        headers={"Accept-Language": "es"},
+    )  # fmt: skip
+    assert "en esta proyección" in answer.json()["reasons"][-1]["message"]
 
 
 @pytest.mark.parametrize(("field", "value"), [("age_years", "DOE"), ("view", "DOE")])

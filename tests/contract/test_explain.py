@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from app.model.bundle import find_bundle, read_bundle
 from app.model.labels import LABEL_IDS
+from app.render.overlay import GAP_PX
 from app.settings import Settings
 from tests.apps import served
 from tests.images import encode
@@ -35,7 +36,7 @@ def test_the_map_of_the_label_called_comes_as_a_picture(client: TestClient, ches
     assert response.headers["content-type"] == "image/png"
     assert response.headers["cache-control"] == "no-store"
     picture = Image.open(io.BytesIO(response.content))
-    assert picture.width == 768
+    assert picture.width == 2 * 768 + GAP_PX  # the film, and the map over it
     assert picture.height > 768  # the legend
 
 
@@ -55,11 +56,11 @@ def marked() -> Iterator[TestClient]:
 
 
 def draw(client: TestClient, query: str) -> Any:  # noqa: ANN401 - a pixel array
-    """Return the picture of a plain image of 7 x 7 cells, 64 pixels each."""
+    """Return the overlay of a plain image of 7 x 7 cells, 64 pixels each, and the legend."""
     plain = encode(np.full((448, 448), GREY, np.uint8), "PNG")
     response = client.post(f"/explain?{query}", content=plain)
     assert response.status_code == 200
-    return np.asarray(Image.open(io.BytesIO(response.content))).astype(int)
+    return np.asarray(Image.open(io.BytesIO(response.content))).astype(int)[:, 448 + GAP_PX :]
 
 
 @pytest.mark.parametrize("label", LABEL_IDS)
@@ -69,20 +70,21 @@ def test_colour_lies_where_the_label_asked_for_is_seen_and_nowhere_else(
     picture = draw(marked, f"label={label}&alpha=1")
     for index, each in enumerate(LABEL_IDS):
         middle = picture[index * 128 + 32, index * 128 + 32]
-        expected = STRONGEST if each == label else [GREY] * 3
+        share = SHARES[label] if each == label else 0.0  # as strong as it is likely
+        expected = share * STRONGEST + (1 - share) * GREY
         assert middle == pytest.approx(expected, abs=8), each
 
 
 def test_without_a_label_colour_lies_where_the_label_called_is_seen(marked: TestClient) -> None:
-    assert (
-        draw(marked, "alpha=1").tolist() == draw(marked, "label=viral_pneumonia&alpha=1").tolist()
-    )
+    called, asked = draw(marked, "alpha=1"), draw(marked, "label=viral_pneumonia&alpha=1")
+    assert called.tolist() == asked.tolist()
 
 
 @pytest.mark.parametrize("alpha", [0, 0.25, 1])
 def test_alpha_is_how_much_the_colours_hide(marked: TestClient, alpha: float) -> None:
     picture = draw(marked, f"label=normal&alpha={alpha}")
-    expected = alpha * STRONGEST + (1 - alpha) * GREY
+    cover = alpha * SHARES["normal"]
+    expected = cover * STRONGEST + (1 - cover) * GREY
     assert picture[32, 32] == pytest.approx(expected, abs=8)
     assert picture[416, 416].tolist() == [GREY] * 3
 
@@ -104,7 +106,9 @@ def test_the_legend_names_the_label_asked_for_with_its_own_share(
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", write)
     draw(marked, f"label={label}")
-    (title,) = (words for words in written if "%" in words)
+    (title,) = (words for words in written if "(" in words)
+    called = "Not the label called, which is: VIRAL_PNEUMONIA." in " ".join(written)
+    assert called == (label != "viral_pneumonia")
     assert title == f"What speaks for: {label.upper()} ({SHARES[label]:.1%})"
 
 
@@ -120,7 +124,7 @@ def test_the_maps_mean_and_the_heads_own_bias_are_the_logit(
     biases = {c.name: onnx.numpy_helper.to_array(c) for c in constants if c.name == "head_bias"}
     shown = explanation["map"]
     cam = np.array(shown["cam"])
-    assert cam.shape == (7, 7)
+    assert cam.shape == (7, 7)  # of the model that is shipped
     assert shown["label"] == label
     bias = biases["head_bias"][LABEL_IDS.index(label)]
     assert shown["bias"] == pytest.approx(bias, abs=1e-4)
@@ -181,3 +185,32 @@ def test_predict_names_a_wrong_parameter_too(client: TestClient, chest: bytes) -
 def test_a_broken_file_is_refused_as_by_predict(client: TestClient) -> None:
     refused = client.post("/explain", files={"file": b"no image"})
     assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_normal_film_comes_without_a_map_unless_it_is_asked_for() -> None:
+    plain = encode(np.full((448, 448), GREY, np.uint8), "PNG")
+    with served(FakeModel((0.97, 0.01, 0.01, 0.01), one_hot_cams())) as client:
+        answers = [
+            client.post(f"/explain{query}", content=plain) for query in ("", "?label=normal")
+        ]
+        numbers = client.post("/explain?format=json", content=plain).json()
+        heatmap = client.post("/predict?heatmap=true", content=plain).json()["heatmap"]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    widths = [Image.open(io.BytesIO(answer.content)).width for answer in answers]
+    assert widths == [448, 2 * 448 + GAP_PX]
+    assert (numbers["called"], numbers["map"]["label"]) == ("normal", "normal")
+    assert heatmap["map"] == numbers["map"]
+    assert base64.b64decode(heatmap["png_base64"]) == answers[0].content
+
+
+def test_a_graph_of_fewer_cells_is_explained_as_it_is() -> None:
+    cams = np.zeros((4, 5, 5), np.float32)
+    cams[1, 2, 3] = 1
+    plain = encode(np.full((450, 450), GREY, np.uint8), "PNG")
+    with served(FakeModel((0.0, 1.0, 0.0, 0.0), cams)) as client:
+        numbers = client.post("/explain?format=json", content=plain).json()["map"]["cam"]
+        picture = client.post("/explain?alpha=1", content=plain).content
+    assert np.array(numbers).tolist() == cams[1].tolist()
+    overlay = np.asarray(Image.open(io.BytesIO(picture))).astype(int)[:, 450 + GAP_PX :]
+    assert overlay[225, 315] == pytest.approx(STRONGEST, abs=8)
+    assert overlay[225, 45].tolist() == [GREY] * 3

@@ -50,7 +50,7 @@ def test_fields_beside_the_image_are_passed_over_and_told(client: TestClient, jp
     fields = {f"0010{tag:04d}": "x" * 5000 for tag in range(20)} | {"age": "61"}
     reading = client.post("/predict", files={"file": jpeg}, data=fields).json()
     codes = [warning["code"] for warning in reading["warnings"]]
-    assert codes == ["population_unknown", "unknown_field"]
+    assert codes == ["population_unknown", "site_not_validated", "unknown_field"]
     raw = client.post("/predict?age=61&heatmap=false", content=jpeg).json()
     assert [warning["code"] for warning in raw["warnings"]] == codes
 
@@ -58,9 +58,10 @@ def test_fields_beside_the_image_are_passed_over_and_told(client: TestClient, jp
 def test_known_fields_bring_no_such_warning(client: TestClient, jpeg: bytes) -> None:
     fields = {"age_years": "061Y", "view": "AP SUPINE"}
     reading = client.post("/predict?heatmap=1", files={"file": jpeg}, data=fields).json()
-    assert reading["warnings"] == []
+    assert [warning["code"] for warning in reading["warnings"]] == ["site_not_validated"]
     url = "/explain?format=json&alpha=0.2&label=normal&age_years=061Y"
-    assert client.post(url, files={"file": jpeg}).json()["warnings"] == []
+    explained = client.post(url, files={"file": jpeg}).json()
+    assert [warning["code"] for warning in explained["warnings"]] == ["site_not_validated"]
 
 
 def test_text_in_the_files_field_is_told_what_it_needs(client: TestClient) -> None:
@@ -100,8 +101,10 @@ def test_a_batch_has_an_age_and_a_view_for_each_file(client: TestClient, jpeg: b
     assert [result["index"] for result in results] == [0, 1, 2]
     codes = [[warning["code"] for warning in result["warnings"]] for result in results]
     assert codes == [
-        [], ["population_unknown"], ["age_outside_population", "view_outside_population"]
-    ]  # fmt: skip
+        ["site_not_validated"],
+        ["population_unknown", "site_not_validated"],
+        ["age_outside_population", "view_outside_population", "site_not_validated"],
+    ]
 
 
 def test_a_batch_whose_ages_do_not_fit_its_files_is_refused(

@@ -10,8 +10,8 @@ from openapi_spec_validator import validate
 from pydantic import ValidationError
 
 from app.errors import InvalidParameter
-from app.http.parameters import AGE_PATTERN, VIEW_WORDS, read_age_years, read_view
 from app.main import create_app
+from app.reading.subject_words import AGE_PATTERN, VIEW_WORDS, read_age_years, read_view
 from app.settings import Settings
 
 OPERATIONS = {
@@ -71,7 +71,15 @@ def test_every_member_of_every_schema_is_described(document: dict[str, Any]) -> 
 
 def test_warnings_have_listed_codes(document: dict[str, Any]) -> None:
     assert document["components"]["schemas"]["Caution"]["properties"]["code"]["enum"] == [
-        "population_unknown", "age_outside_population", "view_outside_population", "unknown_field"
+        "population_unknown", "age_outside_population", "view_outside_population",
+        "site_not_validated", "unknown_field"
+    ]  # fmt: skip
+
+
+def test_reasons_have_listed_codes(document: dict[str, Any]) -> None:
+    assert document["components"]["schemas"]["Reason"]["properties"]["code"]["enum"] == [
+        "low_confidence", "close_call", "pneumonia_kind_unknown", "age_outside_population",
+        "view_outside_population",
     ]  # fmt: skip
 
 

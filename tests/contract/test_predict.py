@@ -22,8 +22,8 @@ def test_a_multipart_file_is_answered_with_a_reading(client: TestClient, jpeg: b
     assert response.headers["cache-control"] == "no-store"
     reading = response.json()
     assert set(reading) == {
-        "request_id", "status", "label", "display_label", "candidates", "probabilities", "abnormal",
-        "non_covid_pneumonia", "warnings", "notice", "schema_version", "image", "model",
+        "request_id", "status", "reasons", "label", "display_label", "candidates", "probabilities",
+        "abnormal", "non_covid_pneumonia", "warnings", "notice", "schema_version", "image", "model",
         "timing_ms",
     }  # fmt: skip
     assert reading["status"] == "ok"

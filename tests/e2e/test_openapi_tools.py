@@ -126,7 +126,7 @@ def test_a_generated_client_gets_a_reading_and_says_who_it_is_of(
     answer = call(neumo_client, server, "predict.predict", body=form)
     assert answer.status_code == HTTPStatus.OK
     assert isinstance(answer.parsed, models_of(neumo_client).Reading)
-    assert (answer.parsed.label, answer.parsed.warnings) == ("covid19", [])
+    assert (answer.parsed.label, answer.parsed.reasons) == ("covid19", [])
 
 
 def test_a_generated_client_gets_a_422_typed(

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from app.model.bundle import find_bundle, read_bundle
+from app.model.labels import LABEL_IDS
+from app.settings import Settings
+from tests.bundles import make_acceptance, make_certainty
 from tests.conftest import ROOT
 from tests.server import Server, free_port, predict
 
@@ -48,6 +52,8 @@ def test_the_terminal_prints_labels_for_people(examples: dict[str, Path]) -> Non
     assert "Neumonía bacteriana" in result.stdout
     assert "No es un producto sanitario. Los pesos" in result.stdout
     assert "no es un diagnóstico" in result.stdout
+    assert result.stdout.count("  avisos: population_unknown, site_not_validated\n") == 2
+    assert result.stdout.count("\nsite_not_validated: Nadie ha mostrado") == 1
     assert f"{files[2]}: El contenido no es JPEG ni PNG" in result.stderr
 
 
@@ -149,3 +155,30 @@ def test_a_wrong_setting_is_told_in_plain_words() -> None:
     assert "NEUMO_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'" in told
     assert "NEUMO_PORT: Input should be a valid integer" in told
     assert "^" not in told
+
+
+def test_the_terminal_says_why_an_answer_is_uncertain(
+    examples: dict[str, Path], tmp_path: Path
+) -> None:
+    """By a hospital's own floors, which nothing reaches."""
+    model = read_bundle(find_bundle(Settings().model))
+    floors = make_certainty(floors=dict.fromkeys(LABEL_IDS, 1.0), chosen_on="site")
+    path = tmp_path / "ours.json"
+    path.write_text(json.dumps(make_acceptance(model.graph, certainty=floors)), encoding="utf-8")
+    files = [str(examples["normal"]), str(examples["covid19"])]
+    told = neumo("predict", *files, environment={"NEUMO_ACCEPTANCE": str(path)}).stdout.decode()
+    assert f"{files[0]}: Normal (uncertain)\n" in told
+    assert told.count("  uncertain: The likeliest label is not likely enough to rely on.\n") == 2
+    assert told.count("  warnings: population_unknown\n") == 2
+    assert "site_not_validated" not in told
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["predict", "README.md"]])
+def test_an_acceptance_of_another_model_stops_the_start_with_what_to_do(
+    tmp_path: Path, command: list[str]
+) -> None:
+    path = tmp_path / "ours.json"
+    path.write_text(json.dumps(make_acceptance()), encoding="utf-8")
+    result = neumo(*command, environment={"NEUMO_ACCEPTANCE": str(path)})
+    assert result.returncode == 3
+    assert b"Measure again with neumo accept" in result.stderr

@@ -64,7 +64,10 @@ def test_a_file_alone_says_nothing_of_the_patient(
     curl, status = execute(browser, panel)
     answer = answer_in(browser, panel)
     assert (status, answer["label"]) == (200, "covid19")
-    assert [warning["code"] for warning in answer["warnings"]] == ["population_unknown"]
+    assert [warning["code"] for warning in answer["warnings"]] == [
+        "population_unknown",
+        "site_not_validated",
+    ]
     assert "file=@" in curl
     assert said_in(curl) <= {""}
 
@@ -80,7 +83,8 @@ def test_an_age_is_sent_once_it_was_typed(
     browser.wait_for(f"document.querySelector('{form} input[type=checkbox]').disabled")
     curl, _ = execute(browser, panel)
     assert said_in(curl) == {"061Y", ""}
-    assert answer_in(browser, panel)["warnings"] == []
+    warnings = answer_in(browser, panel)["warnings"]
+    assert [warning["code"] for warning in warnings] == ["site_not_validated"]
 
 
 def test_the_files_of_a_batch_alone_say_nothing_of_a_patient(
@@ -92,7 +96,10 @@ def test_the_files_of_a_batch_alone_say_nothing_of_a_patient(
     curl, status = execute(browser, panel)
     (reading,) = answer_in(browser, panel)["results"]
     assert (status, reading["label"]) == (200, "covid19")
-    assert [warning["code"] for warning in reading["warnings"]] == ["population_unknown"]
+    assert [warning["code"] for warning in reading["warnings"]] == [
+        "population_unknown",
+        "site_not_validated",
+    ]
     assert said_in(curl) <= {""}
 
 

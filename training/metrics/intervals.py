@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import beta, t
+from scipy.stats import t
 
+from app.model.binomial import exact_limits
 from app.model.figures import Interval
 from training.metrics.bootstrap import Figures
 
@@ -41,9 +42,7 @@ def rate_interval(
         return Interval(value=0, low=0, high=1)
     rate = float(parts.sum() / wholes.sum())
     count = _count_effective(parts, wholes)
-    hits = rate * count
-    low = 0.0 if rate == 0 else float(beta.ppf(_TAIL, hits, count - hits + 1))
-    high = 1.0 if rate == 1 else float(beta.ppf(1 - _TAIL, hits + 1, count - hits))
+    low, high = exact_limits(rate * count, count)
     return Interval(value=rate, low=low, high=high)
 
 

@@ -31,7 +31,9 @@ router = APIRouter(tags=["predict"])
     responses=describe_problems(*ANY_UPLOAD, *ONE_IMAGE)
     | {
         200: {
-            "description": "The map laid over the image, or its numbers",
+            "description": "The film, beside it the map laid over it, and a legend; or the map's "
+            "numbers. If the label called is normal and no label was asked for, the film and the "
+            "legend alone: normal is the absence of the others, and has no place in the film",
             "content": {
                 "image/png": {"schema": {"type": "string", "format": "binary"}},
             },
@@ -43,14 +45,18 @@ router = APIRouter(tags=["predict"])
 async def explain(
     request: Request,
     label: Annotated[LabelId | None, Query(description="Missing: the label called")] = None,
-    alpha: Annotated[float, Query(ge=0, le=1, description="Strength of the colours")] = (
-        DEFAULT_ALPHA
-    ),
+    alpha: Annotated[
+        float, Query(ge=0, le=1, description="Strength of the colours of a label of 100 %")
+    ] = (DEFAULT_ALPHA),
     format: Annotated[  # noqa: A002 - the parameter's name in the query
-        Literal["png", "json"], Query(description="The picture, or the 7 x 7 numbers")
+        Literal["png", "json"], Query(description="The picture, or the numbers")
     ] = "png",
 ) -> Response:
-    """Answer with the class activation map of a label, from the same forward pass as /predict."""
+    """Answer with the class activation map of a label, from the same forward pass as /predict.
+
+    Colours are as strong as the label is likely. The numbers are given of any label, also of
+    `normal`; its picture is drawn only if it is asked for.
+    """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     upload = await read_upload(request, query=("label", "alpha", "format"))
     reading = await service.read(upload.files[0], upload.subjects[0], claim)
@@ -60,7 +66,10 @@ async def explain(
         explanation = render_explanation(
             reading, record.request_id, language, label, remarks=upload.remarks
         )
-        content, media_type = explanation.model_dump_json().encode(), "application/json"
+        content, media_type = (
+            explanation.model_dump_json(exclude_none=True).encode(),
+            "application/json",
+        )
     else:
         content = await service.render(
             lambda: render_overlay(reading, language, label, alpha), claim

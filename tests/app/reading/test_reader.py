@@ -67,5 +67,5 @@ def test_a_reading_says_what_it_was_made_from(model: Model, examples: dict[str, 
     reading = Reader(model, Settings().limits).read(data, Subject(age_years=4))
     assert reading.facts.sha256 == hashlib.sha256(data).hexdigest()
     assert reading.card is model.card
-    assert reading.judgement.warnings == ["age_outside_population"]
+    assert reading.judgement.warnings == ["age_outside_population", "site_not_validated"]
     assert sum(reading.outputs.probabilities.values()) == pytest.approx(1)

@@ -4,8 +4,9 @@ from typing import get_args
 
 import pytest
 
+from app.reading.judge import ReasonCode
 from app.reading.population import WarningCode
-from app.render.wording import NOTICE, WARNINGS
+from app.render.wording import NOTICE, REASONS, WARNINGS
 
 
 def test_the_notice_begins_with_what_neumo_is_not_and_what_its_weights_are_for() -> None:
@@ -25,3 +26,17 @@ def test_every_warning_is_told_in_both_languages(code: WarningCode) -> None:
     assert text.en
     assert text.es
     assert text.en != text.es
+
+
+@pytest.mark.parametrize("code", get_args(ReasonCode))
+def test_every_reason_is_told_in_both_languages(code: ReasonCode) -> None:
+    text = REASONS[code]
+    assert text.en
+    assert text.es
+    assert text.en != text.es
+
+
+def test_each_code_has_a_text_of_its_own() -> None:
+    for texts, codes in ((WARNINGS, get_args(WarningCode)), (REASONS, get_args(ReasonCode))):
+        assert set(texts) == set(codes)
+        assert len({text.en for text in texts.values()}) == len(codes)

@@ -1,0 +1,78 @@
+"""One acceptance: films in, the content of the acceptance file out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from app import __version__
+from app.acceptance.films import Film
+from app.acceptance.floors import fit_certainty
+from app.acceptance.site_figures import measure_drift, measure_figures
+from app.acceptance.site_temperature import fit_site_temperature
+from app.acceptance.survey import judge_all, survey
+from app.errors import FilmsUnusable
+from app.image.decode import Limits
+from app.model.acceptance_file import ACCEPTANCE_FORMAT, Acceptance, hash_of_bundle
+from app.model.card import Certainty
+from app.model.session import Model
+from app.reading.priors import Shares
+from app.reading.reader import Reader
+
+NO_SITE: Final = "not named"
+
+
+def accept(
+    films: Sequence[Film],
+    model: Model,
+    limits: Limits,
+    priors: Shares | None = None,
+    site: str = NO_SITE,
+) -> Acceptance:
+    """Measure a model on a hospital's films, and fit what `ok` asks for there.
+
+    A temperature goes only with the floors that were chosen under it: where it leaves none that
+    hold, they are chosen without it.
+
+    Parameters
+    ----------
+    limits, priors : as they will be served
+
+    Raises
+    ------
+    FilmsUnusable
+        If no file could be decoded.
+    """
+    found = survey(films, Reader(model, limits, priors))
+    if not found.seen:
+        raise FilmsUnusable(reason="none of the files is a JPEG or PNG that can be decoded")
+    card = model.card
+    temperature = fit_site_temperature(found.seen, card)
+    fitted = fit_certainty(found, card, priors, temperature)
+    if temperature is not None and not isinstance(fitted, Certainty):
+        temperature = None
+        fitted = fit_certainty(found, card, priors)
+    certainty = fitted if isinstance(fitted, Certainty) else None
+    by_site = None
+    if certainty is not None:
+        changed = card.model_copy(update={"certainty": certainty})
+        by_site = measure_figures(found, judge_all(found.seen, changed, priors, temperature))
+    return Acceptance(
+        acceptance_format=ACCEPTANCE_FORMAT,
+        model=card.name,
+        sha256=hash_of_bundle(model),
+        neumo=__version__,
+        site=site,
+        date=datetime.now(UTC).date().isoformat(),
+        images=len(found.seen),
+        patients=len(set(found.patients)),
+        images_by_label=dict(sorted(Counter(each.film.label for each in found.seen).items())),
+        unreadable=found.unreadable,
+        repeated=found.repeated,
+        by_card=measure_figures(found, judge_all(found.seen, card, priors)),
+        by_site=by_site,
+        drift=measure_drift(found, card),
+        certainty=certainty,
+        why_not=None if isinstance(fitted, Certainty) else fitted,
+        temperature=temperature,
+    )

@@ -1,0 +1,75 @@
+"""app.model.acceptance_file: what is loaded, and what stops a start with a sentence to act on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app.errors import AcceptanceMalformed, AcceptanceMismatch, AcceptanceMissing, BundleError
+from app.model.acceptance_file import Acceptance, read_acceptance
+from tests.bundles import make_acceptance, make_certainty
+from tests.models import FakeModel
+
+
+def write(folder: Path, **changes: object) -> Path:
+    path = folder / "ours.json"
+    path.write_text(json.dumps(make_acceptance(**changes)), encoding="utf-8")
+    return path
+
+
+def test_the_acceptance_of_the_served_bundle_is_read(tmp_path: Path) -> None:
+    acceptance = read_acceptance(write(tmp_path), FakeModel())
+    assert (acceptance.site, acceptance.images) == ("North wing", 100)
+    assert acceptance.certainty is not None
+    assert acceptance.certainty.floors["covid19"] == 0.5
+
+
+def test_it_is_bound_to_the_bundle_whichever_of_its_graphs_is_served(tmp_path: Path) -> None:
+    model = FakeModel()
+    model.card = model.card.model_copy(update={"sha256": "f" * 64})  # as of float32
+    assert read_acceptance(write(tmp_path), model).model == "neumo-test-1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "told"),
+    [
+        ({"sha256": "0" * 64}, AcceptanceMismatch, "Measure again with neumo accept"),
+        ({"sha256": "0"}, AcceptanceMalformed, "sha256"),
+        ({"acceptance_format": 2}, AcceptanceMalformed, "acceptance_format is not 1"),
+        ({"certainty": make_certainty()}, AcceptanceMalformed, "not chosen on the site"),
+        ({"certainty": None, "temperature": 2.0}, AcceptanceMalformed, "temperature needs"),
+        ({"temperature": 0.0}, AcceptanceMalformed, "temperature"),
+        ({"notes": "x"}, AcceptanceMalformed, "notes"),
+    ],
+)
+def test_one_that_does_not_hold_is_refused_with_what_to_do(
+    tmp_path: Path, changes: dict[str, Any], kind: type[BundleError], told: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        read_acceptance(write(tmp_path, **changes), FakeModel())
+    assert told in caught.value.detail("en")
+    assert "ours.json" in caught.value.detail("es")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]"])
+def test_what_is_no_acceptance_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ours.json"
+    path.write_bytes(content)
+    with pytest.raises(AcceptanceMalformed):
+        read_acceptance(path, FakeModel())
+
+
+def test_a_file_that_is_not_there_is_named_by_its_setting(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing.json", tmp_path):
+        with pytest.raises(AcceptanceMissing) as caught:
+            read_acceptance(path, FakeModel())
+        assert "NEUMO_ACCEPTANCE" in caught.value.detail("en")
+
+
+def test_certainty_and_temperature_have_to_be_told_even_if_there_are_none() -> None:
+    content = make_acceptance()
+    del content["temperature"]
+    with pytest.raises(ValidationError):
+        Acceptance.model_validate(content)
