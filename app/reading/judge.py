@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from app.model.acceptance_file import Acceptance
-from app.model.card import Card, Certainty
+from app.model.card import Card, Certainty, Doubt
 from app.model.labels import LabelId
 from app.model.session import ImageOutputs
 from app.reading.population import (
@@ -118,31 +118,20 @@ def _find_candidates(
 
 def _doubt(
     calibrated: Shares, card: Card, certainty: Certainty | None, claimed: Set[LabelId]
-) -> Iterator[Literal["low_confidence", "close_call"]]:
+) -> Iterator[Doubt]:
     """Say what of the probabilities speaks against relying on the labels claimed.
 
-    With certainty, what is claimed has to reach its floor and its operating point (of a set, its
-    sum the highest of theirs) and to lead over the next label by the margin. Without, nothing but
-    what is claimed may reach its operating point; a card that has none doubts nothing.
+    With certainty, what that finds. Without, nothing but what is claimed may reach its operating
+    point; a card that has none doubts nothing.
 
     By the probabilities at the card's own priors: a sensitivity is the same at any prevalence.
     """
     points = card.operating_points
-    if certainty is None:
-        if points is None:
-            return
+    if certainty is not None:
+        yield from certainty.find_doubts(claimed, calibrated, points)
+    elif points is not None:
         reached = {label for label, share in calibrated.items() if share >= points[label]}
         if not reached & claimed:
             yield "low_confidence"
         elif reached - claimed:
             yield "close_call"
-        return
-    share = sum(calibrated[label] for label in claimed)
-    least = max(max(certainty.floors[label], points[label] if points else 0.0) for label in claimed)
-    if share < least:
-        yield "low_confidence"
-    next_best = max(
-        (calibrated[label] for label in calibrated if label not in claimed), default=0.0
-    )
-    if share - next_best < certainty.margin:
-        yield "close_call"
