@@ -9,7 +9,9 @@ From the command down; each imports only what stands below it:
 ``holdout``   the recipe trained without each source in turn: thresholds for a new hospital
 ``measure``   graphs run as they are served: figures of a split, audit, images changed
 ``export``    the network as ONNX graphs, float32 and int8; what is calibrated in them
-``fit``       the network, its training loop, the folder of a run
+``fit``       the network and its training loop: loss, sampling, schedule, teachers
+``run``       the folder of a run, resumed to the bit; its history, curves, environment
+``augment``   images changed at random, against what tells hospitals apart
 ``report``    what people read: plots, the card written out
 ``metrics``   figures of labels and probabilities, with intervals by patient
 ``data``      the manifest, the splits by patient, the images in memory, the check before

@@ -29,8 +29,6 @@ from training.data.manifest import NO_PATIENTS, DataSets, lacks_patients, read_s
 from training.data.splits import Division, Splits, divide_data, load_set, load_splits
 from training.export.restore import restore_weights
 from training.files import write_whole
-from training.fit.checkpoint import RunFolder, RunUnfinished, save_whole
-from training.fit.history import finished
 from training.fit.network import build_model
 from training.fit.trainer import fit
 from training.holdout.holdout import TABLE_FILE, hold_out
@@ -40,6 +38,8 @@ from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calib
 from training.recipe import load_config
 from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
+from training.run.checkpoint import RunFolder, RunUnfinished, save_whole
+from training.run.history import finished
 
 _CALLED_WRONGLY, _CANT_BE_DONE, _STOPPED = 2, 3, 130
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tests.training.networks import build_small_model, draw_images, make_network
 from tests.training.workplace import Say, Workplace, one_thread
 from training.commands import main
-from training.fit import progress
 from training.fit import trainer as fitting
 from training.fit.network import GreyResNet
+from training.run import progress
 
 
 @pytest.fixture(scope="session", autouse=True)

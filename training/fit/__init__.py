@@ -1,5 +1,5 @@
-"""Fit: the network, its training loop, and the run folder that keeps every epoch.
+"""Fit: the network and its training loop: loss, sampling, schedule, teachers.
 
-`trainer.fit` leaves a run in a `checkpoint.RunFolder`, to be resumed to the bit;
-`trainer.load_best` hands out the network that was kept.
+`trainer.fit` leaves a run in a `training.run.checkpoint.RunFolder`; `trainer.load_best` hands out
+the network that was kept.
 """

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.config import Config
-from training.fit.environment import uses_bfloat16
 from training.fit.network import GreyResNet
+from training.run.environment import uses_bfloat16
 
 _BATCH: Final = 64
 

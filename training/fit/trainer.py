@@ -16,21 +16,21 @@ from tqdm import tqdm
 
 from app.errors import NeumoError
 from app.language import Text
+from training.augment.amplitudes import mix_amplitudes
+from training.augment.augmentation import augment
 from training.config import Config
 from training.data.images import ImageSet, digest_images, shrink
-from training.fit.amplitudes import mix_amplitudes
-from training.fit.augmentation import augment
-from training.fit.checkpoint import RunFolder
-from training.fit.environment import choose_device, describe_environment
-from training.fit.history import Epoch, finished, kept_epoch
 from training.fit.inference import autocast, place, predict
 from training.fit.loss import label_losses, weigh_labels
 from training.fit.network import GreyResNet, build_model, parameter_groups, set_training_mode
-from training.fit.progress import Journal
 from training.fit.sampling import group_samples
 from training.fit.schedule import average_weights, warmup_cosine
 from training.fit.teachers import find_teacher
 from training.metrics.metrics import macro_auroc
+from training.run.checkpoint import RunFolder
+from training.run.environment import choose_device, describe_environment
+from training.run.history import Epoch, finished, kept_epoch
+from training.run.progress import Journal
 
 _CLIP: Final = 5.0
 

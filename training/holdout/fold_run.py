@@ -9,11 +9,11 @@ from training.data.splits import load_set
 from training.export.calibration import fit_distance
 from training.export.input_rule import take_images
 from training.export.onnx_export import export_fp32
-from training.fit.checkpoint import RunDiffers, RunFolder
 from training.fit.trainer import fit, load_best
 from training.holdout.folds import Fold
 from training.holdout.held_answers import ANSWERS_FILE, HeldAnswers, find_learned, read_answers
 from training.measure.evaluation import run_core
+from training.run.checkpoint import RunDiffers, RunFolder
 
 Floats = NDArray[np.float32]
 

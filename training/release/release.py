@@ -19,9 +19,6 @@ from training.export.calibration import label_priors
 from training.export.graph import Tail, answer
 from training.export.input_rule import take_images
 from training.export.onnx_export import export_fp32
-from training.fit.checkpoint import RunFolder
-from training.fit.environment import commit, package_versions
-from training.fit.history import kept_epoch
 from training.fit.trainer import load_best
 from training.holdout.record import read_record
 from training.metrics.reliability import can_calibrate
@@ -31,6 +28,9 @@ from training.release.measurement import measure_bundle
 from training.release.quantisation import quantise_best
 from training.release.tail import calibrate, fit_features
 from training.report.limitations import state_limitations
+from training.run.checkpoint import RunFolder
+from training.run.environment import commit, package_versions
+from training.run.history import kept_epoch
 
 _SAID_ELSEWHERE: Final = {"data", "root", "weights", "out", "runs", "holdout"} | {
     "licence",

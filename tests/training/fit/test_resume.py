@@ -21,10 +21,10 @@ from tests.training.fit.test_progress import expected, read_scalars
 from tests.training.networks import make_config, make_image_set
 from training.commands import main
 from training.config import Config
-from training.fit.checkpoint import RunDiffers, RunFolder, RunMissing
-from training.fit.history import Epoch
-from training.fit.progress import Journal
 from training.fit.trainer import Trainer, fit
+from training.run.checkpoint import RunDiffers, RunFolder, RunMissing
+from training.run.history import Epoch
+from training.run.progress import Journal
 
 TRAIN, VALIDATION = make_image_set(16, side=128), make_image_set(8, seed=1, side=128)
 EPOCHS, STEPS = 4, 2  # batches of 8

@@ -25,13 +25,13 @@ from tests.training.networks import (
 from training.config import Config
 from training.data.images import ImageSet
 from training.fit import trainer as fitting
-from training.fit.checkpoint import RunFolder, RunMissing
-from training.fit.environment import describe_environment
-from training.fit.history import Epoch
 from training.fit.inference import predict
 from training.fit.network import GreyResNet, build_model
 from training.fit.trainer import Diverged, Trainer, fit, load_best
 from training.metrics.metrics import macro_auroc
+from training.run.checkpoint import RunFolder, RunMissing
+from training.run.environment import describe_environment
+from training.run.history import Epoch
 
 HEAD = {"fc.weight", "fc.bias"}
 TRAIN, VALIDATION = make_image_set(16, seed=0), make_image_set(8, seed=1)

@@ -8,8 +8,8 @@ from app.model.card import Certainty
 from app.model.figures import Interval
 from app.model.labels import LABEL_IDS
 from tests.training.networks import make_config
-from training.fit.checkpoint import RunFolder
 from training.holdout.record import HoldoutUnusable, Record, read_record
+from training.run.checkpoint import RunFolder
 
 RATE = Interval(value=0.5, low=0.4, high=0.6)
 RECORD = Record(

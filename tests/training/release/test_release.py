@@ -28,15 +28,15 @@ from training.export.calibration import (
     label_priors,
 )
 from training.export.graph import cut_tail
-from training.fit.checkpoint import RunFolder
-from training.fit.environment import describe_environment
-from training.fit.history import Epoch
 from training.metrics import reliability
 from training.release import bundle_writer, measurement, quantisation
 from training.release import release as releasing
 from training.release import tail as tails
 from training.release.known_answers import ask_known
 from training.report.limitations import BY_FILE, NO_OPERATING_POINTS, NOT_CALIBRATED
+from training.run.checkpoint import RunFolder
+from training.run.environment import describe_environment
+from training.run.history import Epoch
 
 SPLITS = Splits(*(make_image_set(count, seed, 224) for seed, count in enumerate((20, 12, 8))))
 GRAPHS = ["model.onnx", FP32_FILE]

@@ -1,4 +1,4 @@
-"""training.fit.progress: what TensorBoard and the eye are shown."""
+"""training.run.progress: what TensorBoard and the eye are shown."""
 
 import struct
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 from tests.training.plots import points_by_name
-from training.fit import progress
-from training.fit.history import Epoch
-from training.fit.progress import Journal, plot_curves
+from training.run import progress
+from training.run.history import Epoch
+from training.run.progress import Journal, plot_curves
 
 HISTORY = [
     Epoch(1, 64, 1e-3, 1.4, 1.5, 0.25, 0.6, 2.5),

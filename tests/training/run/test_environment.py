@@ -1,4 +1,4 @@
-"""training.fit.environment: what a run says of the machine, and what it keeps to itself."""
+"""training.run.environment: what a run says of the machine, and what it keeps to itself."""
 
 import json
 import platform
@@ -12,8 +12,8 @@ import torch
 
 from tests.conftest import ROOT
 from tests.training.networks import make_config
-from training.fit import environment
-from training.fit.environment import commit, describe_environment, package_versions
+from training.run import environment
+from training.run.environment import commit, describe_environment, package_versions
 
 
 def test_the_versions_are_those_installed() -> None:

@@ -8,8 +8,8 @@ from matplotlib import pyplot as plt
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from training.fit.history import Epoch
 from training.report.plots import save_figure
+from training.run.history import Epoch
 
 
 class Journal:

@@ -1,4 +1,4 @@
-"""training.fit.marks: text, arrows, wedges and borders are where they are drawn, and as often."""
+"""training.augment.marks: text, arrows, wedges, borders: where they are drawn, and as often."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training.fit import marks
-from training.fit.augmentation import augment
-from training.fit.marks import add_borders, annotate, draw_borders
+from training.augment import marks
+from training.augment.augmentation import augment
+from training.augment.marks import add_borders, annotate, draw_borders
 
 SIDE = 64
 

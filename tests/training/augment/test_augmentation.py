@@ -1,13 +1,13 @@
-"""training.fit.augmentation: what a training image may become, and what it may not."""
+"""training.augment.augmentation: what a training image may become, and what it may not."""
 
 import pytest
 import torch
 from torch import Tensor
 
+from training.augment import augmentation
+from training.augment.augmentation import augment
+from training.augment.marks import erase_borders, mark_corners
 from training.config import Augmentation
-from training.fit import augmentation
-from training.fit.augmentation import augment
-from training.fit.marks import erase_borders, mark_corners
 
 SIDE = 64
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from training.fit.chance import chosen, fork, integer, uniform
+from training.augment.chance import chosen, fork, integer, uniform
 
 _CORNER_WORDS: Final = ("R", "L", "PA", "AP", "PORTABLE", "ERECT", "SUPINE", "10:42", "CXR", "DX")
 _WORDS: Final = (

@@ -2,7 +2,7 @@
 
 What may vary between two radiographs of the same chest: position, size, the two axes' scale,
 exposure, contrast, tone, sharpness, noise, the resampling and compression behind it, and what is
-burned in (`training.fit.marks`). Never mirrored: the heart has a side.
+burned in (`training.augment.marks`). Never mirrored: the heart has a side.
 
 Every random number comes from the generator passed in, so a seed repeats a run; images are
 changed on its device, which must be theirs. Lengths are shares of the image's side, so small
@@ -18,9 +18,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.config import Augmentation
-from training.fit.chance import chosen, integer, uniform
-from training.fit.marks import (
+from training.augment.chance import chosen, integer, uniform
+from training.augment.marks import (
     add_borders,
     annotate,
     erase_borders,
@@ -28,7 +27,8 @@ from training.fit.marks import (
     mark_corners,
     to_pil,
 )
-from training.fit.tone import curve_tones
+from training.augment.tone import curve_tones
+from training.config import Augmentation
 
 _KERNELS: Final = (
     Image.Resampling.NEAREST,

@@ -1,10 +1,10 @@
-"""training.fit.tone: curves and windows keep the order of grey levels, and bend it enough."""
+"""training.augment.tone: curves and windows keep the order of grey levels, and bend it enough."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from training.fit.tone import curve_tones
+from training.augment.tone import curve_tones
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -26,7 +26,7 @@ from app.errors import NeumoError
 from app.language import Text
 from training.config import Config
 from training.files import write_whole
-from training.fit.history import Epoch
+from training.run.history import Epoch
 
 _FREE_TO_CHANGE: Final = (
     {"name", "out", "runs", "licence", "intended_use", "limitations", "population"}

@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from training.fit.chance import chosen, uniform
+from training.augment.chance import chosen, uniform
 
 _CURVED: Final = 0.5
 _WINDOWED: Final = 0.25

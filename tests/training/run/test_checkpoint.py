@@ -1,4 +1,4 @@
-"""training.fit.checkpoint: a run's files are whole or absent, and no run is lost."""
+"""training.run.checkpoint: a run's files are whole or absent, and no run is lost."""
 
 import csv
 import json
@@ -10,8 +10,8 @@ import torch
 
 from tests.training.networks import make_config
 from tests.training.test_files import file_size_limited
-from training.fit.checkpoint import RunDiffers, RunFolder, RunMissing
-from training.fit.history import Epoch, best_epoch
+from training.run.checkpoint import RunDiffers, RunFolder, RunMissing
+from training.run.history import Epoch, best_epoch
 
 
 def make_epoch(number: int, score: float = 0.5, side_px: int = 224, loss: float = 2 / 3) -> Epoch:

@@ -1,11 +1,11 @@
-"""training.fit.amplitudes: another image's tone, one's own shapes."""
+"""training.augment.amplitudes: another image's tone, one's own shapes."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from training.fit.amplitudes import mix_amplitudes
+from training.augment.amplitudes import mix_amplitudes
 
 SIDE = 64
 
