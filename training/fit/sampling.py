@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from app.model.labels import LABEL_IDS, LabelId
 from training.config import Config
 from training.data.manifest import Sample
 
@@ -70,6 +71,22 @@ def group_samples(samples: Sequence[Sample], config: Config) -> Sampler:
     groups = [Group(sample.label, sample.named, sample.source) for sample in samples]
     count = config.epoch_images or len(samples)
     return Sampler(groups, config.sampling_power, count, config.label_power)
+
+
+def share_labels(samples: Sequence[Sample], config: Config) -> dict[LabelId, float] | None:
+    """Return the share of each label among the images of an epoch that have one alone.
+
+    What is learned so often is expected so often: the prior probabilities of the answers. None
+    where no sampling changes what the images are.
+    """
+    if config.sampling_power == config.label_power == 1:
+        return None
+    shown = dict.fromkeys(LABEL_IDS, 0)
+    for group, count in group_samples(samples, config).counts.items():
+        if group.label is not None:
+            shown[LABEL_IDS[group.label]] += count
+    whole = sum(shown.values())
+    return {label: count / whole for label, count in shown.items()}
 
 
 def _even_labels(shares: Mapping[Group, float], power: float) -> dict[Group, float]:

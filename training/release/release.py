@@ -19,6 +19,7 @@ from training.export.calibration import label_priors
 from training.export.graph import Tail, answer
 from training.export.input_rule import take_images
 from training.export.onnx_export import export_fp32
+from training.fit.sampling import share_labels
 from training.fit.trainer import load_best
 from training.holdout.record import read_record
 from training.metrics.reliability import can_calibrate
@@ -80,7 +81,11 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         sha256=hashlib.sha256(int8.graph).hexdigest(),
         preprocessing=PREPROCESSING,
         temperature=int8.temperature,
-        priors=label_priors(splits.validation.labels) if enough else None,
+        priors=(
+            share_labels(every.fit.samples, config) or label_priors(splits.validation.labels)
+            if enough
+            else None
+        ),
         population=config.population,
         training=_training(config, every, command),
         quantisation=int8.record,

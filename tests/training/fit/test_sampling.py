@@ -8,7 +8,7 @@ import torch
 
 from tests.training.networks import make_config
 from training.data.manifest import Sample
-from training.fit.sampling import Group, Sampler, group_samples
+from training.fit.sampling import Group, Sampler, group_samples, share_labels
 
 A, B, C = (Group(None, name, "here") for name in "abc")
 GROUPS = [A] * 100 + [B] * 25 + [C] * 4
@@ -106,3 +106,15 @@ def test_labels_are_evened_among_each_other_and_sets_stay(
     sampler = Sampler(groups, 0.5, 220, label_power)
     assert list(sampler.counts.values()) == pytest.approx(counts, abs=1)
     assert sum(sampler.counts.values()) == 220
+
+
+def test_the_priors_are_the_labels_shares_of_an_epoch() -> None:
+    kinds = [{0}] * 9 + [{1}] * 4 + [{2}, {3}] + [{2, 3}] * 4 + [set[int]()]
+    samples = [Sample(Path(), frozenset(targets), "", "train", "here", "") for targets in kinds]
+    config = make_config(sampling_power=0.5, epoch_images=100)
+    # Roots 3, 2, 1 and 1 of 7; the set and the other finding are no label.
+    expected = {"normal": 3 / 7, "covid19": 2 / 7, "bacterial_pneumonia": 1 / 7}
+    shares = share_labels(samples, config)
+    assert shares is not None
+    assert {label: shares[label] for label in expected} == pytest.approx(expected, abs=0.01)
+    assert share_labels(samples, make_config()) is None
