@@ -13,7 +13,7 @@ Rooms, top to bottom; a room imports only what stands below it:
     render/     one Reading, many shapes: reading_json, problem, overlay, wording
     reading/    numbers become what is said: reader, judge, refusal, population, priors
     model/      a bundle, checked, in a session: card, figures, labels, bundle, session, load
-    image/      bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window
+    image/      bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window, dicom/
     errors      the tree of all errors
     language    the two languages
     machine     what this computer gives

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from app.image.decode import Limits, decode
+from app.image.decode import decode
+from app.image.grey_image import Limits
 from app.image.resize import resize
 from app.model.session import Model
 from app.reading.judge import judge

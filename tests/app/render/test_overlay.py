@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.image.decode import GreyImage, ImageFacts
+from app.image.grey_image import GreyImage, ImageFacts
 from app.language import Language, Text
 from app.render.overlay import Floats, Legend, draw_overlay, relevance
 from app.render.wording import NOTICE
