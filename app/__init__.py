@@ -10,7 +10,7 @@ Rooms, top to bottom; a room imports only what stands below it:
     http/       from an ASGI scope to service.read and back: envelope, gate, form, upload, routes/
     service/    who is read now, and how it is counted: service, admission, telemetry, logs
     settings    every NEUMO_* setting, frozen
-    render/     one Reading, many shapes: reading_json, problem, overlay, wording
+    render/     one Reading, many shapes: reading_json, problem, overlay, film_picture, wording
     reading/    numbers become what is said: reader, judge, refusal, population, priors
     model/      a bundle, checked, in a session: card, figures, labels, bundle, session, load
     image/      bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window, dicom/

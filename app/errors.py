@@ -148,9 +148,9 @@ class InvalidParameter(RequestError):
             ),
             "window": Text(
                 "'{parameter}' can't take this value: it counts the VOI LUTs and windows of a "
-                "DICOM file from 0, LUTs first, and this file has {windows}. Leave it out for "
+                "DICOM file from 1, LUTs first, and this file has {windows}. Leave it out for "
                 "the first.",
-                "'{parameter}' no admite este valor: cuenta desde 0 las VOI LUT y ventanas del "
+                "'{parameter}' no admite este valor: cuenta desde 1 las VOI LUT y ventanas del "
                 "archivo DICOM, primero las LUT, y este archivo tiene {windows}. Omítalo para "
                 "usar la primera.",
             ),
@@ -315,10 +315,10 @@ class UnsupportedMediaType(RequestError):
     code = "unsupported_media_type"
     title = Text("Unsupported media type", "Tipo de archivo no admitido")
     advice = Text(
-        "The content is neither JPEG nor PNG. Export the radiograph as JPEG or PNG; renaming "
-        "a file does not convert it.",
-        "El contenido no es JPEG ni PNG. Exporte la radiografía como JPEG o PNG; cambiar el "
-        "nombre de un archivo no lo convierte.",
+        "The content is neither JPEG nor PNG nor a DICOM file (Part 10). Export the radiograph as "
+        "one of these; renaming a file does not convert it.",
+        "El contenido no es JPEG, PNG ni un archivo DICOM (Parte 10). Exporte la radiografía en "
+        "uno de estos formatos; cambiar el nombre de un archivo no lo convierte.",
     )
     reasons = MappingProxyType(
         {
@@ -329,8 +329,8 @@ class UnsupportedMediaType(RequestError):
                 "están comprimidos: envíe el archivo tal cual.",
             ),
             "gzip": Text(
-                "The content is compressed with gzip. Unpack it and send the JPEG or PNG itself.",
-                "El contenido está comprimido con gzip. Descomprímalo y envíe el JPEG o PNG.",
+                "The content is compressed with gzip. Unpack it and send the image itself.",
+                "El contenido está comprimido con gzip. Descomprímalo y envíe la propia imagen.",
             ),
             "json": Text(
                 "The content is JSON. Send the image's own bytes: as the form field 'file', or as "

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from app.errors import BundleError, NotReady
+from app.image.grey_image import GreyImage
 from app.image.resize import warm_up
 from app.model.load import load_model
 from app.model.session import Model, OnnxModel
@@ -75,7 +76,9 @@ class Service:
             raise NotReady
         return self._reader
 
-    async def read(self, data: bytes, subject: Subject, claim: Claim) -> Reading:
+    async def read(
+        self, data: bytes, subject: Subject, claim: Claim, window: int | None = None
+    ) -> Reading:
         """Read one image within the deadline, and count it.
 
         Parameters
@@ -83,6 +86,7 @@ class Service:
         data : a whole file
         subject : what is said of the patient and the projection
         claim : of the request that was let in, as `Admission.admit` gives it
+        window : which of a DICOM file's VOI LUTs and windows, counted from 0; the first if None
 
         Raises
         ------
@@ -90,9 +94,29 @@ class Service:
             `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.reading.reader.Reader.read`.
         CallerGone
         """
-        reading = await self.admission.run(partial(self.reader.read, data, subject), claim)
+        work = partial(self.reader.read, data, subject, window)
+        reading = await self.admission.run(work, claim)
         self.metrics.count_reading(reading)
         return reading
+
+    async def decode(self, data: bytes, claim: Claim, window: int | None = None) -> GreyImage:
+        """Decode one image as `read` would, within the deadline, and count it as looked at.
+
+        The network is not asked, so what is no chest X-ray is not refused.
+
+        Parameters
+        ----------
+        data, claim, window : as of `read`
+
+        Raises
+        ------
+        RequestError
+            `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.image.decode.decode`.
+        CallerGone
+        """
+        image = await self.admission.run(partial(self.reader.decode, data, window), claim)
+        self.metrics.count_image(image.facts.format, "preview")
+        return image
 
     async def render(self, render: Callable[[], Rendered], claim: Claim) -> Rendered:
         """Run a rendering that takes its time, such as a picture, where images are read.

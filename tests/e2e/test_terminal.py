@@ -48,7 +48,7 @@ def test_the_terminal_prints_labels_for_people(examples: dict[str, Path]) -> Non
     assert "Neumonía bacteriana" in result.stdout
     assert "No es un producto sanitario. Los pesos" in result.stdout
     assert "no es un diagnóstico" in result.stdout
-    assert f"{files[2]}: El contenido no es JPEG ni PNG" in result.stderr
+    assert f"{files[2]}: El contenido no es JPEG, PNG ni un archivo DICOM" in result.stderr
 
 
 def test_the_health_command_tells_by_its_exit_code(server: Server) -> None:
