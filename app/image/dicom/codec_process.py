@@ -91,8 +91,9 @@ def _decode_jpeg_ls(data: bytes, _job: Job) -> Array:
 
 def _decode_jpeg_2000(data: bytes, job: Job) -> Array:
     if job["signed"]:
-        pixels: Array = imagecodecs.jpeg2k_decode(data)
-        return pixels.view(f"u{pixels.itemsize}")
+        signed: Array = imagecodecs.jpeg2k_decode(data)
+        words: Array = signed.view(f"u{signed.itemsize}")
+        return words
     with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as image:
         image.reduce = job["reduce"]  # type: ignore[method-assign]
         image.load()
