@@ -157,3 +157,37 @@ def encapsulate(fragments: Sequence[bytes]) -> bytes:
         + b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in items)
         + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     )
+
+
+def rle(pixels: NDArray[np.generic]) -> bytes:
+    """Write a frame in RLE (PS3.5 annex G): a segment for each byte of each sample."""
+    planes = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+    segments = []
+    for sample in range(planes.shape[2]):
+        words = np.ascontiguousarray(planes[..., sample]).view(np.uint8)
+        for byte in reversed(range(pixels.itemsize)):
+            rows = words[:, byte :: pixels.itemsize]
+            packed = b"".join(_pack_bits(row.tobytes()) for row in rows)
+            segments.append(packed + b"\0" * (len(packed) % 2))
+    offsets = [64 + sum(map(len, segments[:index])) for index in range(len(segments))]
+    table = [len(segments), *offsets, *[0] * (15 - len(segments))]
+    return struct.pack("<16I", *table) + b"".join(segments)
+
+
+def _pack_bits(row: bytes) -> bytes:
+    """Write runs of four or more as runs, all else as it is."""
+    packed, literal, at = b"", b"", 0
+    while at < len(row):
+        run = 1
+        while run < 128 and row[at : at + 1] == row[at + run : at + run + 1]:
+            run += 1
+        if run >= 4 or len(literal) == 128:
+            packed += bytes([len(literal) - 1]) + literal if literal else b""
+            literal = b""
+        if run >= 4:
+            packed += bytes([257 - run, row[at]])
+            at += run
+        else:
+            literal += row[at : at + 1]
+            at += 1
+    return packed + (bytes([len(literal) - 1]) + literal if literal else b"")

@@ -2,15 +2,19 @@
 
 import hashlib
 import re
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from app.errors import DicomUnsupported
-from app.image.dicom import pixels
+from app.errors import DicomUnsupported, ImageUndecodable
+from app.image import jpeg
+from app.image.dicom import codec_pool, pixels
+from app.image.dicom.codec_pool import Task
+from app.image.dicom.codestream import Codestream, join_fragments, read_codestream
 from app.image.dicom.dataset import Elements, read_elements
-from app.image.dicom.file_meta import FileMeta, read_file_meta
+from app.image.dicom.file_meta import Coding, FileMeta, TransferSyntax, read_file_meta
 from app.image.dicom.grey_scale import Rendered, render
 from app.image.dicom.pixels import Layout, Words, read_layout, read_pixel_element
 from app.image.grey_image import (
@@ -48,6 +52,9 @@ _MODALITIES: Final[dict[str, Literal["CR", "DX"]]] = {"CR": "CR", "DX": "DX"}
 _DIRECTIONS: Final = re.compile(r"[ALRPHF]{1,3}")  # PS3.3 C.7.6.1.1.1
 _SIDES: Final = ("L", "R", "B", "U")
 
+_REDUCED_PX: Final = 896
+"""JPEG 2000 is decoded at a half, a quarter .. but to no fewer pixels a side."""
+
 
 def decode_film(data: bytes, limits: Limits, window: int | None = None) -> GreyImage:
     """Decode a DICOM file to grey.
@@ -66,7 +73,11 @@ def decode_film(data: bytes, limits: Limits, window: int | None = None) -> GreyI
     _check_kind(elements, meta)
     layout = read_layout(elements)
     limits.check(layout.columns, layout.rows)
-    rendered = _render(data, at, meta, elements, layout, window)
+    words = _read_words(data, at, meta.transfer_syntax, layout)
+    if layout.samples > 1:
+        rendered = _show_colours(words.array, layout)
+    else:
+        rendered = render(elements, layout, words, window)
     facts = DicomFacts(
         transfer_syntax=meta.transfer_syntax.uid,
         transfer_syntax_name=meta.transfer_syntax.name,
@@ -95,24 +106,59 @@ def _check_kind(elements: Elements, meta: FileMeta) -> None:
         raise DicomUnsupported
 
 
-def _render(
-    data: bytes, at: int, meta: FileMeta, elements: Elements, layout: Layout, window: int | None
-) -> Rendered:
-    syntax = meta.transfer_syntax
+def _read_words(data: bytes, at: int, syntax: TransferSyntax, layout: Layout) -> Words:
+    """Return the pixels as they are stored, decoded; of colours the words are samples."""
     encapsulated = syntax.coding != "native"
     element = read_pixel_element(
         data, at, little_endian=syntax.is_little_endian, encapsulated=encapsulated
     )
-    if encapsulated:
-        raise DicomUnsupported(reason="transfer_syntax")
-    samples = pixels.native_samples(layout, element, little_endian=syntax.is_little_endian)
-    if layout.samples > 1:
-        return _colour(samples, layout)
-    words = Words(samples, layout.bits_stored, layout.high_bit + 1 - layout.bits_stored)
-    return render(elements, layout, words, window)
+    bits, shift = layout.bits_stored, layout.high_bit + 1 - layout.bits_stored
+    if not encapsulated:
+        samples = pixels.native_samples(layout, element, little_endian=syntax.is_little_endian)
+        return Words(samples, bits, shift)
+    codestream = read_codestream(join_fragments(element.value), syntax.coding, layout)
+    samples = _decode(codestream, syntax.coding, layout)
+    return Words(samples, bits, shift if syntax.coding == "rle" else 0)
 
 
-def _colour(samples: "np.typing.NDArray[np.uint8]", layout: Layout) -> Rendered:
+def _decode(codestream: Codestream, coding: Coding, layout: Layout) -> NDArray[Any]:
+    """Decode compressed pixels; common JPEGs here, as those that are no DICOM, all else elsewhere.
+
+    Returns
+    -------
+    as of `pixels.native_samples`, or reduced
+    """
+    photometric = layout.photometric_interpretation
+    common = coding == "jpeg" and codestream.bits == 8 and not codestream.is_lossless_jpeg  # noqa: PLR2004
+    if coding == "jpeg":
+        structure = jpeg.read_structure(codestream.data)
+        if not structure.is_sane or structure.takes_too_long(layout.rows * layout.columns):
+            raise ImageUndecodable(format="DICOM")
+        if common and photometric != "RGB":
+            data, width, height = codestream.data, layout.columns, layout.rows
+            return jpeg.decode_grey(data, structure, width, height, "L")
+    halvings = 0
+    while (
+        halvings < codestream.levels
+        and min(layout.rows, layout.columns) >> halvings + 1 >= _REDUCED_PX
+        and not codestream.is_signed
+    ):
+        halvings += 1
+    task = Task(
+        coding,
+        width=layout.columns,
+        height=layout.rows,
+        components=codestream.components,
+        bits=codestream.bits,
+        itemsize=1 if codestream.bits <= 8 else 2,  # noqa: PLR2004
+        signed=codestream.is_signed,
+        reduce=halvings,
+        space="RGB" if photometric in pixels.RGB else "YCBCR",
+    )
+    return codec_pool.decode(codestream.data, task)
+
+
+def _show_colours(samples: NDArray[np.uint8], layout: Layout) -> Rendered:
     """Return the luma of colours, as of a PNG's."""
     if samples.ndim == 2:  # noqa: PLR2004 - it is the luma
         grey = samples

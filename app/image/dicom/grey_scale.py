@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from app.errors import DicomUnsupported, InvalidParameter
 from app.image.dicom.dataset import Elements
-from app.image.dicom.pixels import PALETTE, Layout, Words
+from app.image.dicom.pixels import PALETTE, Layout, Words, read_padding
 from app.image.grey_image import GreyWindow, Rendering
 from app.image.stripes import stripes
 from app.image.window import DEEP_MAX, FULL_SCALE, count_values, find_window_of_counts
@@ -78,16 +78,11 @@ def render(elements: Elements, layout: Layout, words: Words, window: int | None)
         grey, shown, windows = _palette(elements, words.bits), GreyWindow("colour"), 0
     else:
         grey, shown, windows = _grey_levels(elements, layout, words, window)
-    table = grey[_stored_patterns(words)]
+    table = grey[words.patterns]
     pixels = np.empty(words.array.shape, np.uint8)
     for rows in stripes(words.array):  # indices take 8 bytes a pixel
         pixels[rows] = np.take(table, words.array[rows])
     return Rendered(pixels, shown, windows)
-
-
-def _stored_patterns(words: Words) -> NDArray[np.int64]:
-    """Return for each word the bits of its stored value, as a number without sign."""
-    return (np.arange(1 << 8 * words.array.itemsize) >> words.shift) & ((1 << words.bits) - 1)
 
 
 def _grey_levels(
@@ -98,7 +93,7 @@ def _grey_levels(
     stored = np.arange(count)
     if layout.is_signed:
         stored = np.where(stored < count // 2, stored, stored - count)
-    padding = _padding(elements, stored, signed=layout.is_signed)
+    padding = read_padding(elements, stored, signed=layout.is_signed)
     lut = _lut(elements, "ModalityLUTSequence", signed=layout.is_signed)
     slope, intercept = (1.0, 0.0) if lut else _rescale(elements)
     values: Values = np.asarray(
@@ -136,15 +131,6 @@ def _grey_levels(
     grey = np.rint(shares.clip(0, 1) * _WHITE).astype(np.uint8)
     grey[padding] = 0
     return grey, shown, choices
-
-
-def _padding(elements: Elements, stored: NDArray[np.int64], *, signed: bool) -> NDArray[np.bool_]:
-    value = elements.word("PixelPaddingValue", signed=signed)
-    if value is None:
-        return np.zeros(len(stored), np.bool_)
-    limit = elements.word("PixelPaddingRangeLimit", signed=signed)
-    low, high = sorted((value, value if limit is None else limit))
-    return (stored >= low) & (stored <= high)
 
 
 def _rescale(elements: Elements) -> tuple[float, float]:
@@ -237,7 +223,7 @@ def _by_values(
 ) -> tuple[Values, GreyWindow]:
     """Return shares of white by the rule of 16-bit PNG, on all values but the padding."""
     by_word = count_values(words.array)
-    patterns = _stored_patterns(words)
+    patterns = words.patterns
     counts = np.bincount(patterns, by_word[: len(patterns)], len(values)).astype(np.int64)
     counts[padding] = 0
     if lut:

@@ -51,6 +51,11 @@ class Words:
     bits: int
     shift: int = 0
 
+    @property
+    def patterns(self) -> NDArray[np.int64]:
+        """Return for each word the bits of its stored value, as a number without sign."""
+        return (np.arange(1 << 8 * self.array.itemsize) >> self.shift) & ((1 << self.bits) - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class PixelElement:
@@ -176,3 +181,15 @@ def native_samples(layout: Layout, element: PixelElement, *, little_endian: bool
     if layout.is_planar:
         return octets.reshape(_COLOURS, layout.rows, layout.columns).transpose(1, 2, 0)
     return octets.reshape(layout.rows, layout.columns, _COLOURS)
+
+
+def read_padding(
+    elements: Elements, stored: NDArray[np.int64], *, signed: bool
+) -> NDArray[np.bool_]:
+    """Return which stored values are padding: one, or a range (PS3.3 C.7.5.1.1.2)."""
+    value = elements.word("PixelPaddingValue", signed=signed)
+    if value is None:
+        return np.zeros(len(stored), np.bool_)
+    limit = elements.word("PixelPaddingRangeLimit", signed=signed)
+    low, high = sorted((value, value if limit is None else limit))
+    return (stored >= low) & (stored <= high)
