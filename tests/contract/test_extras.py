@@ -14,8 +14,8 @@ from tests.server import predict, running
 
 OF_EXTRAS = (
     "torch", "torchvision", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "tensorboardX",
-    "tqdm", "pydicom", "imagecodecs", "pynetdicom", "highdicom", "sqlalchemy", "alembic", "psycopg", "ray",
-    "opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.instrumentation", "jwt",
+    "tqdm", "imagecodecs", "pydicom", "pynetdicom", "highdicom", "sqlalchemy", "alembic", "psycopg",
+    "ray", "opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.instrumentation", "jwt",
     "training",
 )  # fmt: skip
 """What comes with the extras that there are, or that are to come (OpenTelemetry's API alone comes
