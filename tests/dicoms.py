@@ -29,7 +29,7 @@ DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SOP_INSTANCE = "1.2.826.0.1.3680043.10.1234.1"
 
-_LONG = ("OB", "OW", "UN", "UT", "SQ")
+_LONG = ("OB", "OW", "UN", "UC", "UR", "UT", "SQ")
 _VRS = {  # of the elements that tests set; all others are said with theirs
     0x00080005: "CS", 0x00080016: "UI", 0x00080018: "UI", 0x00080060: "CS", 0x00080068: "CS",
     0x00080100: "SH", 0x00100010: "PN", 0x00100020: "LO", 0x00101010: "AS", 0x00180015: "CS",
