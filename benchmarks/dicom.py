@@ -1,10 +1,10 @@
-"""How long a DICOM of 2048 x 2500, 12 in 16 bits, takes to 224 x 224 grey, beside pydicom's own way.
+"""How long a DICOM of 2048 x 2500, 12 in 16 bits, takes to 224 x 224 grey, beside pydicom's way.
 
     .venv-dev/bin/python -m benchmarks.dicom
 
-pydicom's way is `dcmread`, `pixel_array`, `apply_modality_lut`, `apply_voi_lut`, scaled to 8 bits and
-resized by Pillow: what a programmer would write. Its answer is right for these files only. HTJ2K it
-decodes by a plugin that Neumo has no need of: pip install pylibjpeg pylibjpeg-openjpeg beside.
+pydicom's way is `dcmread`, `pixel_array`, `apply_modality_lut`, `apply_voi_lut`, scaled to 8 bits
+and resized by Pillow: what a programmer would write. Its answer is right for these files only.
+HTJ2K it decodes by a plugin that Neumo has no need of: pip install pylibjpeg pylibjpeg-openjpeg.
 
 Both take turns on one core, the decoding process with them; medians, and the median of the ratios.
 Neumo's time holds the sha256 of the file, which every answer tells.
@@ -149,10 +149,10 @@ def main() -> None:
         ]
         neumo, pydicom = (statistics.median(column) for column in zip(*times, strict=True))
         ratio = statistics.median(theirs / ours for ours, theirs in times)
-        print(
-            f"| {name} | {size} | {neumo * 1000:.0f} | {pydicom * 1000:.0f} | {ratio:.1f} x | {bar} "
-            f"| {off} of 255 |"
+        figures = (
+            f"{neumo * 1000:.0f} | {pydicom * 1000:.0f} | {ratio:.1f} x | {bar} | {off} of 255"
         )
+        print(f"| {name} | {size} | {figures} |")
 
 
 if __name__ == "__main__":

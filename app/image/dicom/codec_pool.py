@@ -5,6 +5,7 @@ they run in processes of their own, bounded in memory and time; one that dies is
 be decoded, and nothing else.
 """
 
+import atexit
 import functools
 import json
 import mmap
@@ -153,9 +154,16 @@ class CodecPool:
 
 
 @functools.cache
-def pool_of(_process_id: int) -> CodecPool:
+def pool_of(process_id: int) -> CodecPool:
     """Return the pool of a process; one that was forked needs another than its parent's."""
-    return CodecPool(count_cpus())
+    pool = CodecPool(count_cpus())
+
+    def close() -> None:
+        if os.getpid() == process_id:
+            pool.close()
+
+    atexit.register(close)
+    return pool
 
 
 def decode(data: bytes, task: Task) -> NDArray[Any]:

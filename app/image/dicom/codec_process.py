@@ -97,9 +97,9 @@ def _decode_jpeg_2000(data: bytes, job: Job) -> Array:
     with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as image:
         image.reduce = job["reduce"]  # type: ignore[method-assign]
         image.load()
-        pixels = np.asarray(image)
+        pixels: Array = np.asarray(image)
     if pixels.dtype == np.uint16:
-        return pixels >> (16 - job["bits"])  # Pillow shifts to 16 bits
+        pixels = pixels >> (16 - job["bits"])  # Pillow shifts to 16 bits
     return pixels
 
 

@@ -53,6 +53,7 @@ class Codestream:
     bits: int
     is_signed: bool = False
     levels: int = 0
+    tiles: int = 1
     is_lossless_jpeg: bool = False
 
 
@@ -117,6 +118,8 @@ def read_codestream(data: bytes, coding: Coding, layout: Layout) -> Codestream:
         raise ImageUndecodable(format="DICOM")
     if codestream.bits > layout.bits_allocated or (codestream.is_signed and not layout.is_signed):
         raise ImageUndecodable(format="DICOM")
+    if codestream.tiles > _MAX_TILES:
+        raise DicomUnsupported(reason="pixels")
     return codestream
 
 
@@ -167,8 +170,6 @@ def _read_jpeg_2000(data: bytes) -> Codestream:
     depth, step_across, step_down = parts.pop()
     if (step_across, step_down) != (1, 1) or not tile_width or not tile_height:
         raise DicomUnsupported(reason="pixels")
-    if -(-right // tile_width) * -(-bottom // tile_height) > _MAX_TILES:
-        raise DicomUnsupported(reason="pixels")
     at = start + 4 + length
     levels = 0
     for _ in range(_MAX_SEGMENTS):
@@ -186,4 +187,5 @@ def _read_jpeg_2000(data: bytes) -> Codestream:
         (depth & 0x7F) + 1,
         is_signed=bool(depth & 0x80),
         levels=levels if (left, top) == (0, 0) else 0,
+        tiles=-(-right // tile_width) * -(-bottom // tile_height),
     )

@@ -70,8 +70,15 @@ TAGS: Final[Mapping[str, int]] = {
 }
 """Every element whose value is looked at; the walk passes over all others."""
 
-# pydicom reads twice or thrice an element, 3 us each; a radiograph has some hundred elements.
-_MAX_READS: Final = 60_000
+# pydicom reads twice or thrice an element, 3 us each, and looks up each character set, 10 us a
+# word; a radiograph has some hundred elements.
+_MAX_READS: Final = 30_000
+_READS_PER_CHARSET_BYTE: Final = 4
+_HEAD_BYTES: Final = 8  # of an element; a long length has 4 more
+_LONG_LENGTH_BYTES: Final = 4
+_CHARSET: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")  # (0008,0005) in either order
+_MAX_TEXT_BYTES: Final = 4096
+_MAX_WORDS: Final = 8
 _UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)+", re.ASCII)  # PS3.5 section 9.1
 
 
@@ -86,11 +93,19 @@ class _Stream(io.BytesIO):
         super().__init__(data)
         self.reads_left = _MAX_READS
 
+        self._at_charset = False
+
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads_left -= 1
+        if self._at_charset and size and size > _LONG_LENGTH_BYTES:
+            self.reads_left -= _READS_PER_CHARSET_BYTE * size
+            self._at_charset = False
         if self.reads_left < 0:
             raise _TooComplex
-        return super().read(size)
+        value = super().read(size)
+        if size == _HEAD_BYTES:
+            self._at_charset = value[:4] in _CHARSET
+        return value
 
 
 class Elements:
@@ -115,8 +130,8 @@ class Elements:
         return value if isinstance(value, bytes) else b""
 
     def texts(self, name: str) -> list[str]:
-        """Return the values of a text, without blanks around."""
-        text = self.bytes(name).decode("ascii", "replace")
+        """Return the values of a text, without blanks around; of a very long one the first."""
+        text = self.bytes(name)[:_MAX_TEXT_BYTES].decode("ascii", "replace")
         return [part.strip("\0 ") for part in text.split("\\")] if text else []
 
     def text(self, name: str) -> str:
@@ -142,8 +157,8 @@ class Elements:
             raise DicomUnsupported(reason="grey_scale") from None
 
     def words(self, name: str, *, signed: bool = False) -> list[int]:
-        """Return 16-bit integers."""
-        value = self.bytes(name)
+        """Return 16-bit integers, the first few."""
+        value = self.bytes(name)[: 2 * _MAX_WORDS]
         order, kind = "<" if self._little_endian else ">", "h" if signed else "H"
         return list(struct.unpack(f"{order}{len(value) // 2}{kind}", value[: len(value) & ~1]))
 
