@@ -22,6 +22,7 @@ _JPEG_FRAMES: Final = (0xC0, 0xC1, 0xC2, _LOSSLESS)  # ITU-T T.81 table B.1
 _JPEG_LS_FRAME: Final = 0xF7  # ITU-T T.87 annex C
 _JPEG_FRAME: Final = struct.Struct(">BHHB")
 _END_OF_IMAGE: Final = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
+_MOST_PADDING: Final = 16  # behind it; some pad with zeros, some with FF
 
 _SOC_SIZ: Final = b"\xff\x4f\xff\x51"  # ITU-T T.800 annex A
 _BOXED: Final = b"\0\0\0\x0cjP  "  # a JP2 file, which some write around the codestream
@@ -102,7 +103,7 @@ def read_codestream(data: bytes, coding: Coding, layout: Layout) -> Codestream:
     """
     if coding == "rle":
         return _read_rle(data, layout)
-    if not data.rstrip(b"\0").endswith(_END_OF_IMAGE):
+    if _END_OF_IMAGE not in data[-_MOST_PADDING:]:
         raise ImageTruncated
     try:
         if coding == "jpeg_2000":
