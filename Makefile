@@ -89,10 +89,10 @@ LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --universal
 	--python-version 3.11 --custom-compile-command "make lock"
 
 lock:
-	$(LOCK) pyproject.toml --output-file requirements/serve.txt
-	$(LOCK) pyproject.toml --extra train --extra dev --excludes requirements/not-locked.txt \
+	$(LOCK) pyproject.toml --extra dicom --output-file requirements/serve.txt
+	$(LOCK) pyproject.toml --extra dicom --extra train --extra dev --excludes requirements/not-locked.txt \
 		--constraints requirements/serve.txt --output-file requirements/dev.txt
-	$(LOCK) pyproject.toml --extra dev --resolution lowest-direct \
+	$(LOCK) pyproject.toml --extra dicom --extra dev --resolution lowest-direct \
 		--output-file requirements/lowest.txt
 
 clean:

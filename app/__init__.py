@@ -11,14 +11,15 @@ Rooms, top to bottom; a room imports only what stands below it:
     service/     who is read now, and how it is counted: service, admission, telemetry, logs
     settings     every NEUMO_* setting, frozen
     render/      one Reading, many shapes: reading_json, problem, overlay, legend,
-                 wording
+                 film_picture, wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
                  site_temperature, acceptance_run, acceptance_text
     reading/     numbers become what is said: reader, judge, refusal, priors, population,
                  subject_words
     model/       a bundle, checked, in a session: card, figures, labels, bundle, session, load,
                  acceptance_file, binomial
-    image/       bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window
+    image/       bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window,
+                 dicom/
     errors       the tree of all errors
     language     the two languages
     machine      what this computer gives

@@ -7,7 +7,7 @@
         404 `NotFound`  405 `MethodNotAllowed`  408 `RequestTimeout`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
-            `NotAChestXray`
+            `DicomUnsupported` `NotAChestXray`
         431 `HeadTooLarge`
         500 `InternalError`  503 `NotReady` `Overloaded`  504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
@@ -147,6 +147,14 @@ class InvalidParameter(RequestError):
                 "(LL, RL, LLD, RLD, LLO, RLO). Leave it out if unknown.",
                 "'{parameter}' no admite este valor. Admite PA, AP o lateral, o los términos de "
                 "DICOM (LL, RL, LLD, RLD, LLO, RLO). Omítalo si no se conoce.",
+            ),
+            "window": Text(
+                "'{parameter}' can't take this value: it counts the VOI LUTs and windows of a "
+                "DICOM file from 1, LUTs first, and this file has {windows}. Leave it out for "
+                "the first.",
+                "'{parameter}' no admite este valor: cuenta desde 1 las VOI LUT y ventanas del "
+                "archivo DICOM, primero las LUT, y este archivo tiene {windows}. Omítalo para "
+                "usar la primera.",
             ),
             "count": Text(
                 "'{parameter}' is given more than once, but not once a file. Give it once, for all "
@@ -309,10 +317,10 @@ class UnsupportedMediaType(RequestError):
     code = "unsupported_media_type"
     title = Text("Unsupported media type", "Tipo de archivo no admitido")
     advice = Text(
-        "The content is neither JPEG nor PNG. Export the radiograph as JPEG or PNG; renaming "
-        "a file does not convert it.",
-        "El contenido no es JPEG ni PNG. Exporte la radiografía como JPEG o PNG; cambiar el "
-        "nombre de un archivo no lo convierte.",
+        "The content is neither JPEG nor PNG nor a DICOM file (Part 10). Export the radiograph as "
+        "one of these; renaming a file does not convert it.",
+        "El contenido no es JPEG, PNG ni un archivo DICOM (Parte 10). Exporte la radiografía en "
+        "uno de estos formatos; cambiar el nombre de un archivo no lo convierte.",
     )
     reasons = MappingProxyType(
         {
@@ -323,8 +331,8 @@ class UnsupportedMediaType(RequestError):
                 "están comprimidos: envíe el archivo tal cual.",
             ),
             "gzip": Text(
-                "The content is compressed with gzip. Unpack it and send the JPEG or PNG itself.",
-                "El contenido está comprimido con gzip. Descomprímalo y envíe el JPEG o PNG.",
+                "The content is compressed with gzip. Unpack it and send the image itself.",
+                "El contenido está comprimido con gzip. Descomprímalo y envíe la propia imagen.",
             ),
             "json": Text(
                 "The content is JSON. Send the image's own bytes: as the form field 'file', or as "
@@ -337,10 +345,18 @@ class UnsupportedMediaType(RequestError):
                 "El contenido es una imagen en base64. Decodifíquela y envíe sus bytes.",
             ),
             "dicom": Text(
-                "The content is a DICOM file, which is not read. Export the radiograph from the "
-                "PACS or viewer as JPEG or PNG, and send 'age_years' and 'view' beside it.",
-                "El contenido es un archivo DICOM, que no se lee. Exporte la radiografía desde el "
-                "PACS o visor como JPEG o PNG, y envíe además 'age_years' y 'view'.",
+                "The content is a DICOM file, and this Neumo reads no DICOM: whoever runs it "
+                "installs neumo[dicom]. Or export the radiograph from the PACS or viewer as JPEG "
+                "or PNG, and send 'age_years' and 'view' beside it.",
+                "El contenido es un archivo DICOM, y este Neumo no lee DICOM: quien lo opera debe "
+                "instalar neumo[dicom]. O exporte la radiografía desde el PACS o visor como JPEG o "
+                "PNG, y envíe además 'age_years' y 'view'.",
+            ),
+            "encrypted": Text(
+                "The content is encrypted (a CMS envelope, as of secure DICOM files). Decrypt it "
+                "first, and send the image itself.",
+                "El contenido está cifrado (un sobre CMS, como en los archivos DICOM seguros). "
+                "Descífrelo primero y envíe la propia imagen.",
             ),
             "urlencoded": Text(
                 "The content is a form in application/x-www-form-urlencoded, which can't hold a "
@@ -414,6 +430,74 @@ class ImageTooManyPixels(RequestError):
         "224 pixels.",
         "La imagen tiene más de {max_pixels} píxeles. Envíela reducida; Neumo lee a 224 x 224 "
         "píxeles.",
+    )
+
+
+class DicomUnsupported(RequestError):
+    """A DICOM file of a kind, or in a coding, that Neumo does not read."""
+
+    status = 422
+    code = "dicom_unsupported"
+    title = Text("DICOM of a kind that is not read", "DICOM de un tipo que no se lee")
+    advice = Text(
+        "Neumo does not read this kind of DICOM file. Send a single CR image, DX image for "
+        "presentation or secondary capture.",
+        "Neumo no lee este tipo de archivo DICOM. Envíe una sola imagen CR, DX para presentación o "
+        "captura secundaria.",
+    )
+    reasons = MappingProxyType(
+        {
+            "transfer_syntax": Text(
+                "The file's transfer syntax is not read. Store it uncompressed (explicit VR little "
+                "endian), or as JPEG, JPEG-LS, JPEG 2000, HTJ2K or RLE.",
+                "La sintaxis de transferencia del archivo no se lee. Guárdelo sin comprimir "
+                "(explicit VR little endian) o como JPEG, JPEG-LS, JPEG 2000, HTJ2K o RLE.",
+            ),
+            "deflated": Text(
+                "The file is deflated as a whole, which is not read: it could unpack to any size. "
+                "Store it in another transfer syntax, such as explicit VR little endian.",
+                "El archivo está comprimido entero (deflated), lo que no se lee: podría ocupar "
+                "cualquier tamaño. Guárdelo en otra sintaxis, como explicit VR little endian.",
+            ),
+            "dicomdir": Text(
+                "The file is a DICOMDIR: it lists images and holds none. Send an image of those "
+                "it lists.",
+                "El archivo es un DICOMDIR: enumera imágenes y no contiene ninguna. Envíe una de "
+                "las imágenes que enumera.",
+            ),
+            "multi_frame": Text(
+                "The file holds several frames. Send the radiograph as a single frame.",
+                "El archivo contiene varios fotogramas. Envíe la radiografía como una sola imagen.",
+            ),
+            "for_processing": Text(
+                "The image is meant for processing (Presentation Intent Type), not for showing: "
+                "its grey levels are the detector's. Send the image for presentation of the "
+                "same exposure.",
+                "La imagen es para procesamiento (Presentation Intent Type), no para mostrarse: "
+                "sus niveles de gris son los del detector. Envíe la imagen para presentación de "
+                "la misma exposición.",
+            ),
+            "pixels": Text(
+                "The image's pixels are of a kind that is not read. Neumo reads MONOCHROME1 and "
+                "MONOCHROME2 of 8 to 16 bits, and 8-bit RGB, YBR and PALETTE COLOR.",
+                "Los píxeles de la imagen son de un tipo que no se lee. Neumo lee MONOCHROME1 y "
+                "MONOCHROME2 de 8 a 16 bits, y RGB, YBR y PALETTE COLOR de 8 bits.",
+            ),
+            "grey_scale": Text(
+                "The image's window, look-up table or rescaling contradicts itself, so how it is "
+                "to be shown is not known. Correct it at its source, or export the radiograph as "
+                "JPEG or PNG.",
+                "La ventana, la tabla o el reescalado de la imagen se contradicen, así que no se "
+                "sabe cómo debe mostrarse. Corríjalo en el origen o exporte la radiografía como "
+                "JPEG o PNG.",
+            ),
+            "too_complex": Text(
+                "The file's header holds more elements, or nests them deeper, than any image "
+                "needs. Export the image without private elements.",
+                "La cabecera del archivo contiene más elementos, o más anidados, de los que "
+                "necesita una imagen. Exporte la imagen sin elementos privados.",
+            ),
+        }
     )
 
 

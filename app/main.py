@@ -17,7 +17,7 @@ from app.http.answer import error_of_framework
 from app.http.envelope import Envelope
 from app.http.gate import BodyRules, Gate
 from app.http.route_table import RouteTable
-from app.http.routes import docs_page, explain, health, model_card, predict, prometheus
+from app.http.routes import docs_page, explain, health, model_card, predict, preview, prometheus
 from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
 from app.service.service import LoadModel, Service, load_model_from
 from app.settings import Settings
@@ -60,7 +60,7 @@ def create_app(
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
         lifespan=partial(_lifespan, service, load_before_serving),
     )
-    work = [predict.router, explain.router]
+    work = [predict.router, explain.router, preview.router]
     other = [health.router, model_card.router, prometheus.router, docs_page.router]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes = service, routes

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.image.decode import Limits
+from app.image.grey_image import Limits
 from app.machine import count_cpus, memory_bytes
 from app.model.card import Precision
 from app.model.labels import LabelId

@@ -24,11 +24,11 @@ from training.data.images import ImageSet, load_images
 from training.data.manifest import read_samples
 from training.data.splits import divide_data
 from training.files import write_whole
-from training.run.checkpoint import RunFolder
-from training.run.history import best_epoch
 from training.fit.inference import predict
 from training.fit.trainer import fit, load_best
 from training.metrics.metrics import accuracy, macro_auroc
+from training.run.checkpoint import RunFolder
+from training.run.history import best_epoch
 
 STARTS: dict[str, dict[str, object]] = {
     "frozen": {"strategy": "frozen"},

@@ -10,7 +10,8 @@ and images are drawn from it with random coefficients. What keeps patients out:
   of its class is to its nearest neighbour from another patient.
 
 Of the drawings left, in their fixed order, the first that the model recognises is kept: the
-examples show what an answer looks like, and say nothing of how good the model is.
+examples show what an answer looks like, and say nothing of how good the model is. The normal one is
+written as DICOM too, by `write_dicom`.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from app.model.bundle import find_bundle, read_bundle
 from app.model.session import OnnxModel
 from app.reading.judge import judge
 from app.reading.refusal import refuse_unlike
+from examples.write_dicom import write_dicom
 from training.config import LABELS
 from training.data.images import load_images
 from training.data.manifest import read_samples
@@ -189,6 +191,8 @@ def main() -> None:
         if drawing is None:
             sys.exit(f"None of {args.candidates} candidates for {label.id} will do.")
         (args.out / f"{label.id}.jpg").write_bytes(drawing.jpeg)
+        if label.id == "normal":
+            (args.out / "normal.dcm").write_bytes(write_dicom(drawing.jpeg))
         cells = [f"`{label.id}.jpg`", f"{statistics.images}"]
         cells += [f"{len(statistics.deviations)} ({statistics.left_out})", f"{drawing.number}"]
         cells += [f"{drawing.probability:.2f}"]

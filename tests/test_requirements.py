@@ -10,9 +10,15 @@ from packaging.version import Version
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-SERVE = [Requirement(text) for text in PROJECT["dependencies"]]
-DEV = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
-NOT_OLDER = {"starlette": "1.3.1", "python-multipart": "0.0.31", "pillow": "12.3"}
+EXTRAS = PROJECT["optional-dependencies"]
+SERVE = [Requirement(text) for text in PROJECT["dependencies"] + EXTRAS["dicom"]]
+DEV = [Requirement(text) for text in EXTRAS["dev"]]
+NOT_OLDER = {
+    "starlette": "1.3.1",
+    "python-multipart": "0.0.31",
+    "pillow": "12.3",
+    "pydicom": "3.0.2",
+}
 """The first versions without a vulnerability that was published and concerns a service."""
 
 

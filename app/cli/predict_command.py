@@ -27,6 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="one Reading or problem a line")
     parser.add_argument("--language", choices=("en", "es"), default="en")
+    parser.add_argument(
+        "--window", type=int, metavar="N", help="which VOI LUT or window of a DICOM file, from 1"
+    )
+    parser.add_argument(
+        "--include", choices=("uid",), help="with --json: tell a DICOM file's SOP Instance UID"
+    )
     parser.add_argument("--model", help="bundle to use; over NEUMO_MODEL")
 
 
@@ -66,7 +72,8 @@ def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> "Reading
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise FileUnreadable(reason=reason) from None
-        reading = reader.read(data)
+        window = None if options.window is None else options.window - 1
+        reading = reader.read(data, window=window)
     except NeumoError as error:
         if options.json:
             _write_line(path, _problem(error, options.language))
@@ -75,7 +82,7 @@ def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> "Reading
         return None
     if options.json:
         total_ms = (time.perf_counter() - begun_s) * 1000
-        _write_line(path, _reading(reading, options.language, total_ms))
+        _write_line(path, _reading(reading, options, total_ms))
     else:
         sys.stdout.write(_describe(path, reading, options.language))
     return reading
@@ -86,12 +93,14 @@ def _write_line(path: Path, members: dict[str, object]) -> None:
     sys.stdout.write(json.dumps({"path": _text(path)} | members) + "\n")
 
 
-def _reading(reading: "Reading", language: Language, total_ms: float) -> dict[str, object]:
+def _reading(reading: "Reading", options: argparse.Namespace, total_ms: float) -> dict[str, object]:
     from ulid import ULID
 
     from app.render.reading_json import render_reading
 
-    answer = render_reading(reading, str(ULID()), language, total_ms)
+    answer = render_reading(
+        reading, str(ULID()), options.language, total_ms, with_uid=options.include == "uid"
+    )
     return answer.model_dump(mode="json", exclude_none=True)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
+    DicomUnsupported,
     EmptyUpload,
     Fact,
     HeadTooLarge,
@@ -24,8 +25,10 @@ from app.errors import (
     TooManyFiles,
     UnsupportedMediaType,
 )
+from app.http.parameters import MOST_WINDOWS
 from app.http.upload import FIELD
 from app.reading.subject_words import AGE_PATTERN, MAX_AGE_YEARS, VIEW_WORDS
+from app.render.film_picture import LEAST_PX, MOST_PX
 from app.render.problem import EXAMPLE, MEDIA_TYPE, Problem, render_problem
 
 ANY_CALL: Final = (Malformed, RequestTimeout, BodyTooLarge, HeadTooLarge, InternalError)
@@ -40,15 +43,16 @@ ANY_UPLOAD: Final = (
     NotReady,
     Overloaded,
 )
-ONE_IMAGE: Final = (
+DECODED: Final = (
     EmptyUpload,
     ImageTruncated,
     ImageUndecodable,
     ImageTooSmall,
     ImageTooManyPixels,
-    NotAChestXray,
+    DicomUnsupported,
     DeadlineExceeded,
 )
+ONE_IMAGE: Final = (*DECODED, NotAChestXray)
 # Facts of the examples: those that a service of default settings gives.
 _EXAMPLE_FACTS: Final[dict[type[RequestError], dict[str, Fact]]] = {
     BodyTooLarge: {"max_body_bytes": 33_554_432},
@@ -104,25 +108,54 @@ def _query(schemas: dict[str, dict[str, Any]], description: str) -> list[dict[st
     ]
 
 
-SUBJECT_QUERY: Final = _query(_SUBJECT, "The form's field wins")
+SUBJECT_QUERY: Final = _query(_SUBJECT, "The form's field wins; both win over a DICOM file's tags")
 HEATMAP_QUERY: Final = _query(
     {"heatmap": {"type": "boolean", "default": False}}, "Add the class activation map"
+)
+WINDOW_QUERY: Final = _query(
+    {"window": {"type": "integer", "minimum": 1, "maximum": MOST_WINDOWS}},
+    "Which of a DICOM file's VOI LUTs and windows, LUTs first, counted from 1 as by DCMTK and "
+    "dcm4che; the first if missing. A file that has no such one: 400, with their number. JPEG and "
+    "PNG have none and take no notice",
+)
+IMAGE_QUERY: Final = WINDOW_QUERY + _query(
+    {"include": {"type": "string", "enum": ["uid"]}},
+    "uid: tell a DICOM file's SOP Instance UID in `image`",
+)
+MAX_PX_QUERY: Final = _query(
+    {
+        "max_px": {
+            "type": "integer",
+            "minimum": LEAST_PX,
+            "maximum": MOST_PX,
+            "default": MOST_PX,
+        }
+    },
+    "Most pixels of the longer side; nothing is enlarged",
 )
 ONE_FILE: Final = _body(
     {
         "multipart/form-data": _form(
-            **{FIELD: _BINARY | {"minLength": 1, "description": "A JPEG or PNG"}}, **_SUBJECT
+            **{FIELD: _BINARY | {"minLength": 1, "description": "A JPEG, PNG or DICOM file"}},
+            **_SUBJECT,
         ),
-        "image/jpeg": {"schema": _BINARY | {"minLength": 1}},
-        "image/png": {"schema": _BINARY | {"minLength": 1}},
+        **{
+            media_type: {"schema": _BINARY | {"minLength": 1}}
+            for media_type in (
+                "image/jpeg",
+                "image/png",
+                "application/dicom",
+                "application/octet-stream",
+            )
+        },
     }
 )
 _BINARIES: Final = {
     "type": "array",
     "items": _BINARY,
     "minItems": 1,
-    "description": "JPEGs and PNGs, at most as many as NEUMO_MAX_BATCH_FILES says (32). An empty "
-    "one gets a Problem in its place: `empty_upload`",
+    "description": "JPEG, PNG and DICOM files, at most as many as NEUMO_MAX_BATCH_FILES says (32). "
+    "An empty one gets a Problem in its place: `empty_upload`",
 }
 _ONCE_OR_EACH: Final = "Once for all files, or once for each, in their order. "
 MANY_FILES: Final = _body(

@@ -1,5 +1,6 @@
 """Parameters of a query and fields of a form: what they say of the patient, and of the answer."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -10,6 +11,10 @@ from app.reading.population import NOBODY, Subject
 from app.reading.subject_words import read_age_years, read_view
 
 SUBJECT_FIELDS: Final = ("age_years", "view")
+IMAGE_PARAMETERS: Final = ("window", "include")
+"""What a query may say of the image, on each call that answers with facts of it."""
+MOST_WINDOWS: Final = 9999
+_NUMBER: Final = re.compile(r"[1-9]\d{0,3}", re.ASCII)
 _FLAG: Final = TypeAdapter(bool)
 
 
@@ -61,6 +66,44 @@ def read_flag(given: Mapping[str, str], name: str) -> bool:
         return _FLAG.validate_python(given[name])
     except ValidationError:
         raise InvalidParameter(parameter=name) from None
+
+
+def read_number(given: Mapping[str, str], name: str) -> int | None:
+    """Read a parameter that is a number from 1 to 9999; None if it isn't given.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    text = given.get(name)
+    if text is None:
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise InvalidParameter(parameter=name)
+    return int(text)
+
+
+def read_window(given: Mapping[str, str]) -> int | None:
+    """Read which VOI LUT or window of a DICOM file is meant: callers count from 1, Neumo from 0.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    number = read_number(given, "window")
+    return None if number is None else number - 1
+
+
+def read_with_uid(given: Mapping[str, str]) -> bool:
+    """Read whether the answer is to include a DICOM file's SOP Instance UID: ``include=uid``.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    if given.get("include", "uid") != "uid":
+        raise InvalidParameter(parameter="include")
+    return "include" in given
 
 
 def has_unknown(given: Collection[str], known: Collection[str]) -> bool:

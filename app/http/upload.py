@@ -61,18 +61,22 @@ async def read_upload(request: Request, query: tuple[str, ...] = ()) -> Upload:
     return Upload([body], [subject], unknown)
 
 
-async def read_uploads(request: Request, max_files: int) -> Upload:
+async def read_uploads(request: Request, max_files: int, query: tuple[str, ...] = ()) -> Upload:
     """Return the images of a form, in order, at most `max_files`.
 
     ``age_years`` and ``view`` are given once for all, or once for each. An empty file is returned
     as such: whether it fails the request is the caller's to say.
+
+    Parameters
+    ----------
+    query : the parameters that the call takes besides
 
     Raises
     ------
     MissingFile, TooManyFiles, Malformed, BodyTooLarge, InvalidParameter, UnsupportedMediaType
     """
     subject = read_subject(request.query_params)
-    unknown = has_unknown(request.query_params, SUBJECT_FIELDS)
+    unknown = has_unknown(request.query_params, (*SUBJECT_FIELDS, *query))
     if _media_type(request) != "multipart/form-data":
         raise MissingFile(field=FIELD, reason="no_form")
     return await _read_form(request, subject, max_files, unknown=unknown)

@@ -5,7 +5,7 @@ The only preprocessing in the project: training reads its images through the sam
 
 Rules
 -----
-- The content decides the format (JPEG or PNG), never a name or a header of the request.
+- The content decides the format (JPEG, PNG or DICOM), never a name or a header of the request.
 - Limits are checked on the image's header, before any pixel is decoded. So is the number of
   its parts (PNG chunks, JPEG segments and scans): each costs time however few its bytes.
 - Colour becomes grey by ITU-R 601-2 luma; transparency is laid over black.
@@ -14,6 +14,7 @@ Rules
 - A PNG's gAMA is applied, unless a colour space says otherwise (sRGB, iCCP, cICP).
 - JPEG larger than twice 448 px is decoded at 1/2, 1/4 or 1/8 scale (libjpeg's own scaling). What
   libjpeg would only warn of (lost or damaged data) is refused.
+- DICOM is shown as a viewer shows it, by the rules of `dicom.grey_scale`.
 - Resizing treats both axes independently (no crop, no bars), with a bilinear filter
   widened by the scale (antialiased).
 """
@@ -23,7 +24,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -33,13 +34,14 @@ from PIL import ExifTags, Image, ImageChops
 
 from app.errors import (
     ImageTooManyPixels,
-    ImageTooSmall,
     ImageTruncated,
     ImageUndecodable,
     RequestError,
+    UnsupportedMediaType,
 )
 from app.image import jpeg, png
 from app.image.file_format import Format, recognise
+from app.image.grey_image import NORMAL_LIMITS, GreyImage, ImageFacts, Limits
 from app.image.stripes import stripes
 from app.image.window import to_eight_bits
 
@@ -69,50 +71,28 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is decoded at all."""
+def decode(data: bytes, limits: Limits = NORMAL_LIMITS, window: int | None = None) -> GreyImage:
+    """Decode a JPEG, PNG or DICOM file to grey.
 
-    min_side_px: int = 64
-    max_pixels: int = 50_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What a file says of itself: no pixel, no name.
-
-    `width` and `height` are pixels as shown (after EXIF rotation), `bits` the depth of one
-    sample, `sha256` the hash of the file's bytes.
-    """
-
-    format: Format
-    width: int
-    height: int
-    bits: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class GreyImage:
-    """Decoded pixels, uint8 [height, width], 0 black (air) to 255 white (dense).
-
-    A JPEG may be decoded smaller than `facts` says; never smaller than 448 px a side
-    unless it is so.
-    """
-
-    pixels: NDArray[np.uint8]
-    facts: ImageFacts
-
-
-def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
-    """Decode a JPEG or PNG file to grey.
+    Parameters
+    ----------
+    window : which of a DICOM file's VOI LUTs and windows, counted from 0, LUTs first; the first if
+        None. Other formats have none, and take no notice of it.
 
     Raises
     ------
     EmptyUpload, UnsupportedMediaType, ImageTooSmall, ImageTooManyPixels, ImageTruncated,
     ImageUndecodable
+        Of a file of any format.
+    DicomUnsupported
+        Of a DICOM file that is sound, but none that Neumo reads.
+    InvalidParameter
+        If a DICOM file has no such `window`.
     """
-    if recognise(data) == "JPEG":
+    image_format = recognise(data)
+    if image_format == "DICOM":
+        return _decode_dicom(data, limits, window)
+    if image_format == "JPEG":
         return _decode_jpeg(data, limits)
     chunks = png.read_chunks(data, _MAX_CHUNKS)
     if chunks is None:
@@ -121,12 +101,21 @@ def decode(data: bytes, limits: Limits = Limits()) -> GreyImage:
     image = None
     if header is not None:
         most = min(limits.max_pixels, header.most_pixels)
-        _check_size(header.width, header.height, replace(limits, max_pixels=most))
+        replace(limits, max_pixels=most).check(header.width, header.height)
         if header.bits == png.DEEP_BITS:
             image = _decode_deep_png(data, header, chunks, limits)
         elif png.is_plain(data, header, chunks):
             image = _decode_plain_png(data, header, png.read_gamma(chunks))
     return image or _decode_png_by_pillow(data, chunks, limits)
+
+
+def _decode_dicom(data: bytes, limits: Limits, window: int | None) -> GreyImage:
+    """Decode by the extra `dicom`, which is loaded by the first DICOM file, if it is there."""
+    try:
+        from app.image.dicom.film import decode_film  # noqa: PLC0415 - 250 ms, 45 MB
+    except ModuleNotFoundError:
+        raise UnsupportedMediaType(reason="dicom") from None
+    return decode_film(data, limits, window)
 
 
 def _decode_plain_png(data: bytes, header: png.Header, gamma: float) -> GreyImage | None:
@@ -190,7 +179,7 @@ def _opened(data: bytes, image_format: Format, limits: Limits) -> Iterator[Image
     """Open a file whose size is within `limits`, and name what fails with it."""
     try:
         with Image.open(io.BytesIO(data), formats=[image_format]) as image:
-            _check_size(*image.size, limits)
+            limits.check(*image.size)
             yield image
     except (RequestError, MemoryError):
         raise  # a want of memory is Neumo's own, not the image's fault
@@ -245,13 +234,6 @@ def _apply(gamma: float, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return grey
     table = np.rint((np.arange(256) / 255) ** gamma * 255).astype(np.uint8)
     return table[grey]
-
-
-def _check_size(width: int, height: int, limits: Limits) -> None:
-    if width * height > limits.max_pixels:
-        raise ImageTooManyPixels(max_pixels=limits.max_pixels)
-    if min(width, height) < limits.min_side_px:
-        raise ImageTooSmall(min_side_px=limits.min_side_px)
 
 
 def _to_grey(image: Image.Image) -> NDArray[np.uint8]:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.image import jpeg
-from app.image.decode import GreyImage, decode
+from app.image.decode import decode
 from app.image.file_format import SIGNATURES
+from app.image.grey_image import GreyImage
 
 PREPROCESSING: Final = "grey8-224-bilinear-1"
 """Names the rules of `app.image`; a bundle trained under another name is refused."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from app.image.stripes import stripes
 
 DEEP_MAX: Final = 0xFFFF
-_FULL_SCALE: Final = 0x8000
+FULL_SCALE: Final = 0x8000
 _TAIL: Final = 0.05
 _GAP: Final = 0.03
 _FEW: Final = 0.0005
@@ -36,7 +36,7 @@ def to_eight_bits(samples: NDArray[np.integer[Any]], gamma: float = 1.0) -> NDAr
     gamma : exponent that makes grey levels of the samples, as shares of 65535
     """
     low, high = find_window(samples)
-    if high >= _FULL_SCALE:
+    if high >= FULL_SCALE:
         low, high = 0, DEEP_MAX
     levels = (np.arange(DEEP_MAX + 1) / DEEP_MAX) ** gamma
     table = np.zeros(DEEP_MAX + 1, np.uint8)
@@ -50,12 +50,32 @@ def to_eight_bits(samples: NDArray[np.integer[Any]], gamma: float = 1.0) -> NDAr
 
 
 def find_window(samples: NDArray[np.integer[Any]]) -> tuple[int, int]:
-    """Return the lowest and the highest value of the film, by what most of its pixels are.
+    """Return the lowest and the highest value of the film, by what most of its pixels are."""
+    return find_window_of_counts(count_values(samples))
 
-    Of a large film a million pixels are counted, evenly taken.
+
+def count_values(samples: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return how often each value is there; of a large film a million pixels, evenly taken.
+
+    Parameters
+    ----------
+    samples : [height, width], from 0 to 65535
+
+    Returns
+    -------
+    int64 [65536]
     """
     step = math.ceil(math.sqrt(samples.size / _MOST_COUNTED)) or 1
-    counts = np.bincount(samples[::step, ::step].ravel(), minlength=DEEP_MAX + 1)
+    return np.bincount(samples[::step, ::step].ravel(), minlength=DEEP_MAX + 1)
+
+
+def find_window_of_counts(counts: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the lowest and the highest value of the film, by how often each is there.
+
+    Parameters
+    ----------
+    counts : int64 [65536]; changed
+    """
     commonest = int(counts.argmax())
     if counts[commonest] > (1 - 2 * _TAIL) * counts.sum():
         counts[commonest] = 0  # a border that is wider than the film: the film is the rest

@@ -1,8 +1,13 @@
-"""The population: of whom an image is said to be, and whether the model knows such people."""
+"""The population: of whom an image is said to be, and whether the model knows such people.
+
+Said by the caller, or by a DICOM file's tags. Tags lie (there is a dog whose file says THORAX):
+what they say makes warnings, and whether a picture is a chest at all stays the network's to say.
+"""
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from app.image.grey_image import DicomTags
 from app.model.card import AgeRange, Card
 from app.model.labels import LabelId, View
 
@@ -11,6 +16,9 @@ WarningCode = Literal[
     "age_outside_population",
     "view_outside_population",
     "site_not_validated",
+    "tags_contradict",
+    "body_part_not_chest",
+    "modality_not_radiograph",
     "unknown_field",
 ]
 """The codes of the warnings; `app.render.wording` has their texts."""
@@ -38,6 +46,46 @@ class Subject:
 
 NOBODY: Final = Subject()
 """Of whom nothing is said."""
+
+_SAME_AGE_YEARS: Final = 1.0
+"""Two ages this far apart may be one: a file tells whole years, and a film may be of last year."""
+
+_FRONTAL: Final = ("PA", "AP")
+
+
+def heed_tags(said: Subject, tags: DicomTags | None) -> tuple[Subject, list[WarningCode]]:
+    """Return whom an image is of, and what is to be known of its file's tags.
+
+    What the caller says wins over the tags. A view that neither tells is lateral if the film's rows
+    lead to the front or the back (Patient Orientation, PS3.3 C.7.6.1.1.1).
+
+    Parameters
+    ----------
+    tags : of a DICOM file; None of any other
+    """
+    if tags is None:
+        return said, []
+    row, column = tags.patient_orientation or ("", "")
+    is_sagittal = row[:1] in ("A", "P") if row else None
+    view = tags.view or ("lateral" if is_sagittal else None)
+    warnings: list[WarningCode] = []
+    if (
+        (said.age_years is not None and not _is_same_age(said.age_years, tags.age_years))
+        or (said.view is not None and view not in (None, said.view))
+        or (tags.view in _FRONTAL and is_sagittal is True)
+        or (tags.view == "lateral" and is_sagittal is False)
+        or (column and not column.startswith("F"))  # and the network finds it upright
+    ):
+        warnings.append("tags_contradict")
+    if tags.body_part == "other":
+        warnings.append("body_part_not_chest")
+    if tags.modality == "other":
+        warnings.append("modality_not_radiograph")
+    return Subject(tags.age_years, view).updated(said), warnings
+
+
+def _is_same_age(said_years: float, told_years: float | None) -> bool:
+    return told_years is None or abs(said_years - told_years) <= _SAME_AGE_YEARS
 
 
 _KINDS: Final = frozenset[LabelId](("bacterial_pneumonia", "viral_pneumonia"))

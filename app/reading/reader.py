@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from app.image.decode import Limits, decode
+from app.image.decode import decode
+from app.image.grey_image import GreyImage, Limits
 from app.image.resize import resize
 from app.model.acceptance_file import Acceptance
 from app.model.session import Model
 from app.reading.judge import judge
-from app.reading.population import NOBODY, Subject
+from app.reading.population import NOBODY, Subject, heed_tags
 from app.reading.priors import Shares
 from app.reading.reading import Reading
 from app.reading.refusal import refuse_unlike
@@ -44,15 +46,38 @@ class Reader:
         self._priors = priors
         self._labels = [label.id for label in model.card.labels]
 
+    def decode(
+        self, data: bytes, window: int | None = None, *, check: Check = _always_wanted
+    ) -> GreyImage:
+        """Decode one image file as `read` does, without asking the network.
+
+        Parameters
+        ----------
+        data, window, check : as of `read`
+
+        Raises
+        ------
+        RequestError
+            Of the kinds `app.image.decode.decode` raises.
+        """
+        check()
+        return decode(data, self._limits, window)
+
     def read(
-        self, data: bytes, subject: Subject = NOBODY, *, check: Check = _always_wanted
+        self,
+        data: bytes,
+        subject: Subject = NOBODY,
+        window: int | None = None,
+        *,
+        check: Check = _always_wanted,
     ) -> Reading:
         """Read one image file.
 
         Parameters
         ----------
-        data : a whole JPEG or PNG file
-        subject : what is said of the patient and the projection
+        data : a whole JPEG, PNG or DICOM file
+        subject : what is said of the patient and the projection; it wins over a DICOM file's tags
+        window : which of a DICOM file's VOI LUTs and windows, counted from 0; the first if None
         check : called before each run of the network; what it raises ends the reading
 
         Raises
@@ -61,17 +86,19 @@ class Reader:
             Of the kinds `app.image.decode.decode` raises, or `NotAChestXray`.
         """
         begun_s = time.perf_counter()
-        image = decode(data, self._limits)
+        image = decode(data, self._limits, window)
         pixels = resize(image)[None]
         check()
         decoded_s = time.perf_counter()
         outputs = self.model.run(pixels).one(self._labels)
         inferred_s = time.perf_counter()
         refuse_unlike(self.model, pixels, outputs, check)
+        subject, of_tags = heed_tags(subject, image.tags)
+        judgement = judge(outputs, self.model.card, subject, self._priors, self.acceptance)
         return Reading(
             image=image,
             outputs=outputs,
-            judgement=judge(outputs, self.model.card, subject, self._priors, self.acceptance),
+            judgement=replace(judgement, warnings=[*judgement.warnings, *of_tags]),
             card=self.model.card,
             acceptance=self.acceptance,
             decode_ms=_milliseconds(begun_s, decoded_s),

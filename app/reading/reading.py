@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-from app.image.decode import GreyImage, ImageFacts
+from app.image.grey_image import GreyImage, ImageFacts
 from app.model.acceptance_file import Acceptance
 from app.model.card import Card
 from app.model.session import ImageOutputs

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from app.image.decode import GreyImage
+from app.image.grey_image import GreyImage
 from app.language import Language
 from app.model.labels import LabelId
 from app.reading.reading import Reading

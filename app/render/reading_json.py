@@ -2,11 +2,13 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Annotated, Final, Literal
+from dataclasses import asdict, replace
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.image.file_format import Format
+from app.image.grey_image import Rendering
 from app.language import Language
 from app.model.acceptance_file import AcceptanceSummary
 from app.model.labels import LabelId
@@ -27,14 +29,43 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class GreyWindow(_Answer):
+    """By what a DICOM file's values became grey (PS3.3 C.11.2)."""
+
+    rendering: Rendering = Field(
+        description="A window (linear, linear_exact, sigmoid), a VOI LUT (voi_lut); without either "
+        "the values that the film uses (by_values) or the full range of its bits (full); or the "
+        "luma of colours (colour)"
+    )
+    center: float | None = Field(None, description="Of the window, in values after rescaling")
+    width: float | None = Field(None, description="Of the window, in values after rescaling")
+
+
+class Dicom(_Answer):
+    """What is told of a DICOM file; nothing that names a patient."""
+
+    transfer_syntax: str = Field(description="UID of how it is encoded")
+    transfer_syntax_name: str = Field(description="The same as PS3.6 names it")
+    bits_stored: int = Field(description="(0028,0101)")
+    photometric_interpretation: str = Field(
+        description="(0028,0004); MONOCHROME1 was inverted, as it has to be"
+    )
+    window: GreyWindow = Field(description="What was used")
+    windows: int = Field(
+        description="VOI LUTs and windows in the file, which ?window= chooses from"
+    )
+    sop_instance_uid: str | None = Field(None, description="(0008,0018), with ?include=uid only")
+
+
 class Image(_Answer):
     """What the file says of itself."""
 
-    format: Literal["JPEG", "PNG"] = Field(description="Known by the content")
+    format: Format = Field(description="Known by the content")
     width: int = Field(description="Pixels, as shown (after EXIF rotation)")
     height: int = Field(description="Pixels, as shown (after EXIF rotation)")
     bits: int = Field(description="Bits of one sample")
     sha256: str = Field(description="Of the uploaded bytes")
+    dicom: Dicom | None = Field(None, description="Of a DICOM file")
 
 
 class ModelReference(_Answer):
@@ -153,6 +184,7 @@ def render_reading(
     *,
     index: int | None = None,
     remarks: Sequence[WarningCode] = (),
+    with_uid: bool = False,
     overlay_png: bytes | None = None,
 ) -> Reading:
     """Render a Reading.
@@ -162,6 +194,7 @@ def render_reading(
     total_ms : milliseconds since the request came
     index : in a batch, the file's place, from 0
     remarks : warnings of the request, beside those of the Reading
+    with_uid : whether a DICOM file's SOP Instance UID is told
     overlay_png : what `app.render.overlay` drew of the label called, if the answer is to hold it
     """
     judgement = reading.judgement
@@ -183,7 +216,7 @@ def render_reading(
         warnings=_cautions(reading, remarks, language),
         notice=NOTICE.render(language),
         schema_version=SCHEMA_VERSION,
-        image=_image(reading),
+        image=_image(reading, with_uid=with_uid),
         model=_model(reading),
         timing_ms=Timing(
             decode=reading.decode_ms, inference=reading.inference_ms, total=round(total_ms, 3)
@@ -199,8 +232,14 @@ def render_explanation(
     label: LabelId | None = None,
     *,
     remarks: Sequence[WarningCode] = (),
+    with_uid: bool = False,
 ) -> Explanation:
-    """Render the class activation map of `label`, or of the label called, as numbers."""
+    """Render the class activation map of `label`, or of the label called, as numbers.
+
+    Parameters
+    ----------
+    remarks, with_uid : as of `render_reading`
+    """
     judgement = reading.judgement
     label = label or judgement.label
     return Explanation(
@@ -214,7 +253,7 @@ def render_explanation(
         map=_map(reading, label),
         notice=NOTICE.render(language),
         schema_version=SCHEMA_VERSION,
-        image=_image(reading),
+        image=_image(reading, with_uid=with_uid),
         model=_model(reading),
     )
 
@@ -224,8 +263,11 @@ def render_batch(request_id: str, results: Sequence[Reading | Problem]) -> Batch
     return BatchAnswer(request_id=request_id, schema_version=SCHEMA_VERSION, results=list(results))
 
 
-def _image(reading: domain.Reading) -> Image:
-    return Image(**asdict(reading.facts))
+def _image(reading: domain.Reading, *, with_uid: bool) -> Image:
+    facts = reading.facts
+    if facts.dicom is not None and not with_uid:
+        facts = replace(facts, dicom=replace(facts.dicom, sop_instance_uid=None))
+    return Image(**asdict(facts))
 
 
 def _model(reading: domain.Reading) -> ModelReference:

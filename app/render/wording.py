@@ -51,6 +51,20 @@ WARNINGS: Final[Mapping[WarningCode, Text]] = MappingProxyType(
             "radiografías difieren entre hospitales, y sus errores también. Mídalo con las suyas "
             "mediante 'neumo accept'.",
         ),
+        "tags_contradict": Text(
+            "The DICOM file contradicts what was sent with it of age or view, or itself: its view "
+            "and how it says that the film lies. What was sent was used.",
+            "El archivo DICOM contradice la edad o la proyección que se enviaron con él, o a sí "
+            "mismo: su proyección y cómo dice que está la radiografía. Se usó lo enviado.",
+        ),
+        "body_part_not_chest": Text(
+            "The DICOM file says that it shows another part of the body than the chest.",
+            "El archivo DICOM dice que muestra otra parte del cuerpo que el tórax.",
+        ),
+        "modality_not_radiograph": Text(
+            "The DICOM file says that it is of another modality than a radiograph's (CR, DX).",
+            "El archivo DICOM dice que es de otra modalidad que la de una radiografía (CR, DX).",
+        ),
         "unknown_field": Text(
             "The request has a field or parameter that is not known and was not used. Of the "
             "patient only 'age_years' and 'view' are read.",

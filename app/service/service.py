@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.errors import BundleError, NotReady
+from app.image.grey_image import GreyImage
 from app.image.resize import warm_up
 from app.model.acceptance_file import read_acceptance
 from app.model.load import load_model
@@ -77,7 +78,9 @@ class Service:
             raise NotReady
         return self._reader
 
-    async def read(self, data: bytes, subject: Subject, claim: Claim) -> Reading:
+    async def read(
+        self, data: bytes, subject: Subject, claim: Claim, window: int | None = None
+    ) -> Reading:
         """Read one image within the deadline, and count it.
 
         Parameters
@@ -85,6 +88,7 @@ class Service:
         data : a whole file
         subject : what is said of the patient and the projection
         claim : of the request that was let in, as `Admission.admit` gives it
+        window : which of a DICOM file's VOI LUTs and windows, counted from 0; the first if None
 
         Raises
         ------
@@ -92,9 +96,29 @@ class Service:
             `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.reading.reader.Reader.read`.
         CallerGone
         """
-        reading = await self.admission.run(partial(self.reader.read, data, subject), claim)
+        work = partial(self.reader.read, data, subject, window)
+        reading = await self.admission.run(work, claim)
         self.metrics.count_reading(reading)
         return reading
+
+    async def decode(self, data: bytes, claim: Claim, window: int | None = None) -> GreyImage:
+        """Decode one image as `read` would, within the deadline, and count it as looked at.
+
+        The network is not asked, so what is no chest X-ray is not refused.
+
+        Parameters
+        ----------
+        data, claim, window : as of `read`
+
+        Raises
+        ------
+        RequestError
+            `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.image.decode.decode`.
+        CallerGone
+        """
+        image = await self.admission.run(partial(self.reader.decode, data, window), claim)
+        self.metrics.count_image(image.facts.format, "preview")
+        return image
 
     async def render(self, render: Callable[[], Rendered], claim: Claim) -> Rendered:
         """Run a rendering that takes its time, such as a picture, where images are read.

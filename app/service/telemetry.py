@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from app.image.file_format import Format
 from app.model.card import Card
 from app.reading.reading import Reading
 
@@ -81,6 +82,12 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self._images = Counter(
+            "neumo_images",
+            "Images decoded for what was asked (reading, preview), by format.",
+            ["format", "for"],
+            registry=registry,
+        )
         self._model = Gauge(
             "neumo_model_info",
             "The model that is served; always 1.",
@@ -121,6 +128,11 @@ class Metrics:
             self._reasons.labels(reason).inc()
         self._stages.labels("decode").observe(reading.decode_ms / 1000)
         self._stages.labels("inference").observe(reading.inference_ms / 1000)
+        self.count_image(reading.facts.format, "reading")
+
+    def count_image(self, image_format: Format, purpose: Literal["reading", "preview"]) -> None:
+        """Count one image that was decoded to be read or shown."""
+        self._images.labels(image_format, purpose).inc()
 
     def count_refusal(self, code: str) -> None:
         """Count one problem that was answered, alone or within a batch."""

@@ -199,6 +199,7 @@ def test_a_bundle_error_stops_the_start_with_a_code_that_is_not_zero(
         ("image_undecodable", 422),
         ("image_too_small", 422),
         ("image_too_many_pixels", 422),
+        ("dicom_unsupported", 422),
         ("overloaded", 503),
         ("not_ready", 503),
         ("request_timeout", 408),

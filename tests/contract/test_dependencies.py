@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from app.http.routes import explain, predict
+from app.http.routes import explain, predict, preview
 from tests.apps import served
 from tests.images import encode
 from tests.models import FakeModel
@@ -25,7 +25,11 @@ Deny = Callable[[pytest.MonkeyPatch], None]
 
 
 def on_each_route(monkeypatch: pytest.MonkeyPatch) -> None:
-    for route in (*predict.router.routes, *explain.router.routes):
+    for route in (
+        *predict.router.routes,
+        *explain.router.routes,
+        *preview.router.routes,
+    ):
         assert isinstance(route, APIRoute)
         monkeypatch.setattr(route, "dependencies", [*route.dependencies, DENY])
 
@@ -60,7 +64,7 @@ def denied(
         yield client, model
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/explain"])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/explain", "/preview"])
 def test_what_a_dependency_refuses_is_not_read(
     denied: tuple[TestClient, FakeModel], path: str
 ) -> None:

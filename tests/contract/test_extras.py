@@ -1,18 +1,21 @@
 """Serving needs no extra: it starts and reads where none of their packages can be imported."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests import dicoms
 from tests.server import predict, running
 
 OF_EXTRAS = (
     "torch", "torchvision", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "tensorboardX",
-    "tqdm", "pydicom", "pynetdicom", "highdicom", "sqlalchemy", "alembic", "psycopg", "ray",
-    "opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.instrumentation", "jwt",
+    "tqdm", "imagecodecs", "pydicom", "pynetdicom", "highdicom", "sqlalchemy", "alembic", "psycopg",
+    "ray", "opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.instrumentation", "jwt",
     "training",
 )  # fmt: skip
 """What comes with the extras that there are, or that are to come (OpenTelemetry's API alone comes
@@ -26,7 +29,7 @@ class Blocked:
 
     def find_spec(self, name, path=None, target=None):
         if name in {OF_EXTRAS!r}:
-            raise ImportError(f"{{name}} is blocked")
+            raise ModuleNotFoundError(f"{{name}} is blocked")
 
 sys.meta_path.insert(0, Blocked())
 """
@@ -69,3 +72,6 @@ def test_the_application_is_imported_without_extras(without_extras: dict[str, st
 def test_neumo_serves_without_extras(without_extras: dict[str, str], jpeg: bytes) -> None:
     with running(environment=without_extras) as server:
         assert predict(server, jpeg)[0] == 200
+        status, answer = predict(server, dicoms.native(np.zeros((99, 99), np.uint16)))
+        assert status == 415
+        assert "installs neumo[dicom]" in json.loads(answer)["detail"]

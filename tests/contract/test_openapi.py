@@ -16,6 +16,7 @@ from app.settings import Settings
 
 OPERATIONS = {
     "/predict": "predict", "/predict/batch": "predict_batch", "/explain": "explain",
+    "/preview": "preview",
     "/health/live": "live", "/health/ready": "ready", "/health/startup": "startup",
     "/model": "model", "/metrics": "metrics",
 }  # fmt: skip
@@ -72,7 +73,8 @@ def test_every_member_of_every_schema_is_described(document: dict[str, Any]) -> 
 def test_warnings_have_listed_codes(document: dict[str, Any]) -> None:
     assert document["components"]["schemas"]["Caution"]["properties"]["code"]["enum"] == [
         "population_unknown", "age_outside_population", "view_outside_population",
-        "site_not_validated", "unknown_field"
+        "site_not_validated", "tags_contradict", "body_part_not_chest", "modality_not_radiograph",
+        "unknown_field",
     ]  # fmt: skip
 
 
@@ -124,10 +126,13 @@ def test_the_examples_of_problems_are_what_is_answered(
 def test_it_tells_how_to_post_and_which_codes_may_come(document: dict[str, Any]) -> None:
     predict, batch = (calls(document)[path] for path in ("/predict", "/predict/batch"))
     assert set(predict["requestBody"]["content"]) == {
-        "multipart/form-data", "image/jpeg", "image/png"
+        "multipart/form-data", "image/jpeg", "image/png", "application/dicom",
+        "application/octet-stream",
     }  # fmt: skip
     queries = [each["name"] for each in predict["parameters"]]
-    assert queries == ["age_years", "view", "heatmap"]
+    assert queries == ["age_years", "view", "window", "include", "heatmap"]
+    queries = [each["name"] for each in calls(document)["/preview"]["parameters"]]
+    assert queries == ["age_years", "view", "window", "max_px"]
     assert "`image_truncated`" in predict["responses"]["422"]["description"]
     assert "`body_too_large`" in predict["responses"]["413"]["description"]
     for call in (predict, batch):

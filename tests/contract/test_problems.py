@@ -272,7 +272,7 @@ def test_what_can_not_be_read_in_time_is_refused_and_all_else_is_answered(jpeg: 
         wait_until_ready(client)
         admission = app.state.service.admission
         admission._pending, admission._service_s = 500, 0.1
-        for path in ("/predict", "/predict/batch", "/explain"):
+        for path in ("/predict", "/predict/batch", "/explain", "/preview"):
             response = client.post(path, files={"file": jpeg})
             check_problem(response, 503, "overloaded")
             assert int(response.headers["retry-after"]) >= 10

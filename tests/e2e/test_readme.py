@@ -19,8 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LINES = [line.partition(" #")[0].strip() for block in BLOCKS for line in block.splitlines()]
 CURLS = [line for line in LINES if line.startswith("curl ")]
-(DRAWS,) = (line for line in CURLS if " -o map.png" in line)
-ASKS = [line for line in CURLS if line != DRAWS]
+DRAWS = {name: line for line in CURLS for name in re.findall(r" -o (\S+)", line)}
+ASKS = [line for line in CURLS if line not in DRAWS.values()]
 NEUMOS = [line for line in LINES if line.startswith(".venv/bin/neumo ")]
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -49,7 +49,8 @@ def without_what_changes(reading: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_readme_holds_commands() -> None:
-    assert len(CURLS) == 7
+    assert len(CURLS) == 10
+    assert list(DRAWS) == ["film.png", "map.png"]
     assert len(NEUMOS) == 3
 
 
@@ -74,9 +75,20 @@ def test_every_curl_is_answered(server: Server, command: str) -> None:
 
 
 @needs_curl
-def test_the_map_is_a_picture(server: Server, tmp_path: Path) -> None:
-    run(DRAWS.replace("map.png", str(tmp_path / "map.png")), server)
-    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("name", DRAWS)
+def test_what_is_drawn_is_a_picture(server: Server, tmp_path: Path, name: str) -> None:
+    run(DRAWS[name].replace(name, str(tmp_path / name)), server)
+    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+@needs_curl
+def test_the_dicom_file_is_read_and_what_was_asked_for_is_told(server: Server) -> None:
+    first, second = (json.loads(run(line, server)) for line in ASKS if ".dcm" in line)
+    assert [answer["label"] for answer in (first, second)] == ["normal", "normal"]
+    shown = [answer["image"]["dicom"] for answer in (first, second)]
+    assert [each["window"]["width"] for each in shown] == [2551, 1913]
+    assert "sop_instance_uid" not in shown[0]
+    assert shown[1]["sop_instance_uid"].startswith("2.25.")
 
 
 @pytest.mark.parametrize("command", NEUMOS)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,10 @@ def test_uploads_never_touch_the_disk(examples: dict[str, Path]) -> None:
             server = Server(process, port, Path(os.devnull))
             server.wait_until_ready()
             assert predict(server, image, "large.png")[0] == 200
+            if find_spec("pydicom"):
+                film = (ROOT / "examples" / "normal.dcm").read_bytes()
+                assert predict(server, film, "film.dcm")[0] == 200
+                assert server.call("POST", "/preview", film)[0] == 200
             body, headers = multipart(*[("file", "large.png", image)] * 2)
             status, _, answer = server.call("POST", "/predict/batch", body, headers)
             assert status == 200

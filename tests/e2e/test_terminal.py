@@ -54,7 +54,7 @@ def test_the_terminal_prints_labels_for_people(examples: dict[str, Path]) -> Non
     assert "no es un diagnóstico" in result.stdout
     assert result.stdout.count("  avisos: population_unknown, site_not_validated\n") == 2
     assert result.stdout.count("\nsite_not_validated: Nadie ha mostrado") == 1
-    assert f"{files[2]}: El contenido no es JPEG ni PNG" in result.stderr
+    assert f"{files[2]}: El contenido no es JPEG, PNG ni un archivo DICOM" in result.stderr
 
 
 def test_the_health_command_tells_by_its_exit_code(server: Server) -> None:

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from app.errors import RequestError
-from app.image.decode import GreyImage, Limits, decode
+from app.image.decode import decode
+from app.image.grey_image import GreyImage, Limits
 from app.image.resize import SIDE_PX, resize
 from training.data.faults import DataError
 from training.data.manifest import Sample

@@ -10,12 +10,14 @@ from app.http.envelope import record_of
 from app.http.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
+    IMAGE_QUERY,
     ONE_FILE,
     ONE_IMAGE,
     SUBJECT_QUERY,
     describe_problems,
     with_query,
 )
+from app.http.parameters import IMAGE_PARAMETERS, read_window, read_with_uid
 from app.http.upload import read_upload, service_of
 from app.model.labels import LabelId
 from app.render.overlay import DEFAULT_ALPHA, render_overlay
@@ -40,7 +42,7 @@ router = APIRouter(tags=["predict"])
             "model": Explanation,  # FastAPI adds it to the content, as application/json
         }
     },
-    openapi_extra=with_query(ONE_FILE, SUBJECT_QUERY),
+    openapi_extra=with_query(ONE_FILE, SUBJECT_QUERY, IMAGE_QUERY),
 )
 async def explain(
     request: Request,
@@ -58,13 +60,19 @@ async def explain(
     `normal`; its picture is drawn only if it is asked for.
     """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
-    upload = await read_upload(request, query=("label", "alpha", "format"))
-    reading = await service.read(upload.files[0], upload.subjects[0], claim)
+    window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
+    upload = await read_upload(request, query=("label", "alpha", "format", *IMAGE_PARAMETERS))
+    reading = await service.read(upload.files[0], upload.subjects[0], claim, window)
     record.add_stages(reading)
     language = record.language
     if format == "json":
         explanation = render_explanation(
-            reading, record.request_id, language, label, remarks=upload.remarks
+            reading,
+            record.request_id,
+            language,
+            label,
+            remarks=upload.remarks,
+            with_uid=with_uid,
         )
         content, media_type = (
             explanation.model_dump_json(exclude_none=True).encode(),

@@ -13,6 +13,7 @@ from app.http.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
     HEATMAP_QUERY,
+    IMAGE_QUERY,
     MANY_FILES,
     ONE_FILE,
     ONE_IMAGE,
@@ -20,7 +21,7 @@ from app.http.openapi import (
     describe_problems,
     with_query,
 )
-from app.http.parameters import read_flag
+from app.http.parameters import IMAGE_PARAMETERS, read_flag, read_window, read_with_uid
 from app.http.upload import read_upload, read_uploads, service_of
 from app.language import Language
 from app.render.overlay import render_overlay
@@ -42,17 +43,18 @@ router = APIRouter(tags=["predict"])
     summary="Read one chest X-ray",
     response_model=Reading,
     responses=describe_problems(*ANY_UPLOAD, *ONE_IMAGE),
-    openapi_extra=with_query(ONE_FILE, SUBJECT_QUERY, HEATMAP_QUERY),
+    openapi_extra=with_query(ONE_FILE, SUBJECT_QUERY, IMAGE_QUERY, HEATMAP_QUERY),
 )
 async def predict(request: Request) -> Response:
-    """Answer with the Reading of one JPEG or PNG: form field `file`, or the raw body.
+    """Answer with the Reading of one JPEG, PNG or DICOM file: form field `file`, or the raw body.
 
     The content decides the format, not a name or a header.
     """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     heatmap = read_flag(request.query_params, "heatmap")
-    upload = await read_upload(request, query=("heatmap",))
-    reading = await service.read(upload.files[0], upload.subjects[0], claim)
+    window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
+    upload = await read_upload(request, query=("heatmap", *IMAGE_PARAMETERS))
+    reading = await service.read(upload.files[0], upload.subjects[0], claim, window)
     record.add_stages(reading)
     png = None
     if heatmap:
@@ -63,6 +65,7 @@ async def predict(request: Request) -> Response:
         record.language,
         record.total_ms,
         remarks=upload.remarks,
+        with_uid=with_uid,
         overlay_png=png,
     )
     return _json(answer, record.language)
@@ -73,7 +76,7 @@ async def predict(request: Request) -> Response:
     summary="Read several chest X-rays",
     response_model=BatchAnswer,
     responses=describe_problems(*ANY_UPLOAD),
-    openapi_extra=with_query(MANY_FILES, SUBJECT_QUERY),
+    openapi_extra=with_query(MANY_FILES, SUBJECT_QUERY, IMAGE_QUERY),
 )
 async def predict_batch(request: Request) -> Response:
     """Answer with a Reading or a Problem for each form field `file` or `files`, in order.
@@ -82,14 +85,17 @@ async def predict_batch(request: Request) -> Response:
     the files' order (empty: nothing is said of that one).
     """
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
-    upload = await read_uploads(request, service.settings.max_batch_files)
+    window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
+    upload = await read_uploads(request, service.settings.max_batch_files, IMAGE_PARAMETERS)
     # No more of a batch than can be read at once waits at once: others come in between.
     turns = asyncio.Semaphore(service.settings.reader_threads)
 
     async def read_in_turn(index: int) -> Reading | Problem:
         try:
             async with turns:
-                reading = await service.read(upload.files[index], upload.subjects[index], claim)
+                reading = await service.read(
+                    upload.files[index], upload.subjects[index], claim, window
+                )
         except CallerGone:
             raise
         except RequestError as error:
@@ -107,6 +113,7 @@ async def predict_batch(request: Request) -> Response:
                 record.total_ms,
                 index=index,
                 remarks=upload.remarks,
+                with_uid=with_uid,
             )
         service.metrics.count_refusal(refusal.code)
         return render_problem(refusal, record.request_id, record.language, index=index)

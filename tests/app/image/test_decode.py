@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from app.image.decode import GreyImage, ImageFacts, Limits, decode
+from app.image.decode import decode
+from app.image.grey_image import GreyImage, ImageFacts, Limits
 from app.image.resize import resize
 from tests.images import (
     GREY_ALPHA,

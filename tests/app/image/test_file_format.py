@@ -14,8 +14,18 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(2000)
 DICOM = bytes(128) + b"DICM" + bytes(2000)
 
 
-@pytest.mark.parametrize(("data", "expected"), [(JPEG, "JPEG"), (PNG, "PNG")])
-def test_jpeg_and_png_are_known_by_their_first_bytes(data: bytes, expected: str) -> None:
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (JPEG, "JPEG"),
+        (PNG, "PNG"),
+        (DICOM, "DICOM"),
+        (b"II*\0" + DICOM[4:], "DICOM"),  # the preamble is anyone's
+        (JPEG[:128] + DICOM[128:], "JPEG"),
+        (PNG[:128] + DICOM[128:], "PNG"),
+    ],
+)
+def test_a_format_is_known_by_its_first_bytes(data: bytes, expected: str) -> None:
     assert recognise(data) == expected
 
 
@@ -34,7 +44,7 @@ def test_nothing_is_an_empty_upload() -> None:
         (base64.b64encode(PNG), "base64"),
         (b'"' + base64.b64encode(PNG) + b'"', "base64"),
         (b"data:image/png;base64," + base64.b64encode(PNG), "base64"),
-        (DICOM, "dicom"),
+        (bytes.fromhex("3082010006092a864886f70d010703a082"), "encrypted"),
         (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + JPEG, "form"),
         (b"%PDF-1.7", None),
         (b"II*\0", None),

@@ -10,7 +10,8 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from app.errors import ImageTooManyPixels, ImageTruncated, ImageUndecodable
 from app.image import png
-from app.image.decode import Limits, decode
+from app.image.decode import decode
+from app.image.grey_image import Limits
 from tests.images import (
     GREY,
     GREY_ALPHA,

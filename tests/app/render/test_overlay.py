@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.image.decode import GreyImage, ImageFacts, Limits
+from app.image.grey_image import GreyImage, ImageFacts, Limits
 from app.language import Language, Text
 from app.reading.reader import Reader
 from app.reading.reading import Reading
