@@ -254,17 +254,19 @@ def peak_kb():
 data = Path(sys.argv[1]).read_bytes()
 outcome(whole())
 before = peak_kb()
-started = time.perf_counter()
+started, worked = time.perf_counter(), time.process_time()
 code = outcome(data)
-seconds = time.perf_counter() - started
+seconds, cpu_s = time.perf_counter() - started, time.process_time() - worked
 grown = sum(after - old for after, old in zip(peak_kb(), before))
-print(json.dumps({"code": code, "seconds": seconds, "grown_mb": grown / 1024}))
+print(json.dumps({"code": code, "seconds": seconds, "cpu_s": cpu_s, "grown_mb": grown / 1024}))
 """
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("name", FILES)
-def test_a_hostile_file_takes_a_second_and_200_mb_at_most(name: str, tmp_path: Path) -> None:
+def test_a_hostile_file_takes_a_second_and_200_mb_at_most(
+    name: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     make, codes = FILES[name]
     path = tmp_path / "hostile.dcm"
     path.write_bytes(make())
@@ -273,7 +275,8 @@ def test_a_hostile_file_takes_a_second_and_200_mb_at_most(name: str, tmp_path: P
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     figures = json.loads(done.stdout)
-    print(name, figures)
+    record_property(name, figures)
     assert figures["code"] in codes.split()
-    assert figures["seconds"] < 1
+    assert figures["cpu_s"] < 1
+    assert figures["seconds"] < 10  # others may be at work here; a hang would be longer
     assert figures["grown_mb"] < 200
