@@ -26,7 +26,7 @@ can carry patient data.
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from app.language import Language, Text
 
@@ -44,9 +44,19 @@ class NeumoError(Exception):
         self.facts = facts
         super().__init__(self.detail("en"))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross from one process to another whole: an error's facts are given by name."""
+        return _make_again, (type(self), str(self), self.__dict__)
+
     def detail(self, language: Language) -> str:
         """Say in `language` what happened and what to do next."""
         return self.advice.render(language, **self.facts)
+
+
+def _make_again(kind: type[NeumoError], text: str, state: Mapping[str, Any]) -> NeumoError:
+    error = kind.__new__(kind, text)
+    error.__dict__.update(state)
+    return error
 
 
 class RequestError(NeumoError):

@@ -1,5 +1,6 @@
 """app.errors: the whole tree of errors, walked."""
 
+import pickle
 import re
 from collections.abc import Iterator
 from string import Formatter
@@ -117,6 +118,14 @@ def test_the_detail_holds_every_fact_and_no_placeholder(
 def test_the_exception_reads_as_its_english_detail(error: type[NeumoError]) -> None:
     raised = error(**sample_facts(error))
     assert str(raised) == raised.detail("en")
+
+
+@pytest.mark.parametrize("error", LEAVES)
+def test_an_error_crosses_from_one_process_to_another(error: type[NeumoError]) -> None:
+    raised = error(**sample_facts(error))
+    arrived = pickle.loads(pickle.dumps(raised))  # noqa: S301 - our own bytes
+    assert type(arrived) is error
+    assert (str(arrived), vars(arrived)) == (str(raised), vars(raised))
 
 
 @pytest.mark.parametrize("error", LEAVES)
