@@ -2,8 +2,8 @@
 
     .venv-dev/bin/python -m tests.fuzz_dicom --inputs 200000
 
-A number names each input: the same run gives the same files. Bits are flipped, bytes cut out, doubled
-or overwritten, in headers and in codestreams of every coding. Prints how many ended how.
+A number names each input: the same run gives the same files. Bits are flipped, bytes cut out,
+doubled or overwritten, in headers and in codestreams of every coding. Prints how many ended how.
 """
 
 import argparse

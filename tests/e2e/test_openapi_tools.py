@@ -68,7 +68,7 @@ def test_no_status_is_undeclared_and_no_valid_call_is_refused(
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
     told = json.loads(report.read_text(encoding="utf-8"))
-    assert told["operations"]["tested"] == told["operations"]["total"] == 8
+    assert told["operations"]["tested"] == told["operations"]["total"] == 9
     assert told["test_cases"]["generated"] > 100
     assert [name for name, cases in told["warnings"].items() if cases] == []
 

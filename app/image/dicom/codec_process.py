@@ -63,12 +63,15 @@ def main() -> None:
 
 def work(job: Job, descriptor: int) -> None:
     """Decode what the memory holds into where its pixels belong."""
-    with mmap.mmap(descriptor, 0) as memory:
-        pixels = DECODERS[job["coding"]](memory[: job["bytes"]], job)
-        if list(pixels.shape) != job["shape"] or pixels.itemsize != job["itemsize"]:
-            raise ValueError
-        start = job["out_at"]
-        memory[start : start + pixels.nbytes] = np.ascontiguousarray(pixels).data.cast("B")
+    data = os.pread(descriptor, job["bytes"], 0)
+    pixels = DECODERS[job["coding"]](data, job)
+    if list(pixels.shape) != job["shape"] or pixels.itemsize != job["itemsize"]:
+        raise ValueError
+    rest = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data
+    at = job["out_at"]
+    while rest:
+        written = os.pwrite(descriptor, rest, at)
+        rest, at = rest[written:], at + written
 
 
 def _decode_rle(data: bytes, job: Job) -> Array:

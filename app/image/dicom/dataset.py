@@ -92,7 +92,6 @@ class _Stream(io.BytesIO):
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self.reads_left = _MAX_READS
-
         self._at_charset = False
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -119,10 +118,6 @@ class Elements:
         self._dataset = dataset
         self._stream = stream
         self._little_endian = little_endian
-
-    def has(self, name: str) -> bool:
-        """Whether an element is there and not empty."""
-        return TAGS[name] in self._dataset and bool(self._value(name))
 
     def bytes(self, name: str) -> bytes:
         """Return the bytes of a value, none if there is none."""
@@ -194,7 +189,10 @@ class Elements:
         return self._little_endian
 
     def _value(self, name: str) -> object:
-        return self._dataset.get_item(TAGS[name]).value if TAGS[name] in self._dataset else None
+        if TAGS[name] not in self._dataset:
+            return None
+        # `keep_deferred`: or it takes an empty value for one to be read later, and converts it.
+        return self._dataset.get_item(TAGS[name], keep_deferred=True).value
 
 
 def read_elements(data: bytes, meta: FileMeta) -> tuple[Elements, int]:

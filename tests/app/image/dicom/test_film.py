@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,15 @@ def test_other_transfer_syntaxes_are_refused_before_the_data_set_is_read(syntax:
 
 def test_deflated_is_refused_before_anything_is_inflated() -> None:
     assert reason(file_meta(dicoms.DEFLATED) + b"\xff" * 200) == "deflated"
+
+
+def test_an_empty_value_of_no_known_vr_is_none_at_all() -> None:
+    values = header(PIXELS, 12)
+    values.pop(0x00280103)
+    odd = struct.pack("<HH2sH", 0x0028, 0x0103, b"UZ", 0)
+    data = file_meta(dicoms.EXPLICIT) + elements(values) + odd
+    with pytest.raises(ImageUndecodable):
+        decode(data + element(0x7FE00010, "OW", PIXELS.tobytes()))
 
 
 def test_one_frame_may_be_said() -> None:
