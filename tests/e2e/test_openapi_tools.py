@@ -34,7 +34,7 @@ from pathlib import Path
 
 images = strategies.sampled_from([path.read_bytes() for path in map(Path, {paths})])
 schemathesis.openapi.format("binary", images)
-for media_type in ("image/jpeg", "image/png"):
+for media_type in ("image/jpeg", "image/png", "application/dicom"):
     schemathesis.openapi.media_type(media_type, images)
 """
 CHECKS = (
