@@ -254,11 +254,11 @@ def peak_kb():
 data = Path(sys.argv[1]).read_bytes()
 outcome(whole())
 before = peak_kb()
-started = time.perf_counter()
+started, worked = time.perf_counter(), time.process_time()
 code = outcome(data)
-seconds = time.perf_counter() - started
+seconds, cpu_s = time.perf_counter() - started, time.process_time() - worked
 grown = sum(after - old for after, old in zip(peak_kb(), before))
-print(json.dumps({"code": code, "seconds": seconds, "grown_mb": grown / 1024}))
+print(json.dumps({"code": code, "seconds": seconds, "cpu_s": cpu_s, "grown_mb": grown / 1024}))
 """
 
 
@@ -277,5 +277,6 @@ def test_a_hostile_file_takes_a_second_and_200_mb_at_most(
     figures = json.loads(done.stdout)
     record_property(name, figures)
     assert figures["code"] in codes.split()
-    assert figures["seconds"] < 1
+    assert figures["cpu_s"] < 1
+    assert figures["seconds"] < 10  # others may be at work here; a hang would be longer
     assert figures["grown_mb"] < 200
