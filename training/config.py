@@ -121,6 +121,11 @@ class Config(BaseModel):
         description="Evens the labels that images have alone, after the groups: their shares of an "
         "epoch to this power; 0: as often as each other",
     )
+    priors: Literal["sampled", "even"] = Field(
+        default="sampled",
+        description="How common the answers take each label to be: sampled, as an epoch showed "
+        "them; even, as each other",
+    )
     epoch_images: int = Field(
         default=0, ge=0, description="Images an epoch; 0: as many as the training images"
     )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from app.model.labels import LABEL_IDS, LabelId
@@ -73,20 +74,31 @@ def group_samples(samples: Sequence[Sample], config: Config) -> Sampler:
     return Sampler(groups, config.sampling_power, count, config.label_power)
 
 
-def share_labels(samples: Sequence[Sample], config: Config) -> dict[LabelId, float] | None:
+def share_labels(samples: Sequence[Sample], config: Config) -> dict[LabelId, float]:
     """Return the share of each label among the images of an epoch that have one alone.
 
-    What is learned so often is expected so often: the prior probabilities of the answers. None
-    where no sampling changes what the images are.
+    What is learned so often is expected so often: the prior probabilities of the answers.
     """
-    if config.sampling_power == config.label_power == 1:
-        return None
     shown = dict.fromkeys(LABEL_IDS, 0)
     for group, count in group_samples(samples, config).counts.items():
         if group.label is not None:
             shown[LABEL_IDS[group.label]] += count
     whole = sum(shown.values())
     return {label: count / whole for label, count in shown.items()}
+
+
+def shift_to_priors(samples: Sequence[Sample], config: Config) -> NDArray[np.float32]:
+    """Return what logits are shifted by to hold for `config.priors`, float32 [4].
+
+    For even ones the log of how much rarer than the commonest a label was learned, 0 of one that
+    was not learned: Menon et al. 2021, "Long-tail learning via logit adjustment", after training.
+    """
+    if config.priors == "sampled":
+        return np.zeros(len(LABEL_IDS), np.float32)
+    shares = np.array(list(share_labels(samples, config).values()))
+    shift = np.zeros(len(LABEL_IDS), np.float32)
+    np.log(shares.max() / shares, out=shift, where=shares > 0, casting="same_kind")
+    return shift
 
 
 def _even_labels(shares: Mapping[Group, float], power: float) -> dict[Group, float]:

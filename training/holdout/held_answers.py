@@ -29,7 +29,8 @@ class HeldAnswers:
     held : bool [N], whether the image is of a source in `without`
     learned : bool [N], whether the network was taught what the image shows: of a label that
         none of its training images had it can't know anything
-    logits : float32 [N, 4], of the float32 graph, before any temperature
+    logits : float32 [N, 4], of the float32 graph, before any temperature; in the file at the
+        priors that were sampled, from `hold_out` on at those of the run
     distance : float32 [N], to the fold's own training images, as serving measures it
     """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import torch
@@ -10,6 +11,7 @@ from app.machine import count_cpus
 from training.config import Config
 from training.data.splits import Division
 from training.files import write_whole
+from training.fit.sampling import shift_to_priors
 from training.holdout.fold_run import configure_fold, run_fold
 from training.holdout.folds import Fold, hold_sources, list_sources
 from training.holdout.held_answers import HeldAnswers
@@ -71,6 +73,15 @@ def hold_out(
 
 def _run_folds(config: Config, folds: Sequence[Fold], jobs: int) -> list[HeldAnswers]:
     runs = [(configure_fold(config, fold), fold) for fold in folds]
+    answers = _run(runs, jobs)
+    shifts = [shift_to_priors(fold.fit, config) for fold in folds]
+    return [
+        replace(each, logits=each.logits + shift)
+        for each, shift in zip(answers, shifts, strict=True)
+    ]
+
+
+def _run(runs: Sequence[tuple[Config, Fold]], jobs: int) -> list[HeldAnswers]:
     if jobs == 1:
         return [run_fold(*run) for run in runs]
     with ProcessPoolExecutor(

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import torch
+
 from app.image.resize import PREPROCESSING
 from app.model.bundle import FP32_FILE
 from app.model.card import (
@@ -13,13 +15,14 @@ from app.model.card import (
     DataSource,
     Training,
 )
+from app.model.labels import LABEL_IDS, LabelId
 from training.config import LABELS, Config
 from training.data.splits import Splits, describe_sources
 from training.export.calibration import label_priors
 from training.export.graph import Tail, answer
 from training.export.input_rule import take_images
 from training.export.onnx_export import export_fp32
-from training.fit.sampling import share_labels
+from training.fit.sampling import share_labels, shift_to_priors
 from training.fit.trainer import load_best
 from training.holdout.record import read_record
 from training.metrics.reliability import can_calibrate
@@ -55,6 +58,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     temperature = held_out.temperature if held_out else None
     model = load_best(config)
     every, splits = splits, splits.singly()
+    model.resnet.fc.bias.data += torch.from_numpy(shift_to_priors(every.fit.samples, config))
     core = export_fp32(model, splits.validation.images[:16], config.side_px)
     bias = model.resnet.fc.bias.detach().numpy()
     bare = take_images(core)
@@ -81,11 +85,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
         sha256=hashlib.sha256(int8.graph).hexdigest(),
         preprocessing=PREPROCESSING,
         temperature=int8.temperature,
-        priors=(
-            share_labels(every.fit.samples, config) or label_priors(splits.validation.labels)
-            if enough
-            else None
-        ),
+        priors=_priors(config, every) if enough else None,
         population=config.population,
         training=_training(config, every, command),
         quantisation=int8.record,
@@ -98,6 +98,15 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     graphs = {"model.onnx": int8.graph, FP32_FILE: fp32}
     write_bundle(config.bundle_folder, card, graphs, splits.test.labels, measured.tested)
     return card
+
+
+def _priors(config: Config, splits: Splits) -> dict[LabelId, float]:
+    """Return how common each label is to the answers."""
+    if config.priors == "even":
+        return dict.fromkeys(LABEL_IDS, 1 / len(LABEL_IDS))
+    if config.sampling_power == config.label_power == 1:
+        return label_priors(splits.validation.singly().labels)
+    return share_labels(splits.fit.samples, config)
 
 
 def _training(config: Config, splits: Splits, command: str) -> Training:

@@ -1,5 +1,6 @@
 """training.fit.sampling: how often each group is shown, and each image of it."""
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +9,13 @@ import torch
 
 from tests.training.networks import make_config
 from training.data.manifest import Sample
-from training.fit.sampling import Group, Sampler, group_samples, share_labels
+from training.fit.sampling import (
+    Group,
+    Sampler,
+    group_samples,
+    share_labels,
+    shift_to_priors,
+)
 
 A, B, C = (Group(None, name, "here") for name in "abc")
 GROUPS = [A] * 100 + [B] * 25 + [C] * 4
@@ -115,6 +122,8 @@ def test_the_priors_are_the_labels_shares_of_an_epoch() -> None:
     # Roots 3, 2, 1 and 1 of 7; the set and the other finding are no label.
     expected = {"normal": 3 / 7, "covid19": 2 / 7, "bacterial_pneumonia": 1 / 7}
     shares = share_labels(samples, config)
-    assert shares is not None
     assert {label: shares[label] for label in expected} == pytest.approx(expected, abs=0.01)
-    assert share_labels(samples, make_config()) is None
+    assert shift_to_priors(samples, config).tolist() == [0, 0, 0, 0]
+    even = config.model_copy(update={"priors": "even"})
+    logs = [0, math.log(3 / 2), math.log(3), math.log(3)]
+    assert shift_to_priors(samples, even) == pytest.approx(logs, abs=0.03)
