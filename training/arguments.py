@@ -11,7 +11,10 @@ from training.data.manifest import SPLITS
 Run = Callable[[argparse.Namespace], None]
 
 _DATA: Final = "manifest.csv, or a folder"
-_OF_RECIPES: Final = ("limitations", "leave_out", "population", "teacher_sources", "children")
+_OF_RECIPES: Final = (
+    *("limitations", "leave_out", "population"),
+    *("teacher_sources", "children", "weak_sets", "collections"),
+)
 """Lists and tables: no flags."""
 
 _RECIPE: Final = "TOML file with any of these settings, or the name of one that comes with neumo"

@@ -135,7 +135,8 @@ def _hold_out(options: argparse.Namespace) -> None:
     record = hold_out(config, division, options.fold, options.jobs)
     certainty = record.certainty
     sys.stdout.write(
-        f"temperature {record.temperature:.3f}, distance factor {record.distance_factor:.2f}\n"
+        f"temperature {record.temperature or 'by validation'}, "
+        f"distance factor {record.distance_factor:.2f}\n"
         f"ok: {_figure(certainty.answered)}, wrong of those: {_figure(certainty.wrong)}\n"
         f"{config.run_folder / RECORD_FILE}\n{config.run_folder / 'holdout' / TABLE_FILE}\n"
     )

@@ -216,8 +216,31 @@ class Config(BaseModel):
         le=1,
         description="Share of adults with another pneumonia that may be answered `ok` as COVID-19",
     )
+    least_floor: float = Field(
+        default=0.0, ge=0, lt=1, description="Probability that no floor of `ok` goes below"
+    )
     children: list[str] = Field(
         default=[], description="Sources of children, whom the last two don't count"
+    )
+    collections: list[str] = Field(
+        default=[],
+        description="Sources that are many hospitals' films, a few of each: patients of validation "
+        "speak for them, not a network that was trained without all of them",
+    )
+    weigh: Literal["groups", "images"] = Field(
+        default="groups",
+        description="What counts alike where floors are chosen: groups, a source's images of one "
+        "kind; or images, as a hospital of mostly normal ones has them",
+    )
+    weak_sets: list[str] = Field(
+        default=[],
+        description="Sources whose sets of labels nobody read a film for: called normal, such an "
+        "image proves nothing; called COVID-19 it counts",
+    )
+    temperature: Literal["holdout", "validation"] = Field(
+        default="holdout",
+        description="With holdout: whose answers choose the temperature, held-out sources' or "
+        "validation's",
     )
     licence: str = Field(default="not stated", description="Of the weights, for the card")
     intended_use: str = Field(default="not stated", description="For the card")

@@ -66,7 +66,7 @@ def choose_certainty(
         label: _choose_floor(_Path(evidence, index, margin, operating_points), limits)
         for index, label in enumerate(LABEL_IDS)
     }
-    floors = {label: floor for label, (floor, _) in chosen.items()}
+    floors = {label: max(floor, limits.least_floor) for label, (floor, _) in chosen.items()}
     nothing = Interval(value=0, low=0, high=1)
     certainty = Certainty(
         floors=floors,
@@ -110,7 +110,8 @@ class _Path:
         self.own = evidence.probabilities[:, index].astype(np.float64)
         point = operating_points[LABEL_IDS[index]] if operating_points else 0.0
         clear = measure_lead(evidence.probabilities) >= margin
-        self.candidates = clear & (evidence.called == index) & (self.own >= point)
+        said = (evidence.called == index) & ~evidence.undecided
+        self.candidates = clear & said & (self.own >= point)
         self._first = np.full(len(self.own), len(FLOORS))  # that each reaches; one too many: none
         self._first[self.candidates] = (self.own[self.candidates, np.newaxis] < FLOORS).sum(1)
         self.answered = self._sum(evidence.weights)
@@ -184,6 +185,7 @@ def _measure(
     """Fill in how much is answered, and how much of that is wrong, in all and by label."""
     ok = find_answered(evidence.probabilities, operating_points, certainty)
     assert ok is not None  # noqa: S101 - there is a certainty
+    ok = ok & ~evidence.undecided
     weights, patients = evidence.weights, evidence.patients
     by_label = {label: ok & (evidence.called == index) for index, label in enumerate(LABEL_IDS)}
     return certainty.model_copy(
@@ -205,7 +207,7 @@ def trace_trade_off(evidence: Evidence, margin: float) -> list[TradeOff]:
     From strict to lax; floors that nothing reaches are left out.
     """
     own = evidence.probabilities.max(1).astype(np.float64)
-    clear = measure_lead(evidence.probabilities) >= margin
+    clear = (measure_lead(evidence.probabilities) >= margin) & ~evidence.undecided
     weights = evidence.weights
     points = []
     for floor in FLOORS:

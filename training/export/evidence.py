@@ -22,13 +22,15 @@ _PNEUMONIA: Final = [LABEL_IDS.index("bacterial_pneumonia"), LABEL_IDS.index("vi
 class Limits:
     """What may go wrong at most; shares from 0 to 1.
 
-    `risk` of the `ok` answers of a label may be wrong; `healthy` of the healthy adults and
-    `pneumonia` of the adults with another pneumonia may be answered `ok` as COVID-19.
+    `risk` of the `ok` answers of a label may be wrong, and none is of less than `least_floor`;
+    `healthy` of the healthy adults and `pneumonia` of the adults with another pneumonia may be
+    answered `ok` as COVID-19.
     """
 
     risk: float = 0.05
     healthy: float = 0.01
     pneumonia: float = 0.12
+    least_floor: float = 0.0
 
 
 USUAL: Final = Limits()
@@ -44,6 +46,8 @@ class Evidence:
     targets : bool [N, 4], the labels that each image may have; none: another finding
     sources, patients : N names each
     adult : bool [N]
+    weak : bool [N], labels that nobody read a film for; None: no image's
+    evenly : whether groups count alike, or else images
     """
 
     probabilities: NDArray[np.float32]
@@ -51,6 +55,8 @@ class Evidence:
     sources: Sequence[str]
     patients: Sequence[str]
     adult: Mask
+    weak: Mask | None = None
+    evenly: bool = True
 
     @cached_property
     def called(self) -> NDArray[np.int64]:
@@ -60,7 +66,14 @@ class Evidence:
     @cached_property
     def wrong(self) -> Mask:
         """Whether that is none of its labels; `normal`, none of the others, is right of `other`."""
-        return find_wrong(self.called, self.targets)
+        return find_wrong(self.called, self.targets) & ~self.undecided
+
+    @cached_property
+    def undecided(self) -> Mask:
+        """Whether nothing can be said: a weak label that `normal` was called for: bool [N]."""
+        if self.weak is None:
+            return np.zeros(len(self.targets), np.bool_)
+        return np.asarray(self.weak & (self.called == _NORMAL))
 
     @cached_property
     def groups(self) -> list[Hashable]:
@@ -71,8 +84,10 @@ class Evidence:
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """Of each image, so that groups count alike: [N]."""
-        return weigh_evenly(self.groups)
+        """Of each image, so that groups count alike, or images: [N]."""
+        if self.evenly:
+            return weigh_evenly(self.groups)
+        return np.full(len(self.targets), 1 / len(self.targets))
 
     @cached_property
     def healthy(self) -> Mask:

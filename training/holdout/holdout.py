@@ -17,7 +17,7 @@ from training.holdout.folds import Fold, hold_sources, list_sources
 from training.holdout.held_answers import HeldAnswers
 from training.holdout.record import RECORD_FILE, Record, limits_of
 from training.holdout.source_figures import measure_sources
-from training.holdout.threshold_choice import choose_thresholds
+from training.holdout.threshold_choice import choose_thresholds, cool_by_validation
 from training.report.plots import plot_trade_off
 from training.report.readme_holdout import describe_sources_held_out
 
@@ -48,17 +48,32 @@ def hold_out(
     each = wanted or list_sources([*division.fit, *division.validation])
     folds = [hold_sources(division, sources, others=config.other == "uniform") for sources in each]
     answers = _run_folds(config, folds, jobs)
-    choice = choose_thresholds(answers, limits_of(config), config.children)
+    own = config.temperature == "validation"
+    if own:
+        answers = [cool_by_validation(fold) for fold in answers]
+    choice = choose_thresholds(
+        answers,
+        limits_of(config),
+        config.children,
+        config.weak_sets,
+        1.0 if own else None,
+        evenly=config.weigh == "groups",
+        collections=config.collections,
+    )
     record = Record(
         name=config.name,
-        temperature=choice.temperature,
+        temperature=None if own else choice.temperature,
         operating_points=choice.operating_points,
         certainty=choice.certainty,
         distance_factor=choice.distance_factor,
         from_validation=choice.from_validation,
         risk_healthy=config.risk_healthy,
         risk_pneumonia=config.risk_pneumonia,
+        least_floor=config.least_floor,
         children=config.children,
+        weak_sets=config.weak_sets,
+        weigh=config.weigh,
+        collections=config.collections,
         sources=measure_sources(answers, choice),
         trade_off=choice.trade_off,
     )

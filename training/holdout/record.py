@@ -1,6 +1,6 @@
 """What leaving sources out found: ``holdout.json``, for a release to take over."""
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -30,7 +30,9 @@ class Record(Strict):
     """What networks answered for sources that they never saw, and what was chosen by it."""
 
     name: str = Field(description="Of the run")
-    temperature: float = Field(gt=0, description="Divides the logits")
+    temperature: Annotated[float, Field(gt=0)] | None = Field(
+        description="Divides the logits; none: the one of validation does"
+    )
     operating_points: dict[LabelId, float] = Field(description="As in the card")
     certainty: Certainty = Field(description="As in the card")
     distance_factor: float = Field(
@@ -41,14 +43,18 @@ class Record(Strict):
     )
     risk_healthy: float = Field(description="As in the settings")
     risk_pneumonia: float = Field(description="As in the settings")
+    least_floor: float = Field(0.0, description="As in the settings")
     children: list[str] = Field(description="As in the settings")
+    weak_sets: list[str] = Field([], description="As in the settings")
+    collections: list[str] = Field([], description="As in the settings")
+    weigh: Literal["groups", "images"] = Field("groups", description="As in the settings")
     sources: dict[str, HeldOut] = Field(description="By what was held out")
     trade_off: list[TradeOff] = Field(description="As in the card")
 
 
 def limits_of(config: Config) -> Limits:
     """Return what may go wrong at most, by the settings."""
-    return Limits(config.risk, config.risk_healthy, config.risk_pneumonia)
+    return Limits(config.risk, config.risk_healthy, config.risk_pneumonia, config.least_floor)
 
 
 def read_record(config: Config) -> Record | None:
@@ -69,8 +75,12 @@ def read_record(config: Config) -> Record | None:
     except ValidationError:
         raise HoldoutUnusable(path=str(path), reason="it is not what this version reads") from None
     ours = limits_of(config), config.children
-    theirs = Limits(record.certainty.risk, record.risk_healthy, record.risk_pneumonia)
+    theirs = Limits(
+        record.certainty.risk, record.risk_healthy, record.risk_pneumonia, record.least_floor
+    )
     if ours != (theirs, record.children):
-        reason = "it was chosen with another risk, risk_healthy, risk_pneumonia or children"
+        reason = (
+            "it was chosen with another risk, risk_healthy, risk_pneumonia, least_floor or children"
+        )
         raise HoldoutUnusable(path=str(path), reason=reason)
     return record

@@ -31,7 +31,8 @@ from training.run.history import Epoch
 _FREE_TO_CHANGE: Final = (
     {"name", "out", "runs", "licence", "intended_use", "limitations", "population"}
     | {"calibration_images", "calibration_method"}
-    | {"priors", "holdout", "risk", "risk_healthy", "risk_pneumonia", "children"}
+    | {"priors", "temperature", "holdout", "risk", "risk_healthy", "risk_pneumonia"}
+    | {"least_floor", "children", "weak_sets", "weigh", "collections"}
     # Paths: the images are compared themselves, and `starting_weights` tells the run's own.
     | {"data", "root", "weights"}
 )

@@ -1,5 +1,7 @@
 """training.export.certainty: floors by hand, and by simulation how often they promise too much."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -252,3 +254,41 @@ def test_the_trade_off_answers_more_and_errs_more_the_laxer_it_is() -> None:
     assert (points[0.45].answered, points[0.45].wrong) == pytest.approx((1, 0.5))
     assert list(points) == sorted(points, reverse=True)
     assert len(points) <= len(FLOORS)
+
+
+# ---------------------------------------------------------------- what counts, and how much
+
+
+def test_a_weak_label_that_normal_was_called_for_is_no_error_but_covid_is() -> None:
+    evidence = make_evidence(
+        (1, NORMAL, 0.9, (BACTERIAL, VIRAL)), (1, COVID, 0.9, (BACTERIAL, VIRAL))
+    )
+    assert evidence.wrong.tolist() == [True, True]
+    weak = replace(evidence, weak=np.array([True, True]))
+    assert weak.wrong.tolist() == [False, True]
+    assert weak.undecided.tolist() == [True, False]
+
+
+def test_images_that_prove_nothing_count_as_answered_neither() -> None:
+    parts = (300, NORMAL, 0.95, (NORMAL,)), (300, NORMAL, 0.95, (BACTERIAL, VIRAL))
+    evidence = make_evidence(*parts)
+    assert choose_certainty(evidence, None, "validation").floors["normal"] == 1
+    weak = replace(evidence, weak=evidence.targets.sum(1) > 1)
+    certainty = choose_certainty(weak, None, "validation")
+    assert certainty.basis["normal"] == "bound"
+    assert certainty.wrong.value == 0
+    assert 0 < certainty.answered.value < 1
+
+
+def test_groups_count_alike_or_images_do() -> None:
+    evidence = make_evidence((90, NORMAL, 0.9, (NORMAL,)), (30, COVID, 0.9, (COVID,)))
+    # A group under fifty counts for fewer: 1 and 30 / 50 of 1.6.
+    assert evidence.weights[[0, -1]] * 1.6 == pytest.approx([1 / 90, 1 / 50])
+    assert replace(evidence, evenly=False).weights == pytest.approx(np.full(120, 1 / 120))
+
+
+def test_no_floor_goes_below_the_least() -> None:
+    evidence = make_evidence((400, NORMAL, 0.6, (NORMAL,)))
+    assert choose_certainty(evidence, None, "validation").floors["normal"] < 0.6
+    floors = choose_certainty(evidence, None, "validation", Limits(least_floor=0.7)).floors
+    assert floors["normal"] == 0.7

@@ -52,6 +52,7 @@ def test_a_file_or_its_folder_is_read(told: Path) -> None:
         {"risk": 0.1},
         {"risk_healthy": 0.02},
         {"risk_pneumonia": 0.2},
+        {"least_floor": 0.5},
         {"children": []},
     ],
 )
@@ -59,7 +60,7 @@ def test_other_limits_than_it_was_chosen_by_are_refused(
     told: Path, changes: dict[str, object]
 ) -> None:
     config = make_config(**({"holdout": told, "children": ["kids"]} | changes))
-    with pytest.raises(HoldoutUnusable, match="another risk, risk_healthy, risk_pneumonia or"):
+    with pytest.raises(HoldoutUnusable, match="another risk, risk_healthy, risk_pneumonia, least_floor or"):
         read_record(config)
 
 

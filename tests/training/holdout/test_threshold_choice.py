@@ -10,11 +10,20 @@ from scipy.special import softmax
 
 from training.data.manifest import Sample
 from training.data.targets import read_targets
-from training.export.calibration import fit_even_temperature, fit_operating_points
+from training.export.calibration import (
+    fit_even_temperature,
+    fit_operating_points,
+    fit_temperature,
+)
 from training.export.evidence import Limits
 from training.holdout.held_answers import HeldAnswers, find_learned, read_answers
 from training.holdout.source_figures import measure_sources
-from training.holdout.threshold_choice import choose_thresholds, name_kind, pool_rows
+from training.holdout.threshold_choice import (
+    choose_thresholds,
+    cool_by_validation,
+    name_kind,
+    pool_rows,
+)
 
 Row = tuple[str, str, str, bool]
 """Path, label, source, held."""
@@ -77,6 +86,26 @@ def test_what_two_folds_hold_out_is_the_firsts() -> None:
         make_answers(["a", "b"], [row, ("b1", "normal", "b", True)]),
     ]
     assert paths(folds, pool_rows(folds)[0]) == [(0, "a1"), (1, "b1")]
+
+
+def test_patients_of_validation_speak_for_a_collection_and_no_network_without_it() -> None:
+    rows: list[Row] = [("a1", "covid19", "a", True), ("b1", "covid19", "b", False)]
+    folds = [
+        make_answers(["a"], rows),
+        make_answers(["b"], [("b1", "covid19", "b", True), ("b2", "covid19", "b", True)]),
+    ]
+    assert paths(folds, pool_rows(folds)[0]) == [(0, "a1"), (1, "b1"), (1, "b2")]
+    chosen, lacking = pool_rows(folds, ["b"])
+    assert paths(folds, chosen) == [(0, "a1"), (0, "b1")]
+    assert lacking == []
+
+
+def test_cooling_by_validation_divides_by_the_temperature_of_the_seen() -> None:
+    rows: list[Row] = [(f"v{n}", KINDS[n % 4], "v", False) for n in range(40)]
+    fold = make_answers(["a"], [*rows, ("a1", "normal", "a", True)])
+    seen = ~fold.held
+    temperature = fit_temperature(fold.logits[seen], fold.targets[seen].argmax(1))
+    assert np.allclose(cool_by_validation(fold).logits * temperature, fold.logits, atol=1e-4)
 
 
 def test_what_a_network_was_not_taught_decides_nothing() -> None:
