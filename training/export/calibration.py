@@ -24,6 +24,9 @@ SENSITIVITY: Final = 0.95
 """That operating points are chosen for, on validation."""
 
 DISTANCE_ROOM: Final = 1.2
+REFUSED: Final = 0.05
+"""Share of the X-rays of sources held out that may be refused."""
+
 UPRIGHT_THRESHOLD: Final = 0.1
 """Refused as turned or inverted is what is upright with less than this probability."""
 
@@ -163,23 +166,21 @@ def fit_even_temperature(
 def fit_distance_factor(
     held_out: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]],
 ) -> float:
-    """Return how many times further out X-rays of a new hospital lie than validation's.
+    """Return how many times further out than validation X-rays of a new hospital may lie.
 
-    Of each held-out source, the quantiles of its distances over the 99 % quantile of its fold's
-    validation, both from the same network. The factor is at least each source's own at 95 %, so
-    that no more than 5 % of any of them is refused, and at least the second largest at 99 %: one
-    odd source doesn't decide by its last percent. Never under 1.
+    The factor beyond which 5 % of held-out sources' X-rays lie, each source counting alike: over
+    it of one odd source more is refused, under it of the others less. Never under 1. Distances
+    are taken over the 99 % quantile of the fold's validation, which is of the same network.
 
     Parameters
     ----------
     held_out : of each source, its distances [N] and its fold's validation's [M]
     """
-    pairs = [
-        (np.quantile(distances, [0.95, 0.99]) / np.quantile(validation, 0.99))
-        for distances, validation in held_out
-    ]
-    if not pairs:
+    if not held_out:
         return DISTANCE_ROOM
-    at_95, at_99 = np.array(pairs, np.float64).T
-    second = float(np.sort(at_99)[-2:][0])
-    return max(1.0, float(at_95.max()), second)
+    ratios = [own / np.quantile(validation, 0.99) for own, validation in held_out]
+    weights = np.concatenate([np.full(len(own), 1 / len(own)) for own in ratios])
+    pooled = np.concatenate(ratios)
+    order = np.argsort(pooled)
+    beyond = 1 - weights[order].cumsum() / len(ratios)
+    return max(1.0, float(pooled[order][np.argmax(beyond <= REFUSED + _ROUNDING)]))
