@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         "peaks (150 MB and twice max_held_bytes each).",
     )
     model: str = Field(
-        "neumo-r18-2", description="Bundle to serve: a name below models/, or a folder's path."
+        "neumo-r18-3", description="Bundle to serve: a name below models/, or a folder's path."
     )
     threads: int = Field(
         0,

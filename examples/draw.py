@@ -243,7 +243,7 @@ def _parse() -> argparse.Namespace:
     option = parser.add_argument
     option("--data", type=Path, required=True, help="the training images' manifest.csv")
     option("--out", type=Path, default=Path("examples"), help="folder to write to")
-    option("--model", default="neumo-r18-2", help="bundle that must recognise the drawings")
+    option("--model", default="neumo-r18-3", help="bundle that must recognise the drawings")
     option("--min-probability", type=float, default=0.85, help="of the drawn class")
     option("--candidates", type=int, default=500, help="drawings of a class to try")
     option("--seed", type=int, default=0, help="of every drawing")

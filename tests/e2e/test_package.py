@@ -41,21 +41,23 @@ def test_it_holds_the_two_packages_and_the_served_bundle_and_nothing_else(wheel:
     assert tops == {"app", "training"}
     others = [name for name in names if not name.endswith(".py") and ".dist-info/" not in name]
     assert sorted(others) == [
-        "app/models/neumo-r18-2/README.md",
-        "app/models/neumo-r18-2/card.json",
-        "app/models/neumo-r18-2/changes.png",
-        "app/models/neumo-r18-2/confusion.png",
-        "app/models/neumo-r18-2/deletion.png",
-        "app/models/neumo-r18-2/model.onnx",
-        "app/models/neumo-r18-2/precision-recall.png",
-        "app/models/neumo-r18-2/reliability.png",
-        "app/models/neumo-r18-2/risk-coverage.png",
-        "app/models/neumo-r18-2/roc.png",
+        "app/models/neumo-r18-3/README.md",
+        "app/models/neumo-r18-3/card.json",
+        "app/models/neumo-r18-3/changes.png",
+        "app/models/neumo-r18-3/confusion.png",
+        "app/models/neumo-r18-3/deletion.png",
+        "app/models/neumo-r18-3/model.onnx",
+        "app/models/neumo-r18-3/precision-recall.png",
+        "app/models/neumo-r18-3/reliability.png",
+        "app/models/neumo-r18-3/risk-coverage.png",
+        "app/models/neumo-r18-3/roc.png",
+        "app/models/neumo-r18-3/trade-off.png",
         "app/py.typed",
         "app/render/fonts/DejaVuSans-latin.ttf",
         "app/render/fonts/LICENSE",
         "training/py.typed",
         "training/recipes/neumo-r18-2.toml",
+        "training/recipes/neumo-r18-3.toml",
     ]
 
 

@@ -67,7 +67,7 @@ def test_people_get_a_table_in_their_language(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     code, told, _ = run(capsys, "--data", hospital, "--language", "es")
     assert code == 1
-    assert "neumo-r18-2 en 3 radiografías" in told
+    assert "neumo-r18-3 en 3 radiografías" in told
     assert "No se ajustó nada" in told
     assert "No es un producto sanitario." in told
     assert "No se escribió nada" in told

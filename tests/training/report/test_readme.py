@@ -14,7 +14,7 @@ from app.model.labels import LABEL_IDS
 from tests.bundles import make_card
 from training.report.readme import render_readme
 
-SHIPPED = Path(__file__).parents[3] / "models" / "neumo-r18-2"
+SHIPPED = Path(__file__).parents[3] / "models" / "neumo-r18-3"
 PER_LABEL = ("sensitivity", "specificity", "precision", "auroc")
 SPLITS = ("validation", "test", "test_fp32")
 TASKS = ("pneumonia_vs_normal", "viral_vs_bacterial")
