@@ -19,10 +19,16 @@ DicomView = Literal["PA", "AP", "lateral", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is decoded at all."""
+    """What is decoded at all.
+
+    Parameters
+    ----------
+    decode_s : for pixels that are decoded in another process, from the wait for one
+    """
 
     min_side_px: int = 64
     max_pixels: int = 50_000_000
+    decode_s: float = 3.5
 
     def check(self, width: int, height: int) -> None:
         """Hold a size to the limits.

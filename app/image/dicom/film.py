@@ -73,7 +73,7 @@ def decode_film(data: bytes, limits: Limits, window: int | None = None) -> GreyI
     _check_kind(elements, meta)
     layout = read_layout(elements)
     limits.check(layout.columns, layout.rows)
-    words = _read_words(data, at, meta.transfer_syntax, layout)
+    words = _read_words(data, at, meta.transfer_syntax, layout, limits.decode_s)
     if layout.samples > 1:
         rendered = _show_colours(words.array, layout)
     else:
@@ -106,7 +106,9 @@ def _check_kind(elements: Elements, meta: FileMeta) -> None:
         raise DicomUnsupported
 
 
-def _read_words(data: bytes, at: int, syntax: TransferSyntax, layout: Layout) -> Words:
+def _read_words(
+    data: bytes, at: int, syntax: TransferSyntax, layout: Layout, limit_s: float
+) -> Words:
     """Return the pixels as they are stored, decoded; of colours the words are samples."""
     encapsulated = syntax.coding != "native"
     element = read_pixel_element(
@@ -117,11 +119,11 @@ def _read_words(data: bytes, at: int, syntax: TransferSyntax, layout: Layout) ->
         samples = pixels.native_samples(layout, element, little_endian=syntax.is_little_endian)
         return Words(samples, bits, shift)
     codestream = read_codestream(join_fragments(element.value), syntax.coding, layout)
-    samples = _decode(codestream, syntax.coding, layout)
+    samples = _decode(codestream, syntax.coding, layout, limit_s)
     return Words(samples, bits, shift if syntax.coding == "rle" else 0)
 
 
-def _decode(codestream: Codestream, coding: Coding, layout: Layout) -> NDArray[Any]:
+def _decode(codestream: Codestream, coding: Coding, layout: Layout, limit_s: float) -> NDArray[Any]:
     """Decode compressed pixels; common JPEGs here, as those that are no DICOM, all else elsewhere.
 
     Returns
@@ -155,7 +157,7 @@ def _decode(codestream: Codestream, coding: Coding, layout: Layout) -> NDArray[A
         reduce=halvings,
         space="RGB" if photometric in pixels.RGB else "YCBCR",
     )
-    return codec_pool.decode(codestream.data, task)
+    return codec_pool.decode(codestream.data, task, limit_s)
 
 
 def _show_colours(samples: NDArray[np.uint8], layout: Layout) -> Rendered:
