@@ -153,6 +153,23 @@ def test_a_window_that_is_not_there_is_told_with_their_number(
     assert "from 1, LUTs first, and this file has 2" in problem["detail"]
 
 
+@pytest.mark.parametrize("call", [*CALLS, "/preview"])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "PALETTE COLOR"])
+def test_colours_have_no_windows(client: TestClient, photometric: str, call: str) -> None:
+    colours = np.full((64, 64, 3), 99, np.uint8)
+    more: dict[str, Any] = {"x00280004": photometric, "x00281050": "128", "x00281051": "256"}
+    if photometric == "PALETTE COLOR":
+        colours = colours[..., 0]
+        more |= {f"x0028110{each}": [256, 0, 8] for each in (1, 2, 3)}
+        more |= {f"x0028120{each}": bytes(range(256)) for each in (1, 2, 3)}
+    scan = dicoms.native(colours, sop_class=dicoms.SECONDARY_CAPTURE, **more)
+    assert client.post("/preview", content=scan).status_code == 200
+    problem = ask(client, call, scan, window="1")
+    assert {name: problem[name] for name in ("status", "code", "parameter", "windows")} == {
+        "status": 400, "code": "invalid_parameter", "parameter": "window", "windows": 0
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("call", ["/predict", "/predict/batch", "/explain", "/preview"])
 @pytest.mark.parametrize("window", ["0", "-1", "1.5", "", "first", "10000", "१"])
 def test_a_window_that_is_no_number_is_refused(

@@ -15,7 +15,7 @@ from app.image.dicom.codec_pool import Task
 from app.image.dicom.codestream import Codestream, join_fragments, read_codestream
 from app.image.dicom.dataset import Elements, read_elements
 from app.image.dicom.file_meta import Coding, FileMeta, TransferSyntax, read_file_meta
-from app.image.dicom.grey_scale import Rendered, render
+from app.image.dicom.grey_scale import Rendered, check_window, render
 from app.image.dicom.pixels import Layout, Words, read_layout, read_pixel_element
 from app.image.grey_image import (
     DicomFacts,
@@ -75,6 +75,7 @@ def decode_film(data: bytes, limits: Limits, window: int | None = None) -> GreyI
     limits.check(layout.columns, layout.rows)
     words = _read_words(data, at, meta.transfer_syntax, layout, limits.decode_s)
     if layout.samples > 1:
+        check_window(window, 0)
         rendered = _show_colours(words.array, layout)
     else:
         rendered = render(elements, layout, words, window)
