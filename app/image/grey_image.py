@@ -126,7 +126,8 @@ class GreyImage:
     """Decoded pixels, uint8 [height, width], 0 black (air) to 255 white (dense).
 
     A JPEG may be decoded smaller than `facts` says; never smaller than 448 px a side
-    unless it is so. JPEG 2000 likewise, never smaller than 896 px. `tags` are a DICOM file's.
+    unless it is so. JPEG 2000 likewise, never smaller than 896 px. Of both, more may be asked for.
+    `tags` are a DICOM file's.
     """
 
     pixels: NDArray[np.uint8]

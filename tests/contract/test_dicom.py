@@ -1,6 +1,7 @@
 """DICOM over HTTP: read as its rendering is, its tags heeded, nothing else of it told."""
 
 import hashlib
+import importlib
 import io
 import sys
 from importlib import util
@@ -383,6 +384,31 @@ def test_what_is_shown_is_read_as_the_film_is(client: TestClient, film: bytes) -
     assert probabilities_of(client, picture) == pytest.approx(
         probabilities_of(client, film), abs=1e-6
     )
+
+
+@pytest.mark.parametrize(("max_px", "side"), [(None, 1024), (1000, 1000), (600, 600), (64, 64)])
+def test_a_jpeg_is_shown_as_sharp_as_was_asked(
+    client: TestClient, max_px: int | None, side: int
+) -> None:
+    lines = np.tile(np.array([0, 255], np.uint8), (1024, 512))  # a pixel wide: gone at a half
+    query = {} if max_px is None else {"max_px": max_px}
+    film = encode(lines, "JPEG", quality=95)
+    picture = shown(client.post("/preview", content=film, params=query))
+    assert picture.shape == (side, side)
+    assert (picture.std() > 100) == (side == 1024)
+    large = encode(np.zeros((1400, 2200), np.uint8), "JPEG")
+    assert max(shown(client.post("/preview", content=large, params=query)).shape) == side
+
+
+@pytest.mark.skipif(not util.find_spec("imagecodecs"), reason="the extra dicom is not installed")
+def test_jpeg_2000_is_shown_as_sharp_as_was_asked(client: TestClient) -> None:
+    slope = np.tile(np.arange(1800, dtype=np.uint16), (1800, 1))  # the network's pixels: 900 a side
+    codestream = importlib.import_module("imagecodecs").jpeg2k_encode(
+        slope, level=0, codecformat="j2k", reversible=True
+    )
+    film = dicoms.encapsulated(slope, codestream, dicoms.JPEG_2000_LOSSLESS, 12)
+    assert shown(client.post("/preview", content=film)).shape == (1024, 1024)
+    assert shown(client.post("/preview?max_px=950", content=film)).shape == (950, 950)
 
 
 def test_other_formats_are_shown_too_and_upright(client: TestClient) -> None:
