@@ -19,6 +19,8 @@ _MOST_WORKERS: Final = 64
 _LEAST_THREADS: Final = 4
 _WORKER_BYTES: Final = 150_000_000
 """Resident memory of a worker that holds nothing, and some."""
+_DECODE_SHARE: Final = 0.7
+"""Of the time an image has, for a decoder that hangs: it is told before the deadline."""
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -183,7 +185,8 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """What is decoded at all."""
-        return Limits(min_side_px=self.min_side_px, max_pixels=self.max_pixels)
+        decode_s = _DECODE_SHARE * min(self.deadline_s, self.worker_timeout_s)
+        return Limits(self.min_side_px, self.max_pixels, decode_s)
 
     @property
     def reader_threads(self) -> int:

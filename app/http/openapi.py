@@ -114,9 +114,9 @@ HEATMAP_QUERY: Final = _query(
 )
 WINDOW_QUERY: Final = _query(
     {"window": {"type": "integer", "minimum": 1, "maximum": MOST_WINDOWS}},
-    "Which of a DICOM file's VOI LUTs and windows, LUTs first, counted from 1 as by DCMTK and "
-    "dcm4che; the first if missing. A file that has no such one: 400, with their number. JPEG and "
-    "PNG have none and take no notice",
+    "Which of a DICOM file's VOI LUTs and windows, LUTs first, counted from 1; the first if "
+    "missing. (DCMTK and dcm4che count from 1 too, LUTs and windows apart.) No such one, as of "
+    "a film in colours: 400, with their number. JPEG and PNG have none and take no notice",
 )
 IMAGE_QUERY: Final = WINDOW_QUERY + _query(
     {"include": {"type": "string", "enum": ["uid"]}},

@@ -71,13 +71,19 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def decode(data: bytes, limits: Limits = NORMAL_LIMITS, window: int | None = None) -> GreyImage:
+def decode(
+    data: bytes,
+    limits: Limits = NORMAL_LIMITS,
+    window: int | None = None,
+    least_px: int = 0,
+) -> GreyImage:
     """Decode a JPEG, PNG or DICOM file to grey.
 
     Parameters
     ----------
     window : which of a DICOM file's VOI LUTs and windows, counted from 0, LUTs first; the first if
         None. Other formats have none, and take no notice of it.
+    least_px : a side that is longer is not decoded smaller than this, nor than the network needs
 
     Raises
     ------
@@ -91,9 +97,9 @@ def decode(data: bytes, limits: Limits = NORMAL_LIMITS, window: int | None = Non
     """
     image_format = recognise(data)
     if image_format == "DICOM":
-        return _decode_dicom(data, limits, window)
+        return _decode_dicom(data, limits, window, least_px)
     if image_format == "JPEG":
-        return _decode_jpeg(data, limits)
+        return _decode_jpeg(data, limits, least_px)
     chunks = png.read_chunks(data, _MAX_CHUNKS)
     if chunks is None:
         raise ImageUndecodable(format="PNG")
@@ -109,13 +115,13 @@ def decode(data: bytes, limits: Limits = NORMAL_LIMITS, window: int | None = Non
     return image or _decode_png_by_pillow(data, chunks, limits)
 
 
-def _decode_dicom(data: bytes, limits: Limits, window: int | None) -> GreyImage:
+def _decode_dicom(data: bytes, limits: Limits, window: int | None, least_px: int) -> GreyImage:
     """Decode by the extra `dicom`, which is loaded by the first DICOM file, if it is there."""
     try:
         from app.image.dicom.film import decode_film  # noqa: PLC0415 - 250 ms, 45 MB
     except ModuleNotFoundError:
         raise UnsupportedMediaType(reason="dicom") from None
-    return decode_film(data, limits, window)
+    return decode_film(data, limits, window, least_px)
 
 
 def _decode_plain_png(data: bytes, header: png.Header, gamma: float) -> GreyImage | None:
@@ -161,7 +167,7 @@ def _decode_png_by_pillow(data: bytes, chunks: list[png.Chunk], limits: Limits) 
         return _upright(pixels, data, "PNG", image.size, bits, _orientation(image))
 
 
-def _decode_jpeg(data: bytes, limits: Limits) -> GreyImage:
+def _decode_jpeg(data: bytes, limits: Limits, least_px: int) -> GreyImage:
     """Decode by simplejpeg what Pillow has read the header of."""
     structure = jpeg.read_structure(data)
     if not structure.is_sane:
@@ -170,7 +176,7 @@ def _decode_jpeg(data: bytes, limits: Limits) -> GreyImage:
         width, height = image.size
         if structure.takes_too_long(width * height):
             raise ImageUndecodable(format="JPEG")
-        pixels = jpeg.decode_grey(data, structure, width, height, image.mode)
+        pixels = jpeg.decode_grey(data, structure, width, height, image.mode, least_px)
         return _upright(pixels, data, "JPEG", image.size, 8, _orientation(image))
 
 

@@ -19,10 +19,16 @@ DicomView = Literal["PA", "AP", "lateral", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is decoded at all."""
+    """What is decoded at all.
+
+    Parameters
+    ----------
+    decode_s : for pixels that are decoded in another process, from the wait for one
+    """
 
     min_side_px: int = 64
     max_pixels: int = 50_000_000
+    decode_s: float = 3.5
 
     def check(self, width: int, height: int) -> None:
         """Hold a size to the limits.
@@ -120,7 +126,8 @@ class GreyImage:
     """Decoded pixels, uint8 [height, width], 0 black (air) to 255 white (dense).
 
     A JPEG may be decoded smaller than `facts` says; never smaller than 448 px a side
-    unless it is so. JPEG 2000 likewise, never smaller than 896 px. `tags` are a DICOM file's.
+    unless it is so. JPEG 2000 likewise, never smaller than 896 px. Of both, more may be asked for.
+    `tags` are a DICOM file's.
     """
 
     pixels: NDArray[np.uint8]

@@ -89,9 +89,9 @@ def read_structure(data: bytes) -> Structure:
 
 
 def decode_grey(
-    data: bytes, structure: Structure, width: int, height: int, mode: str
+    data: bytes, structure: Structure, width: int, height: int, mode: str, least_px: int = 0
 ) -> NDArray[np.uint8]:
-    """Decode to grey, at a half, a quarter or an eighth where `DRAFT_PX` a side are left.
+    """Decode to grey, at a half, a quarter or an eighth where enough pixels a side are left.
 
     Parameters
     ----------
@@ -99,6 +99,7 @@ def decode_grey(
     structure : its, which is sane
     width, height : pixels, as its header says
     mode : Pillow's: L, RGB or CMYK
+    least_px : that are enough; `DRAFT_PX` if it is less
 
     Returns
     -------
@@ -110,7 +111,7 @@ def decode_grey(
     ImageUndecodable
         libjpeg's warnings too: then some of the pixels are not the radiograph's.
     """
-    scale = _scale(structure, width, height)
+    scale = _scale(structure, width, height, max(least_px, DRAFT_PX))
     try:
         if mode == "CMYK":
             simplejpeg.decode_jpeg(data, "CMYK")  # for its errors; how to read inks, Pillow knows
@@ -126,7 +127,7 @@ def decode_grey(
     return pixels[..., 0]
 
 
-def _scale(structure: Structure, width: int, height: int) -> int:
+def _scale(structure: Structure, width: int, height: int, least_px: int) -> int:
     """Return by how much a JPEG may be scaled down while it is decoded.
 
     Not at all where it is, or could be taken for, a lossless one: libjpeg can't scale these, and
@@ -135,4 +136,4 @@ def _scale(structure: Structure, width: int, height: int) -> int:
     if structure.may_be_lossless:
         return 1
     shorter = min(width, height)
-    return next((scale for scale in _SCALES if shorter >= scale * DRAFT_PX), 1)
+    return next((scale for scale in _SCALES if shorter >= scale * least_px), 1)

@@ -47,13 +47,19 @@ class Reader:
         self._labels = [label.id for label in model.card.labels]
 
     def decode(
-        self, data: bytes, window: int | None = None, *, check: Check = _always_wanted
+        self,
+        data: bytes,
+        window: int | None = None,
+        least_px: int = 0,
+        *,
+        check: Check = _always_wanted,
     ) -> GreyImage:
         """Decode one image file as `read` does, without asking the network.
 
         Parameters
         ----------
         data, window, check : as of `read`
+        least_px : as of `app.image.decode.decode`
 
         Raises
         ------
@@ -61,7 +67,7 @@ class Reader:
             Of the kinds `app.image.decode.decode` raises.
         """
         check()
-        return decode(data, self._limits, window)
+        return decode(data, self._limits, window, least_px)
 
     def read(
         self,

@@ -101,7 +101,9 @@ class Service:
         self.metrics.count_reading(reading)
         return reading
 
-    async def decode(self, data: bytes, claim: Claim, window: int | None = None) -> GreyImage:
+    async def decode(
+        self, data: bytes, claim: Claim, window: int | None = None, least_px: int = 0
+    ) -> GreyImage:
         """Decode one image as `read` would, within the deadline, and count it as looked at.
 
         The network is not asked, so what is no chest X-ray is not refused.
@@ -109,6 +111,7 @@ class Service:
         Parameters
         ----------
         data, claim, window : as of `read`
+        least_px : as of `app.image.decode.decode`
 
         Raises
         ------
@@ -116,7 +119,8 @@ class Service:
             `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.image.decode.decode`.
         CallerGone
         """
-        image = await self.admission.run(partial(self.reader.decode, data, window), claim)
+        work = partial(self.reader.decode, data, window, least_px)
+        image = await self.admission.run(work, claim)
         self.metrics.count_image(image.facts.format, "preview")
         return image
 

@@ -1,6 +1,7 @@
 """DICOM over HTTP: read as its rendering is, its tags heeded, nothing else of it told."""
 
 import hashlib
+import importlib
 import io
 import sys
 from importlib import util
@@ -151,6 +152,23 @@ def test_a_window_that_is_not_there_is_told_with_their_number(
         "status": 400, "code": "invalid_parameter", "parameter": "window", "windows": 2
     }  # fmt: skip
     assert "from 1, LUTs first, and this file has 2" in problem["detail"]
+
+
+@pytest.mark.parametrize("call", [*CALLS, "/preview"])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "PALETTE COLOR"])
+def test_colours_have_no_windows(client: TestClient, photometric: str, call: str) -> None:
+    colours = np.full((64, 64, 3), 99, np.uint8)
+    more: dict[str, Any] = {"x00280004": photometric, "x00281050": "128", "x00281051": "256"}
+    if photometric == "PALETTE COLOR":
+        colours = colours[..., 0]
+        more |= {f"x0028110{each}": [256, 0, 8] for each in (1, 2, 3)}
+        more |= {f"x0028120{each}": bytes(range(256)) for each in (1, 2, 3)}
+    scan = dicoms.native(colours, sop_class=dicoms.SECONDARY_CAPTURE, **more)
+    assert client.post("/preview", content=scan).status_code == 200
+    problem = ask(client, call, scan, window="1")
+    assert {name: problem[name] for name in ("status", "code", "parameter", "windows")} == {
+        "status": 400, "code": "invalid_parameter", "parameter": "window", "windows": 0
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("call", ["/predict", "/predict/batch", "/explain", "/preview"])
@@ -366,6 +384,31 @@ def test_what_is_shown_is_read_as_the_film_is(client: TestClient, film: bytes) -
     assert probabilities_of(client, picture) == pytest.approx(
         probabilities_of(client, film), abs=1e-6
     )
+
+
+@pytest.mark.parametrize(("max_px", "side"), [(None, 1024), (1000, 1000), (600, 600), (64, 64)])
+def test_a_jpeg_is_shown_as_sharp_as_was_asked(
+    client: TestClient, max_px: int | None, side: int
+) -> None:
+    lines = np.tile(np.array([0, 255], np.uint8), (1024, 512))  # a pixel wide: gone at a half
+    query = {} if max_px is None else {"max_px": max_px}
+    film = encode(lines, "JPEG", quality=95)
+    picture = shown(client.post("/preview", content=film, params=query))
+    assert picture.shape == (side, side)
+    assert (picture.std() > 100) == (side == 1024)
+    large = encode(np.zeros((1400, 2200), np.uint8), "JPEG")
+    assert max(shown(client.post("/preview", content=large, params=query)).shape) == side
+
+
+@pytest.mark.skipif(not util.find_spec("imagecodecs"), reason="the extra dicom is not installed")
+def test_jpeg_2000_is_shown_as_sharp_as_was_asked(client: TestClient) -> None:
+    slope = np.tile(np.arange(1800, dtype=np.uint16), (1800, 1))  # the network's pixels: 900 a side
+    codestream = importlib.import_module("imagecodecs").jpeg2k_encode(
+        slope, level=0, codecformat="j2k", reversible=True
+    )
+    film = dicoms.encapsulated(slope, codestream, dicoms.JPEG_2000_LOSSLESS, 12)
+    assert shown(client.post("/preview", content=film)).shape == (1024, 1024)
+    assert shown(client.post("/preview?max_px=950", content=film)).shape == (950, 950)
 
 
 def test_other_formats_are_shown_too_and_upright(client: TestClient) -> None:

@@ -121,6 +121,29 @@ def test_one_that_dies_in_mid_decode_is_a_422_and_nobody_else_notices(
     assert "is replaced" not in lines
 
 
+@pytest.mark.alone
+def test_one_that_hangs_without_a_cpu_is_a_422_and_costs_no_worker(
+    reading: Server, jpeg: bytes, small: bytes
+) -> None:
+    assert predict(reading, small)[0] == 200
+    (worker,) = reading.workers
+    (codec,) = codecs_of(worker)
+    os.kill(codec, signal.SIGSTOP)
+    begun_s = time.monotonic()
+    answer: list[tuple[int, bytes]] = []
+    hung = threading.Thread(target=lambda: answer.append(predict(reading, small)))
+    hung.start()
+    assert predict(reading, jpeg)[0] == 200  # beside it
+    hung.join(20)
+    assert time.monotonic() - begun_s < 4.5  # the deadline is 5
+    ((status, body),) = answer
+    assert (status, json.loads(body)["code"]) == (422, "image_undecodable")
+    assert predict(reading, small)[0] == 200
+    assert reading.workers == [worker]
+    assert codec not in codecs_of(worker)
+    assert "is replaced" not in reading.log_text()
+
+
 def test_what_decodes_ends_with_its_worker(small: bytes) -> None:
     with running() as server:
         assert predict(server, small)[0] == 200
@@ -130,11 +153,13 @@ def test_what_decodes_ends_with_its_worker(small: bytes) -> None:
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in codecs))
 
 
-def test_what_decodes_ends_with_a_worker_that_was_killed(small: bytes) -> None:
+@pytest.mark.parametrize("how", ["SIGCONT", "SIGSTOP"])
+def test_what_decodes_ends_with_a_worker_that_was_killed(small: bytes, how: str) -> None:
     with running() as server:
         assert predict(server, small)[0] == 200
         (worker,) = server.workers
         (codec,) = codecs_of(worker)
+        os.kill(codec, getattr(signal, how))
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not Path(f"/proc/{codec}").exists())
         wait_until(lambda: server.workers != [worker] and bool(server.workers))

@@ -52,9 +52,10 @@ async def preview(request: Request) -> Response:
     if max_px is not None and not LEAST_PX <= max_px <= MOST_PX:
         raise InvalidParameter(parameter="max_px")
     upload = await read_upload(request, query=("window", "max_px"))
-    image = await service.decode(upload.files[0], claim, window)
+    max_px = int(max_px or MOST_PX)
+    image = await service.decode(upload.files[0], claim, window, least_px=max_px)
     kind = _preferred(request.headers.get("accept", ""))
-    content = await service.render(lambda: draw_film(image, kind, max_px or MOST_PX), claim)
+    content = await service.render(lambda: draw_film(image, kind, max_px), claim)
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     return Response(content, media_type=f"image/{kind.lower()}", headers=headers)
 

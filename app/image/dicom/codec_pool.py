@@ -10,11 +10,14 @@ import functools
 import json
 import mmap
 import os
+import queue
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, fcntl
@@ -25,8 +28,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import ImageUndecodable
+from app.errors import ImageUndecodable, Overloaded
 from app.image.dicom.file_meta import Coding
+from app.image.grey_image import NORMAL_LIMITS
 from app.machine import count_cpus
 
 if find_spec("imagecodecs") is None:  # or each decoding would fail in a process of its own
@@ -48,9 +52,8 @@ _ALIGNED: Final = 64
 # A JPEG 2000 of 5 megapixels takes 1 s at most on the slowest machine tried.
 _CPU_S: Final = 2.0
 _CPU_S_PER_PIXEL: Final = 0.5e-6
-_WALL_PER_CPU: Final = 4  # others are decoding too
-_WALL_S: Final = 10.0
-_MARGIN_S: Final = 1.0
+_WAIT_SHARE: Final = 0.5  # of the limit, for a process to come free; the rest is the decoder's
+_MARGIN_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class CodecProcess:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 - our own script
-                [sys.executable, "-I", str(_SCRIPT), str(theirs.fileno())],
+                [sys.executable, "-I", str(_SCRIPT), str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -127,18 +130,32 @@ class CodecProcess:
 
 
 class CodecPool:
-    """Processes for as many jobs at a time as there are CPUs, each started when it is needed."""
+    """Processes for as many jobs at a time as there are CPUs, each started when it is needed.
+
+    A process ends with the thread that started it (prctl(2), PR_SET_PDEATHSIG). So all are started
+    by one that lives as long as this process does.
+    """
 
     def __init__(self, most: int) -> None:
         self._free = threading.Semaphore(most)
         self._idle: list[CodecProcess] = []
+        self._wanted: queue.SimpleQueue[Future[CodecProcess]] = queue.SimpleQueue()
+        threading.Thread(target=self._start_wanted, name="codecs", daemon=True).start()
 
     @contextmanager
-    def lend(self) -> Iterator[CodecProcess]:
-        """Lend a process; what comes back alive is lent again."""
-        with self._free:
+    def lend(self, wait_s: float) -> Iterator[CodecProcess]:
+        """Lend a process; what comes back alive is lent again.
+
+        Raises
+        ------
+        Overloaded
+            If none comes free in time.
+        """
+        if not self._free.acquire(timeout=wait_s):
+            raise Overloaded(retry_after_s=1)
+        try:
             process = next((each for each in self._take_idle() if each.is_alive), None)
-            process = process or CodecProcess()
+            process = process or self._start()
             try:
                 yield process
             except BaseException:
@@ -146,6 +163,22 @@ class CodecPool:
                 raise
             if process.is_alive:
                 self._idle.append(process)
+        finally:
+            self._free.release()
+
+    def _start(self) -> CodecProcess:
+        started: Future[CodecProcess] = Future()
+        self._wanted.put(started)
+        return started.result()
+
+    def _start_wanted(self) -> None:
+        while True:
+            started = self._wanted.get()
+            try:
+                started.set_result(CodecProcess())
+            except Exception as error:  # noqa: BLE001 - who wanted it is told, others get theirs
+                started.set_exception(error)
+            del started  # or it would be held until the next
 
     def _take_idle(self) -> Iterator[CodecProcess]:
         while True:
@@ -173,8 +206,12 @@ def pool_of(process_id: int) -> CodecPool:
     return pool
 
 
-def decode(data: bytes, task: Task) -> NDArray[Any]:
+def decode(data: bytes, task: Task, limit_s: float = NORMAL_LIMITS.decode_s) -> NDArray[Any]:
     """Decode a codestream in another process.
+
+    Parameters
+    ----------
+    limit_s : seconds from now on, whether they are spent waiting or decoding
 
     Returns
     -------
@@ -184,17 +221,18 @@ def decode(data: bytes, task: Task) -> NDArray[Any]:
     ------
     ImageUndecodable
         If it can't be decoded, or not within its bounds of time and memory.
+    Overloaded
+        If half of the time is over and others are still being decoded.
     """
+    begun_s = time.monotonic()
     out_at = -(-len(data) // _ALIGNED) * _ALIGNED
     shape = task.out_shape
     size = out_at + int(np.prod(shape)) * task.itemsize
-    wall_s = _WALL_S + _WALL_PER_CPU * task.cpu_s
     told = asdict(task) | {
         "bytes": len(data),
         "out_at": out_at,
         "shape": shape,
         "cpu_s": task.cpu_s,
-        "wall_s": wall_s,
     }
     descriptor = os.memfd_create("neumo-codec", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -202,8 +240,10 @@ def decode(data: bytes, task: Task) -> NDArray[Any]:
         # Or a decoder that was taken over could cut off what is read here: SIGBUS.
         fcntl(descriptor, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK)
         _write(descriptor, data)
-        with pool_of(os.getpid()).lend() as process:
-            done = process.run(json.dumps(told).encode(), descriptor, wall_s + _MARGIN_S)
+        with pool_of(os.getpid()).lend(_WAIT_SHARE * limit_s) as process:
+            wall_s = begun_s + limit_s - time.monotonic()
+            message = json.dumps(told | {"wall_s": wall_s}).encode()
+            done = process.run(message, descriptor, wall_s + _MARGIN_S)
         if not done:
             raise ImageUndecodable(format="DICOM")
         memory = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)

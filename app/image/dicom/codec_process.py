@@ -1,10 +1,12 @@
 """The process that decodes compressed pixels, and may die of them: run as a script of its own.
 
 It imports nothing of `app`, inherits one socket and no other file, and takes jobs from it until it
-closes: a few lines of JSON and the descriptor of a piece of memory that holds the codestream, and
-in which the pixels are left. So nothing is written to disk, and nothing is left behind.
+closes or the parent ends: a few lines of JSON and the descriptor of a piece of memory that holds
+the codestream, and in which the pixels are left. So nothing is written to disk, and nothing is left
+behind.
 """
 
+import ctypes
 import io
 import json
 import mmap
@@ -24,6 +26,7 @@ from PIL import Image
 
 DONE: Final = b"\1"
 FAILED: Final = b"\0"
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2); one that is stopped sees no end of its socket
 _MOST_JOB_BYTES: Final = 4096
 _ROOM_BYTES: Final = 64 << 20
 _ROOM_PER_SAMPLE: Final = 24  # OpenJPEG works in 32 bits, on copies
@@ -34,7 +37,10 @@ Job = dict[str, Any]
 
 
 def main() -> None:
-    """Serve the socket whose descriptor is the first argument."""
+    """Serve the socket whose descriptor is the first argument; the second is the parent's id."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+    if os.getppid() != int(sys.argv[2]):
+        return  # it ended before it could be asked for the signal
     Image.MAX_IMAGE_PIXELS = None  # the size was held to a limit before
     jobs = socket.socket(fileno=int(sys.argv[1]))
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]

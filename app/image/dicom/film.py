@@ -15,8 +15,8 @@ from app.image.dicom.codec_pool import Task
 from app.image.dicom.codestream import Codestream, join_fragments, read_codestream
 from app.image.dicom.dataset import Elements, read_elements
 from app.image.dicom.file_meta import Coding, FileMeta, TransferSyntax, read_file_meta
-from app.image.dicom.grey_scale import Rendered, render
-from app.image.dicom.pixels import Layout, Words, read_layout, read_pixel_element
+from app.image.dicom.grey_scale import Rendered, check_window, render
+from app.image.dicom.pixels import Layout, PixelElement, Words, read_layout, read_pixel_element
 from app.image.grey_image import (
     DicomFacts,
     DicomTags,
@@ -56,12 +56,15 @@ _REDUCED_PX: Final = 896
 """JPEG 2000 is decoded at a half, a quarter .. but to no fewer pixels a side."""
 
 
-def decode_film(data: bytes, limits: Limits, window: int | None = None) -> GreyImage:
+def decode_film(
+    data: bytes, limits: Limits, window: int | None = None, least_px: int = 0
+) -> GreyImage:
     """Decode a DICOM file to grey.
 
     Parameters
     ----------
     window : which of its VOI LUTs and windows, from 0, LUTs first; the first if None
+    least_px : as of `app.image.decode.decode`
 
     Raises
     ------
@@ -73,8 +76,15 @@ def decode_film(data: bytes, limits: Limits, window: int | None = None) -> GreyI
     _check_kind(elements, meta)
     layout = read_layout(elements)
     limits.check(layout.columns, layout.rows)
-    words = _read_words(data, at, meta.transfer_syntax, layout)
+    element = read_pixel_element(
+        data,
+        at,
+        little_endian=meta.transfer_syntax.is_little_endian,
+        encapsulated=meta.transfer_syntax.coding != "native",
+    )
+    words = _read_words(element, meta.transfer_syntax, layout, limits.decode_s, least_px)
     if layout.samples > 1:
+        check_window(window, 0)
         rendered = _show_colours(words.array, layout)
     else:
         rendered = render(elements, layout, words, window)
@@ -106,22 +116,22 @@ def _check_kind(elements: Elements, meta: FileMeta) -> None:
         raise DicomUnsupported
 
 
-def _read_words(data: bytes, at: int, syntax: TransferSyntax, layout: Layout) -> Words:
+def _read_words(
+    element: PixelElement, syntax: TransferSyntax, layout: Layout, limit_s: float, least_px: int
+) -> Words:
     """Return the pixels as they are stored, decoded; of colours the words are samples."""
-    encapsulated = syntax.coding != "native"
-    element = read_pixel_element(
-        data, at, little_endian=syntax.is_little_endian, encapsulated=encapsulated
-    )
     bits, shift = layout.bits_stored, layout.high_bit + 1 - layout.bits_stored
-    if not encapsulated:
+    if not element.is_encapsulated:
         samples = pixels.native_samples(layout, element, little_endian=syntax.is_little_endian)
         return Words(samples, bits, shift)
     codestream = read_codestream(join_fragments(element.value), syntax.coding, layout)
-    samples = _decode(codestream, syntax.coding, layout)
+    samples = _decode(codestream, syntax.coding, layout, limit_s, least_px)
     return Words(samples, bits, shift if syntax.coding == "rle" else 0)
 
 
-def _decode(codestream: Codestream, coding: Coding, layout: Layout) -> NDArray[Any]:
+def _decode(
+    codestream: Codestream, coding: Coding, layout: Layout, limit_s: float, least_px: int
+) -> NDArray[Any]:
     """Decode compressed pixels; common JPEGs here, as those that are no DICOM, all else elsewhere.
 
     Returns
@@ -136,11 +146,12 @@ def _decode(codestream: Codestream, coding: Coding, layout: Layout) -> NDArray[A
             raise ImageUndecodable(format="DICOM")
         if common and photometric != "RGB":
             data, width, height = codestream.data, layout.columns, layout.rows
-            return jpeg.decode_grey(data, structure, width, height, "L")
+            return jpeg.decode_grey(data, structure, width, height, "L", least_px)
+    least_px = max(least_px, _REDUCED_PX)
     halvings = 0
     while (
         halvings < codestream.levels
-        and min(layout.rows, layout.columns) >> halvings + 1 >= _REDUCED_PX
+        and min(layout.rows, layout.columns) >> halvings + 1 >= least_px
         and not codestream.is_signed
     ):
         halvings += 1
@@ -155,7 +166,7 @@ def _decode(codestream: Codestream, coding: Coding, layout: Layout) -> NDArray[A
         reduce=halvings,
         space="RGB" if photometric in pixels.RGB else "YCBCR",
     )
-    return codec_pool.decode(codestream.data, task)
+    return codec_pool.decode(codestream.data, task, limit_s)
 
 
 def _show_colours(samples: NDArray[np.uint8], layout: Layout) -> Rendered:

@@ -75,6 +75,7 @@ def render(elements: Elements, layout: Layout, words: Words, window: int | None)
         If there is no such `window`.
     """
     if layout.photometric_interpretation == PALETTE:
+        check_window(window, 0)
         grey, shown, windows = _palette(elements, words.bits), GreyWindow("colour"), 0
     else:
         grey, shown, windows = _grey_levels(elements, layout, words, window)
@@ -83,6 +84,17 @@ def render(elements: Elements, layout: Layout, words: Words, window: int | None)
     for rows in stripes(words.array):  # indices take 8 bytes a pixel
         pixels[rows] = np.take(table, words.array[rows])
     return Rendered(pixels, shown, windows)
+
+
+def check_window(window: int | None, windows: int) -> None:
+    """Hold the window that was asked for to the number of those that are there.
+
+    Raises
+    ------
+    InvalidParameter
+    """
+    if window is not None and not 0 <= window < windows:
+        raise InvalidParameter(parameter="window", reason="window", windows=windows)
 
 
 def _grey_levels(
@@ -104,8 +116,7 @@ def _grey_levels(
     windows = _windows(elements)
     choices = len(luts) + len(windows)
     chosen = window or 0
-    if window is not None and not 0 <= window < choices:
-        raise InvalidParameter(parameter="window", reason="window", windows=choices)
+    check_window(window, choices)
     if chosen < len(luts):
         shares = _apply_voi_lut(_read_lut(luts[chosen], signed=values.min() < 0), values)
         shown = GreyWindow("voi_lut")

@@ -15,10 +15,12 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from app.errors import ImageUndecodable
+from app.errors import ImageUndecodable, Overloaded
 from app.image.decode import decode
 from app.image.dicom import codec_pool, codec_process
 from app.image.dicom.codec_pool import CodecPool, Task
+from app.image.grey_image import Limits
+from app.settings import Settings
 from tests import dicoms
 from tests.conftest import ROOT
 
@@ -112,26 +114,49 @@ def test_a_process_that_hangs_is_ended(
     replace: Replace, monkeypatch: pytest.MonkeyPatch, hang: str
 ) -> None:
     monkeypatch.setattr(codec_pool, "_CPU_S", 0.3)
-    monkeypatch.setattr(codec_pool, "_WALL_S", 1.0)
     replace(hang)
     started = time.monotonic()
     with pytest.raises(ImageUndecodable):
-        codec_pool.decode(CODESTREAM, TASK)
-    assert time.monotonic() - started < 10
+        codec_pool.decode(CODESTREAM, TASK, 1.0)
+    assert time.monotonic() - started < 1.9
 
 
-def test_a_process_that_ends_neither_by_itself_is_killed(
-    pool: CodecPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_ends_neither_by_itself_is_killed(pool: CodecPool) -> None:
     codec_pool.decode(CODESTREAM, TASK)
     (process_id,) = process_ids(pool)
-    monkeypatch.setattr(codec_pool, "_CPU_S", 0.0)
-    monkeypatch.setattr(codec_pool, "_WALL_S", 0.2)
-    monkeypatch.setattr(codec_pool, "_MARGIN_S", 0.1)
     os.kill(process_id, signal.SIGSTOP)
     with pytest.raises(ImageUndecodable):
-        codec_pool.decode(CODESTREAM, TASK)
+        codec_pool.decode(CODESTREAM, TASK, 0.2)
     assert not is_running(process_id)
+
+
+def test_who_waits_for_a_process_waits_only_so_long(pool: CodecPool) -> None:
+    with pool.lend(1), pool.lend(1):  # all there are
+        started = time.monotonic()
+        with pytest.raises(Overloaded) as refusal:
+            codec_pool.decode(CODESTREAM, TASK, 0.4)
+        assert 0.2 <= time.monotonic() - started < 0.4
+    assert refusal.value.facts["retry_after_s"] == 1
+    assert (codec_pool.decode(CODESTREAM, TASK) == PIXELS).all()
+
+
+def test_what_hangs_is_told_long_before_the_deadline_and_the_end_of_its_worker() -> None:
+    settings = Settings()
+    longest_s = settings.limits.decode_s + codec_pool._MARGIN_S
+    assert longest_s <= 0.8 * min(settings.deadline_s, settings.worker_timeout_s)
+    assert Limits().decode_s == settings.limits.decode_s
+    assert Settings(deadline_s=60, worker_timeout_s=100).limits.decode_s == pytest.approx(42)
+    assert Settings(deadline_s=60).limits.decode_s == pytest.approx(7)
+
+
+def test_a_process_outlives_the_thread_that_wanted_it(pool: CodecPool) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(codec_pool.decode, CODESTREAM, TASK).result()
+    (process_id,) = process_ids(pool)
+    time.sleep(0.1)
+    assert is_running(process_id)
+    codec_pool.decode(CODESTREAM, TASK)
+    assert process_ids(pool) == [process_id]
 
 
 def test_a_process_gets_no_more_memory_than_an_image_needs(replace: Replace) -> None:
@@ -196,11 +221,15 @@ def test_nothing_of_an_image_stays_open(pool: CodecPool) -> None:
             assert not path.exists() or "neumo-codec" not in str(path.readlink())
 
 
-def test_the_processes_end_with_their_parent() -> None:
+@pytest.mark.parametrize(
+    "first", ["", "os.kill(*process_ids(codec_pool.pool_of(os.getpid())), 19)"]
+)
+def test_the_processes_end_with_their_parent(first: str) -> None:
     code = (
         "import os, sys; from tests.app.image.dicom.test_codec_pool import *\n"
         "codec_pool.decode(CODESTREAM, TASK)\n"
         "print(*process_ids(codec_pool.pool_of(os.getpid())), flush=True)\n"
+        f"{first}\n"
         "os.kill(os.getpid(), 9)"
     )
     done = subprocess.run(
