@@ -72,10 +72,11 @@ def _describe_probabilities(card: Card) -> str:
     if NOT_CALIBRATED in card.limitations:
         return "Probabilities are not calibrated: see the limitations."
     held_out = card.certainty is not None and card.certainty.chosen_on == "held_out_sources"
+    by_validation = card.training.settings.get("temperature") == "validation"
     where = (
         "answers for sources that networks of this recipe were trained without, each counting "
         "alike, whatever the split"
-        if held_out
+        if held_out and not by_validation
         else "the validation split"
     )
     return (
