@@ -33,7 +33,10 @@ _STOP_S: Final = 1.0
 # so it isn't noticed if the client leaves; with the most, that come at once, the connection ends.
 _FEW_QUEUED: Final = 16
 _MOST_QUEUED: Final = 64
-_MOST_BUFFERED_BYTES: Final = 2**16
+# Of a body, until the application takes it: to stop and read on costs more than to copy. If the
+# application can't take it yet, it is less.
+_MOST_BUFFERED_BYTES: Final = 2**20
+_MOST_WAITING_BYTES: Final = 2**16
 
 
 class Connection(asyncio.Protocol):
@@ -278,10 +281,11 @@ class Connection(asyncio.Protocol):
 
     def _pace(self) -> None:
         """Read only as fast as requests are taken and answers are read."""
+        most = _MOST_BUFFERED_BYTES if self._newest is self._running else _MOST_WAITING_BYTES
         full = (
             self._state is State.BODY
             and self._newest is not None
-            and self._newest.buffered_bytes > _MOST_BUFFERED_BYTES
+            and self._newest.buffered_bytes > most
         )
         queued = len(self._waiting) > _FEW_QUEUED
         self.flow.read(wanted=not (full or queued or self.flow.write_paused))

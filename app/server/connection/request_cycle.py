@@ -24,6 +24,7 @@ Application = Callable[
 # RFC 9110, sections 5.1 and 5.5: what would end a header, or be taken for something else.
 _NOT_IN_NAMES: Final = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\\[\]={}"]')
 _NOT_IN_VALUES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_SMALL_BYTES: Final = 4096
 _BODILESS: Final = (204, 304)  # RFC 9110, section 6.4.1
 
 
@@ -76,6 +77,10 @@ class RequestCycle:
     scope : of ASGI
     keep_alive : whether the client wants the connection to go on
     expects_continue : whether it waits for a 100 before it sends (RFC 9110, section 10.1.1)
+
+    Attributes
+    ----------
+    buffered_bytes : of the body that wait for the application
     """
 
     def __init__(
@@ -87,7 +92,8 @@ class RequestCycle:
         self._channel = channel
         self._expects_continue = expects_continue
         self._lost = False
-        self._body: bytes | bytearray = b""
+        self._pieces: list[bytes] = []
+        self.buffered_bytes = 0
         self._body_complete = False
         self._body_taken = False
         self._error: RequestError | None = None
@@ -96,19 +102,13 @@ class RequestCycle:
         self._bodiless = False
         self._remaining: int | None = None  # bytes of a declared length
 
-    @property
-    def buffered_bytes(self) -> int:
-        """How much of the body waits for the application."""
-        return len(self._body)
-
     def feed(self, piece: bytes) -> None:
-        """Take a piece of the body. A first one isn't copied, nor what came before a later one."""
-        if not self._body:
-            self._body = piece
+        """Take a piece of the body. None is copied but small ones, which would take more room."""
+        if self._pieces and len(self._pieces[-1]) + len(piece) <= _SMALL_BYTES:
+            self._pieces[-1] += piece
         else:
-            if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)
-            self._body += piece
+            self._pieces.append(piece)
+        self.buffered_bytes += len(piece)
         self._changed.set()
 
     def end_body(self) -> None:
@@ -152,8 +152,9 @@ class RequestCycle:
             if self._error is not None:
                 error, self._error = self._error, None
                 raise error
-            if self._body or (self._body_complete and not self._body_taken):
-                body, self._body = bytes(self._body), b""
+            if self._pieces or (self._body_complete and not self._body_taken):
+                body = b"".join(self._pieces)  # a single one is not copied
+                self._pieces, self.buffered_bytes = [], 0
                 self._body_taken = self._body_complete
                 self._channel.on_body_taken()
                 more = not self._body_complete

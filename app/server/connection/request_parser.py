@@ -1,4 +1,8 @@
-"""Bytes to requests: httptools' parser, with bounds on what it would take without end."""
+"""Bytes to requests: httptools' parser, with bounds on what it would take without end.
+
+Of a body of declared length the parser sees the first piece: the others are counted here and handed
+on as they came, which saves their copies.
+"""
 
 import urllib.parse
 from dataclasses import dataclass
@@ -94,6 +98,8 @@ class RequestParser:
         self._head_bytes = 0
         self._expects_continue = False
         self._unending_bytes = 0  # since a head began, or the last piece of a body
+        self._declared_bytes = 0
+        self._body_left = 0  # of a body of declared length
 
     def feed(self, data: bytes) -> None:
         """Parse a segment.
@@ -105,8 +111,15 @@ class RequestParser:
         """
         if self._unending_bytes > self._max_head_bytes:
             raise HeadTooLarge(max_head_bytes=self._max_head_bytes)
+        if 0 < len(data) < self._body_left:
+            self._unending_bytes = 0
+            self._body_left -= len(data)
+            self._handler.on_body_piece(data)  # not copied, as the parser would
+            return
         self._unending_bytes += len(data)
         rest = memoryview(data)
+        if self._body_left:
+            rest = self._end_body(rest)
         try:
             while rest:
                 rest = self._parse(rest)
@@ -131,6 +144,7 @@ class RequestParser:
         self._head_bytes = 0
         self._expects_continue = False
         self._unending_bytes = 0
+        self._declared_bytes = self._body_left = 0
 
     def on_url(self, piece: bytes) -> None:
         """Take a piece of the target."""
@@ -148,6 +162,8 @@ class RequestParser:
         self._head_bytes += len(name) + len(value) + 4
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
+        elif name == b"content-length" and value.isdigit():  # else the parser fails
+            self._declared_bytes = int(value)
 
     def on_headers_complete(self) -> None:
         """Hand the head on, if it is no longer than allowed."""
@@ -158,6 +174,7 @@ class RequestParser:
             return  # it comes again, see `_parse`
         self._in_head = False
         self._unending_bytes = 0
+        self._body_left = self._declared_bytes
         version = self._parser.get_http_version()
         if self._head_bytes > self._max_head_bytes:
             raise HeadTooLarge(max_head_bytes=self._max_head_bytes)
@@ -175,12 +192,22 @@ class RequestParser:
     def on_body(self, piece: bytes) -> None:
         """Hand a piece of the body on."""
         self._unending_bytes = 0
+        self._body_left = max(0, self._body_left - len(piece))
         self._handler.on_body_piece(piece)
 
     def on_message_complete(self) -> None:
         """Note the body's end, which isn't that of a head that comes again."""
         if not self._in_head:
             self._handler.on_body_end()
+
+    def _end_body(self, data: memoryview) -> memoryview:
+        """Take the rest of a body whose length was declared; the parser has seen its begin only."""
+        piece, rest = data[: self._body_left], data[self._body_left :]
+        self._body_left = self._unending_bytes = 0
+        self._parser = self._new_parser()
+        self._handler.on_body_piece(bytes(piece))
+        self._handler.on_body_end()
+        return rest
 
     def _malformed(self, error: httptools.HttpParserError) -> Malformed:
         """Name the address line where that is what could not be read."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -885,13 +886,62 @@ async def test_a_large_body_is_read_as_fast_as_it_is_taken() -> None:
         await asyncio.sleep(SLOW_S)
 
     async with bench(app=app) as it:
-        await it.send(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 65536)
+        await it.send(b"POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n", b"x" * 2**20)
         assert not it.transport.paused
         await it.send(b"x")
         assert it.transport.paused
         taken.set()
         await asyncio.sleep(0.01)
         assert not it.transport.paused
+
+
+async def test_of_a_body_whose_turn_has_not_come_less_is_read() -> None:
+    async with bench() as it:
+        await it.send(SLOW_GET, b"POST / HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n")
+        await it.send(b"x" * 65536)
+        assert not it.transport.paused
+        await it.send(b"x")
+        assert it.transport.paused
+
+
+@pytest.mark.parametrize(
+    "cuts", [[], [1], [60], [70], [47, 48, 200], [49, 348, 349], [350], [349, 351]]
+)
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n", b"Upgrade: h2c\r\n"])
+async def test_a_body_ends_where_its_length_says(cuts: list[int], more: bytes) -> None:
+    content = bytes(range(256)) + b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"
+    head = b"POST /whole HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n" % (more, len(content))
+    sent = head + content + GET
+    bodies: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        taken, more_comes = b"", True
+        while more_comes:
+            message = await receive()
+            taken += message.get("body", b"")
+            more_comes = message.get("more_body", False)
+        bodies.append(scope["path"].encode() + taken)
+        await send(start(content_length=b"0"))
+        await send(body(b""))
+
+    async with bench(app=app) as it:
+        await it.send(*(sent[at:to] for at, to in itertools.pairwise([0, *cuts, len(sent)])))
+        closes = more.startswith(b"Connection")
+        assert bodies == [b"/whole" + content, *([] if closes else [b"/next"])]
+
+
+async def test_many_small_pieces_of_a_body_take_little_room() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        await asyncio.sleep(SLOW_S)
+
+    async with bench(app=app) as it:
+        await it.send(b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n")
+        for _ in range(50_000):
+            it.connection.data_received(b"x")
+        cycle = it.connection._running
+        assert cycle is not None
+        assert cycle.buffered_bytes == 50_000
+        assert len(cycle._pieces) <= 2 * 50_000 // 4096 + 1
 
 
 async def test_the_first_piece_of_a_body_is_not_copied() -> None:
