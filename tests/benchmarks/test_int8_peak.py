@@ -60,8 +60,8 @@ def test_the_served_network_is_a_resnet_18_of_bytes() -> None:
     nodes = count_products(onnx.load(find_bundle(Settings().model) / "model.onnx"))
     int8 = [node.products for node in nodes if node.int8]
     assert len(int8) == 20
-    assert int8[0] == 112 * 112 * 64 * 4 * 4 * 4  # blocks of the first convolution
-    assert int8[1] == 56 * 56 * 64 * 64 * 3 * 3
+    assert int8[0] == 80 * 80 * 64 * 4 * 4 * 4  # blocks of the first convolution
+    assert int8[1] == 40 * 40 * 64 * 64 * 3 * 3
     assert sum(int8) > 0.999 * sum(node.products for node in nodes)
 
 

@@ -70,7 +70,7 @@ def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
     (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
     lines = archive.read(metadata).decode().splitlines()
     assert {line for line in lines if line.startswith("Provides-Extra")} == {
-        "Provides-Extra: dev", "Provides-Extra: train"
+        "Provides-Extra: dev", "Provides-Extra: dicom", "Provides-Extra: train"
     }  # fmt: skip
     needed = [line for line in lines if line.startswith("Requires-Dist") and "extra" not in line]
     assert not [line for line in needed if "torch" in line]

@@ -17,8 +17,8 @@ import torch
 from tests.conftest import ROOT
 from tests.training.drawings import write_data_set
 from tests.training.fit import neumo_train
-from tests.training.fit.test_progress import expected, read_scalars
 from tests.training.networks import make_config, make_image_set
+from tests.training.run.test_progress import expected, read_scalars
 from training.commands import main
 from training.config import Config
 from training.fit.trainer import Trainer, fit

@@ -60,9 +60,7 @@ def test_other_limits_than_it_was_chosen_by_are_refused(
     told: Path, changes: dict[str, object]
 ) -> None:
     config = make_config(**({"holdout": told, "children": ["kids"]} | changes))
-    with pytest.raises(
-        HoldoutUnusable, match="another risk, risk_healthy, risk_pneumonia"
-    ):
+    with pytest.raises(HoldoutUnusable, match="another risk, risk_healthy, risk_pneumonia"):
         read_record(config)
 
 

@@ -472,6 +472,7 @@ def test_the_shipped_readme_shows_plots_that_lie_beside_it() -> None:
     readme = (SHIPPED / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"!\[(.+?)\]\((.+?)\)", readme)
     assert shown == [
+        ("trade-off", "trade-off.png"),
         ("confusion", "confusion.png"),
         ("roc", "roc.png"),
         ("precision-recall", "precision-recall.png"),
