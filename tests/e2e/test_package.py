@@ -35,12 +35,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_holds_the_two_packages_and_the_served_bundle_and_nothing_else(wheel: Path) -> None:
+def test_it_holds_the_two_packages_the_served_bundle_the_one_before_and_nothing_else(
+    wheel: Path,
+) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"app", "training"}
     others = [name for name in names if not name.endswith(".py") and ".dist-info/" not in name]
     assert sorted(others) == [
+        "app/models/neumo-r18-2/README.md",
+        "app/models/neumo-r18-2/card.json",
+        "app/models/neumo-r18-2/changes.png",
+        "app/models/neumo-r18-2/confusion.png",
+        "app/models/neumo-r18-2/deletion.png",
+        "app/models/neumo-r18-2/model.onnx",
+        "app/models/neumo-r18-2/precision-recall.png",
+        "app/models/neumo-r18-2/reliability.png",
+        "app/models/neumo-r18-2/risk-coverage.png",
+        "app/models/neumo-r18-2/roc.png",
         "app/models/neumo-r18-3/README.md",
         "app/models/neumo-r18-3/card.json",
         "app/models/neumo-r18-3/changes.png",
