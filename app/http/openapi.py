@@ -27,7 +27,8 @@ from app.errors import (
 )
 from app.http.parameters import MOST_WINDOWS
 from app.http.upload import FIELD
-from app.reading.subject_words import AGE_PATTERN, MAX_AGE_YEARS, VIEW_WORDS
+from app.image.grey_image import MAX_AGE_YEARS
+from app.reading.subject_words import AGE_PATTERN, VIEW_WORDS
 from app.render.film_picture import LEAST_PX, MOST_PX
 from app.render.problem import EXAMPLE, MEDIA_TYPE, Problem, render_problem
 

@@ -1,5 +1,6 @@
 """A decoded image, what its file says of itself, and the limits that a file is held to."""
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,6 +16,19 @@ a VOI LUT, the rule of `window` on the values that the film uses, the whole rang
 the luma of colours."""
 
 DicomView = Literal["PA", "AP", "lateral", "other"]
+
+MAX_AGE_YEARS: Final = 130
+_AGE_STRING: Final = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)
+_PER_YEAR: Final = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
+
+
+def read_age_string(text: str) -> float | None:
+    """Return the years of DICOM's Age String, as 061Y or 018M (PS3.5 section 6.2, AS).
+
+    None for any other text: a number without a unit is not guessed.
+    """
+    told = _AGE_STRING.fullmatch(text)
+    return int(told[1]) / _PER_YEAR[told[2]] if told else None
 
 
 @dataclass(frozen=True, slots=True)

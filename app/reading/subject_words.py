@@ -5,14 +5,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.errors import InvalidParameter
+from app.image.grey_image import MAX_AGE_YEARS, read_age_string
 from app.reading.population import SaidView
 
-MAX_AGE_YEARS: Final = 130
 _AGE: Final = re.compile(r"\d{1,3}(?:[.,]\d*)?", re.ASCII)
-_DICOM_AGE: Final = re.compile(
-    r"(\d{1,3})([DWMY])", re.IGNORECASE | re.ASCII
-)  # PS3.5 section 6.2, AS
-_PER_YEAR: Final = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 
 # View Position (0018,5101), and how stations write it beside.
 _VIEWS: Final[Mapping[str, SaidView]] = {
@@ -40,14 +36,10 @@ def read_age_years(text: str) -> float:
     ------
     InvalidParameter
     """
-    dicom = _DICOM_AGE.fullmatch(text)
-    if dicom:
-        age_years = int(dicom[1]) / _PER_YEAR[dicom[2].upper()]
-    elif _AGE.fullmatch(text):
+    age_years = read_age_string(text.upper())
+    if age_years is None and _AGE.fullmatch(text):
         age_years = float(text.replace(",", "."))
-    else:
-        raise InvalidParameter(parameter="age_years", reason="age")
-    if age_years > MAX_AGE_YEARS:
+    if age_years is None or age_years > MAX_AGE_YEARS:
         raise InvalidParameter(parameter="age_years", reason="age")
     return age_years
 

@@ -18,6 +18,7 @@ from app.image.dicom.file_meta import Coding, FileMeta, TransferSyntax, read_fil
 from app.image.dicom.grey_scale import Rendered, check_window, render
 from app.image.dicom.pixels import Layout, PixelElement, Words, read_layout, read_pixel_element
 from app.image.grey_image import (
+    MAX_AGE_YEARS,
     DicomFacts,
     DicomTags,
     DicomView,
@@ -25,6 +26,7 @@ from app.image.grey_image import (
     GreyWindow,
     ImageFacts,
     Limits,
+    read_age_string,
 )
 
 _CLASS: Final = "1.2.840.10008.5.1.4.1.1."
@@ -35,9 +37,6 @@ _READ_CLASSES: Final = frozenset(
 _DX_FOR_PROCESSING: Final = _CLASS + "1.1.1"
 _MULTI_FRAME: Final = tuple(_CLASS + each for each in ("7.1", "7.2", "7.3", "7.4"))
 
-_AGE: Final = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)  # PS3.5 section 6.2, AS
-_PER_YEAR: Final = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
-_MAX_AGE_YEARS: Final = 130
 _VIEWS: Final[dict[str, DicomView]] = {
     "PA": "PA", "AP": "AP", "LL": "lateral", "RL": "lateral", "LATERAL": "lateral",
     "LLD": "other", "RLD": "other", "LLO": "other", "RLO": "other",
@@ -197,10 +196,9 @@ def _read_tags(elements: Elements) -> DicomTags:
 
 
 def _age_years(text: str) -> float | None:
-    """Return an age; None for what is no Age String: a number without a unit is not guessed."""
-    told = _AGE.fullmatch(text)
-    age_years = int(told[1]) / _PER_YEAR[told[2]] if told else None
-    return None if age_years is None or age_years > _MAX_AGE_YEARS else age_years
+    """Return an age that a person can have; None for any other text."""
+    age_years = read_age_string(text)
+    return None if age_years is None or age_years > MAX_AGE_YEARS else age_years
 
 
 def _view(elements: Elements) -> DicomView | None:
