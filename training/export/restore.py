@@ -88,23 +88,16 @@ def _norm_of(conv: str) -> str:
 
 
 def _dequantise(stored: Arrays, name: str) -> tuple[Floats, Floats]:
-    def values(what: str) -> Floats:
-        scale, zero = stored[f"{what}_scale"], stored[f"{what}_zero_point"]
-        levels = stored[f"{what}_quantized"].astype(np.float32)
+    """Return weights and bias of a layer; the scale of each is stored under another stem."""
+
+    def values(levels_of: str, scale_of: str) -> Floats:
+        levels = stored[levels_of].astype(np.float32)
         shape = (-1, *[1] * (levels.ndim - 1))
+        zero, scale = (stored[f"{scale_of}_{each}"] for each in ("zero_point", "scale"))
         return ((levels - zero.reshape(shape)) * scale.reshape(shape)).astype(np.float32)
 
-    if f"{name}.weight_scale" in stored:
-        return values(f"{name}.weight"), _bias(stored, name)
-    raise KeyError(name)
-
-
-def _bias(stored: Arrays, name: str) -> Floats:
-    levels = stored[f"{name}.bias_quantized"].astype(np.float32)
-    bias = (levels - stored[f"{name}.bias_quantized_zero_point"]) * stored[
-        f"{name}.bias_quantized_scale"
-    ]
-    return np.asarray(bias, np.float32)
+    weight, bias = f"{name}.weight", f"{name}.bias_quantized"
+    return values(f"{weight}_quantized", weight), values(bias, bias)
 
 
 def _find_head(graph: onnx.GraphProto, stored: Arrays) -> Floats:

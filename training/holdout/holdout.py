@@ -15,7 +15,7 @@ from training.fit.sampling import shift_to_priors
 from training.holdout.fold_run import configure_fold, run_fold
 from training.holdout.folds import Fold, hold_sources, list_sources
 from training.holdout.held_answers import HeldAnswers
-from training.holdout.record import RECORD_FILE, Record, limits_of
+from training.holdout.record import RECORD_FILE, Record, chosen_by, limits_of
 from training.holdout.source_figures import measure_sources
 from training.holdout.threshold_choice import choose_thresholds, cool_by_validation
 from training.report.plots import plot_trade_off
@@ -67,15 +67,9 @@ def hold_out(
         certainty=choice.certainty,
         distance_factor=choice.distance_factor,
         from_validation=choice.from_validation,
-        risk_healthy=config.risk_healthy,
-        risk_pneumonia=config.risk_pneumonia,
-        least_floor=config.least_floor,
-        children=config.children,
-        weak_sets=config.weak_sets,
-        weigh=config.weigh,
-        collections=config.collections,
         sources=measure_sources(answers, choice),
         trade_off=choice.trade_off,
+        **chosen_by(config),
     )
     folder = config.run_folder / "holdout"
     text = describe_sources_held_out(record.sources, record.certainty, record.from_validation)

@@ -1,6 +1,6 @@
 """What leaving sources out found: ``holdout.json``, for a release to take over."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -13,6 +13,10 @@ from training.config import Config
 from training.export.evidence import Limits
 
 RECORD_FILE: Final = "holdout.json"
+_CHOSEN_BY: Final = (
+    *("risk_healthy", "risk_pneumonia", "least_floor"),
+    *("children", "weak_sets", "weigh", "collections"),
+)
 
 
 class HoldoutUnusable(NeumoError):
@@ -57,13 +61,18 @@ def limits_of(config: Config) -> Limits:
     return Limits(config.risk, config.risk_healthy, config.risk_pneumonia, config.least_floor)
 
 
+def chosen_by(config: Config) -> dict[str, Any]:
+    """Return the settings that a record keeps, by name: what its thresholds were chosen by."""
+    return {name: getattr(config, name) for name in _CHOSEN_BY}
+
+
 def read_record(config: Config) -> Record | None:
     """Return what the settings' `holdout` names, a file or its folder; None if they name none.
 
     Raises
     ------
     HoldoutUnusable
-        If it can't be read, or was chosen by other limits.
+        If it can't be read, or was chosen by other settings.
     """
     if config.holdout is None:
         return None
@@ -74,13 +83,10 @@ def read_record(config: Config) -> Record | None:
         raise HoldoutUnusable(path=str(path), reason="there is no such file") from None
     except ValidationError:
         raise HoldoutUnusable(path=str(path), reason="it is not what this version reads") from None
-    ours = limits_of(config), config.children
-    theirs = Limits(
-        record.certainty.risk, record.risk_healthy, record.risk_pneumonia, record.least_floor
-    )
-    if ours != (theirs, record.children):
-        reason = (
-            "it was chosen with another risk, risk_healthy, risk_pneumonia, least_floor or children"
-        )
+    if record.certainty.risk != config.risk or any(
+        getattr(record, name) != value for name, value in chosen_by(config).items()
+    ):
+        reason = "it was chosen with another risk, " + ", ".join(_CHOSEN_BY[:-1])
+        reason += f" or {_CHOSEN_BY[-1]}"
         raise HoldoutUnusable(path=str(path), reason=reason)
     return record

@@ -53,6 +53,9 @@ def test_a_file_or_its_folder_is_read(told: Path) -> None:
         {"risk_healthy": 0.02},
         {"risk_pneumonia": 0.2},
         {"least_floor": 0.5},
+        {"weak_sets": ["a"]},
+        {"weigh": "images"},
+        {"collections": ["a"]},
         {"children": []},
     ],
 )
