@@ -5,9 +5,9 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /src
 RUN python3 -m venv /opt/neumo
-COPY requirements/serve.txt requirements/serve.txt
+COPY requirements/image.txt requirements/image.txt
 RUN /opt/neumo/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --require-hashes --requirement requirements/serve.txt
+        --require-hashes --requirement requirements/image.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY training training

@@ -87,12 +87,15 @@ settings: .venv/installed
 
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock"
+EXTRAS := --extra dicom --extra oidc --extra otel --extra postgres --extra score
 
 lock:
 	$(LOCK) pyproject.toml --extra dicom --output-file requirements/serve.txt
-	$(LOCK) pyproject.toml --extra dicom --extra train --extra dev --excludes requirements/not-locked.txt \
+	$(LOCK) pyproject.toml --extra dicom --extra oidc --extra otel --extra postgres \
+		--constraints requirements/serve.txt --output-file requirements/image.txt
+	$(LOCK) pyproject.toml $(EXTRAS) --extra train --extra docs --extra dev --excludes requirements/not-locked.txt \
 		--constraints requirements/serve.txt --output-file requirements/dev.txt
-	$(LOCK) pyproject.toml --extra dicom --extra dev --resolution lowest-direct \
+	$(LOCK) pyproject.toml $(EXTRAS) --extra dev --resolution lowest-direct \
 		--output-file requirements/lowest.txt
 
 clean:

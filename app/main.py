@@ -16,11 +16,13 @@ from app.errors import InvalidParameter, Malformed
 from app.http.answer import error_of_framework
 from app.http.envelope import Envelope
 from app.http.gate import BodyRules, Gate
+from app.http.pages import docs_page
 from app.http.route_table import RouteTable
-from app.http.routes import docs_page, explain, health, model_card, predict, preview, prometheus
+from app.http.routes import explain, model_card, predict, preview
+from app.http.watch import health, prometheus
 from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
 from app.service.service import LoadModel, Service, load_model_from
-from app.settings import Settings
+from app.settings.settings import Settings
 
 _DESCRIPTION = (
     f"**{NOT_A_DEVICE.en}** {RESEARCH_ONLY.en}\n\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from app.model.bundle import find_bundle
-from app.settings import Settings
+from app.settings.settings import Settings
 
 ROOT: Final = Path(__file__).parents[1]
 WORK: Final = Path(__file__).parent / ".work"

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from app.model.bundle import find_bundle
 from app.model.session import Network
-from app.settings import Settings
+from app.settings.settings import Settings
 
 SOURCE: Final = Path(__file__).with_suffix(".c")
 WORK: Final = Path(__file__).parent / ".work"

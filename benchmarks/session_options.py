@@ -17,7 +17,7 @@ from typing import Final
 import onnxruntime as ort
 
 from app.model.bundle import find_bundle
-from app.settings import Settings
+from app.settings.settings import Settings
 from benchmarks.int8_peak import draw_image, served_options
 
 SERVED: Final = "as served"

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.model.session import Model
-from app.settings import Settings
+from app.settings.settings import Settings
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.main import create_app
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.images import encode
 from tests.server import Server, running
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from app.errors import NeumoError
 from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
-from app.model.figures import Interval, Metrics
+from app.model.measured.figures import Interval, Metrics
 from training.arguments import Run, build_parser
 from training.config import LABELS, Config, compile_pattern
 from training.data.images import ImageSet, digest_images

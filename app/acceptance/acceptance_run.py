@@ -13,8 +13,8 @@ from app.acceptance.site_temperature import fit_site_temperature
 from app.acceptance.survey import judge_all, survey
 from app.errors import FilmsUnusable
 from app.image.grey_image import Limits
-from app.model.acceptance_file import ACCEPTANCE_FORMAT, Acceptance, hash_of_bundle
 from app.model.card import Certainty
+from app.model.measured.acceptance_file import ACCEPTANCE_FORMAT, Acceptance, hash_of_bundle
 from app.model.session import Model
 from app.reading.priors import Shares
 from app.reading.reader import Reader

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from app.language import Language, Text
-from app.model.acceptance_file import Acceptance, WhyNot
 from app.model.card import Card
-from app.model.figures import Interval
 from app.model.labels import LABEL_IDS
+from app.model.measured.acceptance_file import Acceptance, WhyNot
+from app.model.measured.figures import Interval
 
 _TITLE: Final = Text(
     "{model} on {images} films of {patients} patients ({site}, {date})",

@@ -13,11 +13,11 @@ from typing import Final
 
 from app.acceptance.site_figures import count_patients, find_ok, measure_answered
 from app.acceptance.survey import Survey, judge_all
-from app.model.acceptance_file import WhyNot
-from app.model.binomial import exact_limits
 from app.model.card import Card, Certainty
-from app.model.figures import Interval
 from app.model.labels import LABEL_IDS, LabelId
+from app.model.measured.acceptance_file import WhyNot
+from app.model.measured.binomial import exact_limits
+from app.model.measured.figures import Interval
 from app.reading.priors import Shares
 
 RISK: Final = 0.05

@@ -7,11 +7,11 @@ import numpy as np
 
 from app.acceptance.films import OTHER, parse_label
 from app.acceptance.survey import Survey
-from app.model.acceptance_file import Drift, SiteFigures
-from app.model.binomial import exact_limits
 from app.model.card import Card
-from app.model.figures import Interval
 from app.model.labels import LABEL_IDS
+from app.model.measured.acceptance_file import Drift, SiteFigures
+from app.model.measured.binomial import exact_limits
+from app.model.measured.figures import Interval
 from app.reading.judge import Judgement
 
 Answers = Sequence[Judgement | None]

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from app import __version__
-from app.cli import accept_command, health_command, predict_command, serve_command, settings_command
+from app.cli.read import accept_command, predict_command
+from app.cli.run import health_command, serve_command, settings_command
 
 # A command's module imports what the command needs when it runs: a health check every few seconds
 # must not load ONNX Runtime.

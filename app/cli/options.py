@@ -5,14 +5,14 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.settings.settings import Settings
 
 
 def read_settings(options: argparse.Namespace) -> "Settings | None":
     """Read the settings from the environment, flags over them; None after saying what's wrong."""
     from pydantic import ValidationError
 
-    from app.settings import PREFIX, Settings
+    from app.settings.settings import PREFIX, Settings
 
     given = {name: getattr(options, name, None) for name in Settings.model_fields}
     try:
@@ -27,7 +27,7 @@ def read_settings(options: argparse.Namespace) -> "Settings | None":
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every setting."""
-    from app.settings import PREFIX, Settings
+    from app.settings.settings import PREFIX, Settings
 
     for name, field in Settings.model_fields.items():
         text = f"{field.description} Over {PREFIX}{name.upper()}; default {field.default}."

@@ -25,8 +25,8 @@ from app.errors import (
     TooManyFiles,
     UnsupportedMediaType,
 )
+from app.http.body.upload import FIELD
 from app.http.parameters import MOST_WINDOWS
-from app.http.upload import FIELD
 from app.image.grey_image import MAX_AGE_YEARS
 from app.reading.subject_words import AGE_PATTERN, VIEW_WORDS
 from app.render.film_picture import LEAST_PX, MOST_PX

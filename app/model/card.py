@@ -11,8 +11,16 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from app.image.resize import PREPROCESSING
 from app.language import Language, Text
-from app.model.figures import Audit, HeldOut, Interval, Metrics, Quantisation, Strict, TradeOff
 from app.model.labels import LABEL_IDS, LabelId, Probability, View
+from app.model.measured.figures import (
+    Audit,
+    HeldOut,
+    Interval,
+    Metrics,
+    Quantisation,
+    Strict,
+    TradeOff,
+)
 
 BUNDLE_FORMAT: Final = 3
 """The newest: since 2, graphs tell `orientation`; since 3, cards may tell `certainty`."""

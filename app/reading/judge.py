@@ -4,9 +4,9 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from app.model.acceptance_file import Acceptance
 from app.model.card import Card, Certainty, Doubt
 from app.model.labels import LabelId
+from app.model.measured.acceptance_file import Acceptance
 from app.model.session import ImageOutputs
 from app.reading.population import (
     NOBODY,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from app.image.decode import decode
 from app.image.grey_image import GreyImage, Limits
 from app.image.resize import resize
-from app.model.acceptance_file import Acceptance
+from app.model.measured.acceptance_file import Acceptance
 from app.model.session import Model
 from app.reading.judge import judge
 from app.reading.population import NOBODY, Subject, heed_tags

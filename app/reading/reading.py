@@ -6,8 +6,8 @@
 from dataclasses import dataclass
 
 from app.image.grey_image import GreyImage, ImageFacts
-from app.model.acceptance_file import Acceptance
 from app.model.card import Card
+from app.model.measured.acceptance_file import Acceptance
 from app.model.session import ImageOutputs
 from app.reading.judge import Judgement
 

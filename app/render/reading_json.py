@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.image.file_format import Format
 from app.image.grey_image import Rendering
 from app.language import Language
-from app.model.acceptance_file import AcceptanceSummary
 from app.model.labels import LabelId
+from app.model.measured.acceptance_file import AcceptanceSummary
 from app.reading import reading as domain
 from app.reading.judge import ReasonCode, Status
 from app.reading.population import WarningCode

@@ -24,7 +24,7 @@ from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, load_model_from
 from app.service.telemetry import forget_process, share_among_processes
-from app.settings import Settings, remark_on
+from app.settings.settings import Settings, remark_on
 
 _log = logging.getLogger("neumo.supervisor")
 

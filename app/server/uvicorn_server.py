@@ -31,7 +31,7 @@ from app.server.connection.request_parser import RawHeaders
 from app.server.worker import STARTUP_FAILURE
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service
-from app.settings import Settings
+from app.settings.settings import Settings
 
 _log = logging.getLogger("neumo.server")
 

@@ -17,15 +17,15 @@ from typing import TypeVar
 from app.errors import BundleError, NotReady
 from app.image.grey_image import GreyImage
 from app.image.resize import warm_up
-from app.model.acceptance_file import read_acceptance
 from app.model.load import load_model
+from app.model.measured.acceptance_file import read_acceptance
 from app.model.session import Model, OnnxModel
 from app.reading.population import Subject
 from app.reading.reader import Reader
 from app.reading.reading import Reading
 from app.service.admission import Admission, Check, Claim
 from app.service.telemetry import Metrics
-from app.settings import Settings
+from app.settings.settings import Settings
 
 _log = logging.getLogger("neumo.service")
 
@@ -202,7 +202,7 @@ def make_reader(settings: Settings, model: Model) -> Reader:
     Raises
     ------
     BundleError
-        Of the kinds of `app.model.acceptance_file.read_acceptance`.
+        Of the kinds of `app.model.measured.acceptance_file.read_acceptance`.
     """
     acceptance = read_acceptance(Path(settings.acceptance), model) if settings.acceptance else None
     return Reader(model, settings.limits, settings.label_priors, acceptance)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings, describe_settings, remark_on
+from app.settings.settings import Settings, describe_settings, remark_on
 from tests.conftest import ROOT
 
 
@@ -95,8 +95,8 @@ def test_there_is_a_worker_a_cpu_but_no_more_than_the_memory_holds(
     workers: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.settings.count_cpus", lambda: cpus)
-    monkeypatch.setattr("app.settings.memory_bytes", lambda: memory)
+    monkeypatch.setattr("app.settings.settings.count_cpus", lambda: cpus)
+    monkeypatch.setattr("app.settings.settings.memory_bytes", lambda: memory)
     assert Settings(**settings).worker_count == workers  # type: ignore[arg-type]
 
 
@@ -115,7 +115,7 @@ def test_there_is_a_worker_a_cpu_but_no_more_than_the_memory_holds(
 def test_threads_are_shared_among_the_workers(
     cpus: int, settings: dict[str, int], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.settings.count_cpus", lambda: cpus)
+    monkeypatch.setattr("app.settings.settings.count_cpus", lambda: cpus)
     assert Settings(**settings).reader_threads == threads  # type: ignore[arg-type]
 
 

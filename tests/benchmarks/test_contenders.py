@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.model.bundle import find_bundle
 from app.model.session import Network
-from app.settings import Settings
+from app.settings.settings import Settings
 from benchmarks.contenders import GRAPH, MODELS, NEUMO, RIVAL, RIVALS, family_of, largest_mb
 
 # A worker in a session of its own, as process managers start them; it holds 64 MB.

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from app.model.bundle import find_bundle
-from app.settings import Settings
+from app.settings.settings import Settings
 from benchmarks import int8_peak
 from benchmarks.int8_peak import (
     Node,

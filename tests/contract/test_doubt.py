@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from app.main import create_app
 from app.model.labels import LABEL_IDS
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.apps import served
 from tests.conftest import ROOT, wait_until_ready
 from tests.images import encode, noise

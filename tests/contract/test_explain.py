@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from app.model.bundle import find_bundle, read_bundle
 from app.model.labels import LABEL_IDS
 from app.render.overlay import GAP_PX
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.apps import served
 from tests.images import encode
 from tests.models import FakeModel, one_hot_cams

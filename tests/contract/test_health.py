@@ -11,7 +11,7 @@ from app.main import create_app
 from app.model.bundle import find_bundle
 from app.model.session import Model
 from app.service.service import Phase, load_model_from
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.conftest import wait_until_ready
 
 

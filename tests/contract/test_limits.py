@@ -7,7 +7,7 @@ import httpx2
 import numpy as np
 
 from app.main import create_app
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.apps import Sending, served_to_many, wait_for
 from tests.contract.test_health import value_of
 from tests.images import encode

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from app.errors import InvalidParameter
 from app.main import create_app
 from app.reading.subject_words import AGE_PATTERN, VIEW_WORDS, read_age_years, read_view
-from app.settings import Settings
+from app.settings.settings import Settings
 
 OPERATIONS = {
     "/predict": "predict", "/predict/batch": "predict_batch", "/explain": "explain",

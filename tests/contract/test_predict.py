@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.model.bundle import find_bundle, read_bundle
 from app.model.labels import LABEL_IDS
-from app.settings import Settings
+from app.settings.settings import Settings
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 

@@ -13,7 +13,7 @@ from app.errors import NotReady
 from app.main import create_app
 from app.model.session import Model, Outputs, Pixels
 from app.service.service import load_model_from
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.conftest import wait_until_ready
 from tests.images import bomb_png, encode
 from tests.server import multipart

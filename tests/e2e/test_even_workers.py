@@ -19,7 +19,7 @@ from tests.server import Server, running, running_code, started
 DYING = """
 import os, sys
 from app.service.service import load_model_from
-from app.settings import Settings
+from app.settings.settings import Settings
 from app.server.supervisor import serve
 
 def load(settings):

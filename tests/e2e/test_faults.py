@@ -26,7 +26,7 @@ compare with the time that this machine took for the first start."""
 HANGING = """
 import ctypes, sys, time
 from app.service.service import load_model_from
-from app.settings import Settings
+from app.settings.settings import Settings
 from app.server.supervisor import serve
 
 class Hanging:
@@ -105,7 +105,7 @@ STUCK = """
 import sys, time
 from app.server import uvicorn_server
 from app.server.supervisor import serve
-from app.settings import Settings
+from app.settings.settings import Settings
 
 begun = time.monotonic()
 

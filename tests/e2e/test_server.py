@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from app.model.bundle import find_bundle
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.conftest import ROOT
 from tests.contract.test_health import value_of
 from tests.images import encode
@@ -58,7 +58,7 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_with_0(jpeg: bytes) -> Non
 def test_a_sigterm_before_the_process_listens_for_it_is_not_lost(process: str) -> None:
     code = f"""
 import os, signal, sys, time
-from app.settings import Settings
+from app.settings.settings import Settings
 from app.server.supervisor import Supervisor, serve
 from app.server.uvicorn_server import Server
 

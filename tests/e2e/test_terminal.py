@@ -12,7 +12,7 @@ import pytest
 
 from app.model.bundle import find_bundle, read_bundle
 from app.model.labels import LABEL_IDS
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.bundles import make_acceptance, make_certainty
 from tests.conftest import ROOT
 from tests.server import Server, free_port, predict

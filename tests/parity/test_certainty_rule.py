@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from app.model.card import Certainty
-from app.model.figures import Interval
 from app.model.labels import LABEL_IDS, LabelId
+from app.model.measured.figures import Interval
 from training.metrics.doubt import find_answered, measure_lead
 
 NOTHING = Interval(value=0, low=0, high=1)

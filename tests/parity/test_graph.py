@@ -10,7 +10,7 @@ from app.image.decode import decode
 from app.image.resize import resize
 from app.model.bundle import find_bundle, read_bundle
 from app.model.session import OnnxModel
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.conftest import ROOT
 from training.data.images import load_images
 from training.data.manifest import read_samples

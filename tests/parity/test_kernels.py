@@ -12,7 +12,7 @@ from app.image import decode as decoding
 from app.image import resize as resizing
 from app.model.bundle import find_bundle, read_bundle
 from app.model.session import OnnxModel
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.images import encode
 
 KERNELS = [

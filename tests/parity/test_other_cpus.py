@@ -19,7 +19,7 @@ from app.image.decode import decode
 from app.image.resize import resize
 from app.model.bundle import find_bundle, read_bundle
 from app.model.session import OnnxModel
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.conftest import ROOT
 
 QEMU = shutil.which("qemu-x86_64")

@@ -16,8 +16,8 @@ from PIL import Image
 
 from app.model.bundle import Bundle, read_bundle
 from app.model.card import AgeRange, Card, Population
-from app.model.figures import Metrics
 from app.model.labels import LABEL_IDS
+from app.model.measured.figures import Metrics
 from app.model.session import OnnxModel
 from tests.training.drawings import write_data_set
 from tests.training.workplace import NAME, Say, Workplace, make_quick

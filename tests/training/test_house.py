@@ -106,7 +106,7 @@ def test_the_contract_forbids_every_other_room_of_serving() -> None:
         ("from app import main", {"app.main"}),
         ("import app.server.worker as worker", {"app.server"}),
         ("import app", {"app"}),
-        ("def late():\n    from app.settings import Settings", {"app.settings"}),
+        ("def late():\n    from app.settings.settings import Settings", {"app.settings"}),
         ("if TYPE_CHECKING:\n    from app.render import overlay", {"app.render"}),
         ("from app.model.card import Card", {"app.model"}),
         ("import application\nfrom training.app import x", set()),

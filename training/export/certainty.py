@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.model.card import Basis, Certainty
-from app.model.figures import Interval, TradeOff
 from app.model.labels import LABEL_IDS, LabelId
+from app.model.measured.figures import Interval, TradeOff
 from training.export.evidence import USUAL, Evidence, Limits
 from training.metrics.doubt import find_answered, measure_lead
 from training.metrics.weighting import (

@@ -7,8 +7,8 @@ from pydantic import Field, ValidationError
 from app.errors import NeumoError
 from app.language import Text
 from app.model.card import Certainty
-from app.model.figures import HeldOut, Strict, TradeOff
 from app.model.labels import LabelId
+from app.model.measured.figures import HeldOut, Strict, TradeOff
 from training.config import Config
 from training.export.evidence import Limits
 

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model.figures import HeldOut, Interval
 from app.model.labels import LABEL_IDS
+from app.model.measured.figures import HeldOut, Interval
 from training.export.calibration import fit_distance_threshold
 from training.export.evidence import find_wrong
 from training.holdout.held_answers import HeldAnswers

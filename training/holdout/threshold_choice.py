@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from app.model.card import Certainty
-from app.model.figures import TradeOff
 from app.model.labels import LABEL_IDS, LabelId
+from app.model.measured.figures import TradeOff
 from training.export.calibration import (
     fit_distance_factor,
     fit_even_temperature,

@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from app.machine import count_cpus
-from app.model.figures import Audit, Changed, Deletion, Interval
 from app.model.labels import LABEL_IDS, ORIENTATIONS, Orientation
+from app.model.measured.figures import Audit, Changed, Deletion, Interval
 from app.model.session import Network, Outputs
 from training.data.images import ImageSet
 from training.export.graph import expose_pooled

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from app.machine import count_cpus
 from app.model.bundle import Bundle
 from app.model.card import Card, Certainty, Label
-from app.model.figures import Metrics
 from app.model.labels import LabelId
+from app.model.measured.figures import Metrics
 from app.model.session import Network, Outputs
 from training.config import LABELS
 from training.data.images import ImageSet

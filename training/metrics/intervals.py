@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import t
 
-from app.model.binomial import exact_limits
-from app.model.figures import Interval
+from app.model.measured.binomial import exact_limits
+from app.model.measured.figures import Interval
 from training.metrics.bootstrap import Figures
 
 _TAIL: Final = 0.025

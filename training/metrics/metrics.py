@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from app.model.card import Certainty
-from app.model.figures import Interval, Metrics
 from app.model.labels import LABEL_IDS, LabelId
+from app.model.measured.figures import Interval, Metrics
 from training.metrics.bootstrap import auroc, draw_patients, share
 from training.metrics.doubt import find_answered
 from training.metrics.intervals import auroc_interval, mean_interval, rate_interval

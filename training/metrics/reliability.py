@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
-from app.model.figures import Calibration
 from app.model.labels import LABEL_IDS
+from app.model.measured.figures import Calibration
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float32]

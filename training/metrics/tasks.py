@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model.figures import Task
 from app.model.labels import LABEL_IDS
+from app.model.measured.figures import Task
 from training.metrics.bootstrap import Figures, auroc, draw_patients
 from training.metrics.intervals import auroc_interval, rate_interval
 from training.metrics.reliability import Labels, Probabilities, normalise

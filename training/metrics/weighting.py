@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from app.model.figures import Interval
+from app.model.measured.figures import Interval
 
 Weights = NDArray[np.float64]
 

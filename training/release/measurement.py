@@ -8,8 +8,8 @@ import numpy as np
 
 from app.machine import count_cpus
 from app.model.card import Certainty, Label
-from app.model.figures import Audit, Metrics
 from app.model.labels import LabelId
+from app.model.measured.figures import Audit, Metrics
 from app.model.session import Network, Outputs
 from training.config import Config
 from training.data.images import ImageSet

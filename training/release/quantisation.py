@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from app.model.figures import Quantisation, QuantisedFigures
+from app.model.measured.figures import Quantisation, QuantisedFigures
 from app.model.session import Outputs
 from training.config import LABELS, CalibrationName, Config
 from training.data.images import ImageSet

@@ -13,8 +13,8 @@ from app.errors import NeumoError
 from app.language import Text
 from app.model.bundle import FP32_FILE, Bundle
 from app.model.card import BUNDLE_FORMAT, Card, DataSource, Exact, KnownAnswer
-from app.model.figures import Metrics
 from app.model.labels import LabelId
+from app.model.measured.figures import Metrics
 from training.config import Config
 from training.data.faults import name_some
 from training.data.images import ImageSet

@@ -1,6 +1,6 @@
 """Markdown of the model card: a table, a figure with its interval."""
 
-from app.model.figures import Interval
+from app.model.measured.figures import Interval
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
 from app.model.card import Certainty
-from app.model.figures import Changed, Deletion, Interval, TradeOff
+from app.model.measured.figures import Changed, Deletion, Interval, TradeOff
 from training.config import LABELS
 from training.files import write_whole
 from training.metrics.reliability import BINS, bin_by_rank

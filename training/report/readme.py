@@ -3,7 +3,7 @@
 from typing import Final
 
 from app.model.card import Card
-from app.model.figures import Metrics
+from app.model.measured.figures import Metrics
 from training.report.limitations import NOT_CALIBRATED
 from training.report.markdown import figure, show_plot, table
 from training.report.plots import PLOTS

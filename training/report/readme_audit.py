@@ -4,7 +4,7 @@ from typing import Final
 
 from app.image.resize import SIDE_PX
 from app.model.card import Card
-from app.model.figures import Audit, Changed
+from app.model.measured.figures import Audit, Changed
 from training.report.markdown import figure, show_plot, table
 
 CHANGES_PLOT: Final = "changes.png"

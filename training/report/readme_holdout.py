@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from app.model.card import Card, Certainty
-from app.model.figures import HeldOut, Interval
+from app.model.measured.figures import HeldOut, Interval
 from training.report.markdown import figure, show_plot, table
 
 TRADE_OFF_PLOT = "trade-off.png"

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.http.answer import answer_headers
+from app.http.body.upload import read_upload, service_of
 from app.http.envelope import record_of
 from app.http.gate import claim_of
 from app.http.openapi import (
@@ -18,7 +19,6 @@ from app.http.openapi import (
     with_query,
 )
 from app.http.parameters import IMAGE_PARAMETERS, read_window, read_with_uid
-from app.http.upload import read_upload, service_of
 from app.model.labels import LabelId
 from app.render.overlay import DEFAULT_ALPHA, render_overlay
 from app.render.reading_json import Explanation, render_explanation

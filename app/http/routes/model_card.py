@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.errors import NotReady
+from app.http.body.upload import service_of
 from app.http.openapi import ANY_CALL, describe_problems
-from app.http.upload import service_of
 from app.model.card import Card
 
 router = APIRouter(tags=["model"])

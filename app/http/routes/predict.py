@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from app.errors import CallerGone, InternalError, RequestError
 from app.http.answer import answer_headers
+from app.http.body.upload import read_upload, read_uploads, service_of
 from app.http.envelope import record_of
 from app.http.gate import claim_of
 from app.http.openapi import (
@@ -22,7 +23,6 @@ from app.http.openapi import (
     with_query,
 )
 from app.http.parameters import IMAGE_PARAMETERS, read_flag, read_window, read_with_uid
-from app.http.upload import read_upload, read_uploads, service_of
 from app.language import Language
 from app.render.overlay import render_overlay
 from app.render.problem import Problem, render_problem

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.errors import InvalidParameter
+from app.http.body.upload import read_upload, service_of
 from app.http.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
@@ -19,7 +20,6 @@ from app.http.openapi import (
     with_query,
 )
 from app.http.parameters import read_number, read_window
-from app.http.upload import read_upload, service_of
 from app.render.film_picture import LEAST_PX, MOST_PX, draw_film
 
 router = APIRouter(tags=["predict"])

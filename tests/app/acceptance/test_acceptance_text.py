@@ -6,8 +6,8 @@ import pytest
 
 from app.acceptance.acceptance_text import describe_acceptance
 from app.language import Language
-from app.model.acceptance_file import Acceptance
 from app.model.card import Card
+from app.model.measured.acceptance_file import Acceptance
 from tests.bundles import make_acceptance, make_card, make_certainty
 
 CARD = Card.model_validate(make_card())

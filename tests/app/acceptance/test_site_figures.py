@@ -4,7 +4,7 @@ import pytest
 
 from app.acceptance.site_figures import measure_drift, measure_figures, measure_share
 from app.acceptance.survey import Survey, judge_all
-from app.model.binomial import exact_limits
+from app.model.measured.binomial import exact_limits
 from tests.app.acceptance.sites import BACTERIAL, COVID, NORMAL, VIRAL, card, seen, site
 
 POINTS = {"normal": 0.5, "covid19": 0.5, "bacterial_pneumonia": 0.5, "viral_pneumonia": 0.5}

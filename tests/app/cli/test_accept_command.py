@@ -15,8 +15,8 @@ from PIL import Image
 
 from app.cli.command import main
 from app.main import create_app
-from app.model.acceptance_file import Acceptance
-from app.settings import Settings
+from app.model.measured.acceptance_file import Acceptance
+from app.settings.settings import Settings
 from tests.conftest import ROOT, wait_until_ready
 from tests.images import encode
 

@@ -1,10 +1,10 @@
-"""app.cli.health_command: where the service listens, by what a container was given."""
+"""app.cli.run.health_command: where the service listens, by what a container was given."""
 
 from pathlib import Path
 
 import pytest
 
-from app.cli.health_command import _find_port
+from app.cli.run.health_command import _find_port
 
 
 @pytest.mark.parametrize(

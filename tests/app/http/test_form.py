@@ -3,7 +3,7 @@
 import pytest
 
 from app.errors import Malformed, RequestError, TooManyFiles
-from app.http.form import Form
+from app.http.body.form import Form
 
 CONTENT_TYPE = "multipart/form-data; boundary=b0"
 FILE = b'Content-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: x\r\n\r\n'

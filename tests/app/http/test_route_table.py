@@ -3,7 +3,8 @@
 import pytest
 
 from app.http.route_table import RouteTable
-from app.http.routes import health, predict
+from app.http.routes import predict
+from app.http.watch import health
 
 TABLE = RouteTable.of(work=[predict.router], other=[health.router], root_path="/neumo")
 

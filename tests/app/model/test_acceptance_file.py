@@ -1,4 +1,4 @@
-"""app.model.acceptance_file: what is loaded, and what stops a start with a sentence to act on."""
+"""acceptance_file: what is loaded, and what stops a start with a sentence to act on."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.errors import AcceptanceMalformed, AcceptanceMismatch, AcceptanceMissing, BundleError
-from app.model.acceptance_file import Acceptance, read_acceptance
+from app.model.measured.acceptance_file import Acceptance, read_acceptance
 from tests.bundles import make_acceptance, make_certainty
 from tests.models import FakeModel
 

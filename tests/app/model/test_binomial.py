@@ -1,10 +1,10 @@
-"""app.model.binomial: exact limits, against values worked out by hand and SciPy's."""
+"""app.model.measured.binomial: exact limits, against values worked out by hand and SciPy's."""
 
 import math
 
 import pytest
 
-from app.model.binomial import beta_share, exact_limits
+from app.model.measured.binomial import beta_share, exact_limits
 
 
 def test_without_a_hit_the_limits_are_known_in_closed_form() -> None:

@@ -12,7 +12,7 @@ from app.model import load as precision
 from app.model.bundle import FP32_FILE, find_bundle, read_bundle
 from app.model.load import load_model
 from app.model.session import OnnxModel
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.bundles import write_bundle
 
 OTHER_NAME = b"neumo-fp32"

@@ -10,7 +10,7 @@ from app.errors import GraphUnusable, KnownAnswerWrong
 from app.model.bundle import Bundle, find_bundle, read_bundle
 from app.model.card import KnownAnswer
 from app.model.session import Network, OnnxModel, enlarge_known_pixels
-from app.settings import Settings
+from app.settings.settings import Settings
 
 
 @pytest.fixture(scope="module")

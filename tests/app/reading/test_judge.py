@@ -5,9 +5,9 @@ import inspect
 import numpy as np
 import pytest
 
-from app.model.acceptance_file import Acceptance
 from app.model.card import Card
 from app.model.labels import LABEL_IDS, LabelId
+from app.model.measured.acceptance_file import Acceptance
 from app.model.session import ImageOutputs, Outputs
 from app.reading.judge import judge
 from app.reading.population import Subject

@@ -12,7 +12,7 @@ from app.reading.reader import Reader
 from app.render.overlay import render_overlay
 from app.render.reading_json import render_explanation, render_reading
 from app.service.service import load_model_from
-from app.settings import Settings
+from app.settings.settings import Settings
 
 
 class Counting:

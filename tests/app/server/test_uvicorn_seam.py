@@ -18,7 +18,7 @@ from app.server.balance import ConnectionTable
 from app.server.connection.connection import Connection
 from app.server.uvicorn_server import Server
 from app.server.worker import STARTUP_FAILURE
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.conftest import ROOT
 
 CONFIG_ARGUMENTS = (

@@ -9,7 +9,7 @@ import pytest
 from app.errors import PriorsUnknown
 from app.model.bundle import find_bundle
 from app.service.service import load_model_from
-from app.settings import Settings
+from app.settings.settings import Settings
 
 PRIORS = "normal=0.7,covid19=0.1,bacterial_pneumonia=0.1,viral_pneumonia=0.1"
 

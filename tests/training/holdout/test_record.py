@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.model.card import Certainty
-from app.model.figures import Interval
 from app.model.labels import LABEL_IDS
+from app.model.measured.figures import Interval
 from tests.training.networks import make_config
 from training.holdout.record import HoldoutUnusable, Record, read_record
 from training.run.checkpoint import RunFolder

@@ -16,7 +16,7 @@ from app.model.card import Card
 from app.model.labels import LABEL_IDS
 from app.model.session import OnnxModel, Outputs
 from app.reading.refusal import refuse_unlike
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.bundles import make_card
 from tests.training.drawings import write_data_set
 from training.config import LABELS

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
-from app.model.figures import Interval
+from app.model.measured.figures import Interval
 from training.metrics import bootstrap
 from training.metrics.bootstrap import auroc, draw_patients, share
 from training.metrics.intervals import (

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import precision_score, roc_auc_score
 
-from app.model.figures import Calibration, Interval, Metrics
+from app.model.measured.figures import Calibration, Interval, Metrics
 from training.metrics import bootstrap
 from training.metrics.bootstrap import auroc, draw_patients, share
 from training.metrics.metrics import accuracy, macro_auroc, measure

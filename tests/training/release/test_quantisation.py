@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.model.figures import QuantisedFigures
+from app.model.measured.figures import QuantisedFigures
 from app.model.session import Outputs
 from tests.training.networks import make_config
 from training.export.onnx_export import ExportError

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.model.bundle import FP32_FILE, find_bundle, read_bundle
 from app.model.card import Card
 from app.model.session import Network
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.training.networks import (
     build_small_model,
     make_config,

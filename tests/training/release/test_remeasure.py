@@ -13,7 +13,7 @@ from app.model.bundle import FP32_FILE, find_bundle, read_bundle, read_fp32
 from app.model.card import Card, Exact
 from app.model.labels import LABEL_IDS
 from app.model.session import Network, enlarge_known_pixels
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests.training.drawings import COLUMNS, Row, make_row, write_manifest
 from tests.training.networks import (
     draw_images,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from app.model.figures import Changed, Deletion, Interval
+from app.model.measured.figures import Changed, Deletion, Interval
 from tests.training.plots import points_by_name
 from training.report import plots
 from training.report.plots import (

@@ -9,8 +9,8 @@ import pytest
 
 from app.model.bundle import read_bundle
 from app.model.card import Card
-from app.model.figures import Interval, Metrics
 from app.model.labels import LABEL_IDS
+from app.model.measured.figures import Interval, Metrics
 from tests.bundles import make_card
 from training.report.readme import render_readme
 

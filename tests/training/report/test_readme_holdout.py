@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from app.model.card import Card, Certainty
-from app.model.figures import HeldOut, Interval, TradeOff
 from app.model.labels import LABEL_IDS
+from app.model.measured.figures import HeldOut, Interval, TradeOff
 from tests.bundles import make_card
 from training.report.plots import plot_trade_off
 from training.report.readme import render_readme

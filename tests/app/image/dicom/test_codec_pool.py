@@ -20,7 +20,7 @@ from app.image.decode import decode
 from app.image.dicom import codec_pool, codec_process
 from app.image.dicom.codec_pool import CodecPool, Task
 from app.image.grey_image import Limits
-from app.settings import Settings
+from app.settings.settings import Settings
 from tests import dicoms
 from tests.conftest import ROOT
 

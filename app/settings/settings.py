@@ -231,7 +231,7 @@ def describe_settings() -> str:
     lines = [
         "# Settings of the service",
         "",
-        "Written by `make settings` from `app/settings.py`. Flags of `neumo serve` win over the",
+        "Written by `make settings` from `app/settings/`. Flags of `neumo serve` win over the",
         "environment. A value out of bounds stops the start with exit code 2 and its name. An",
         "empty variable counts as unset, and one that is no setting is told at the start.",
         "",

@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from app.errors import AcceptanceMalformed, AcceptanceMismatch, AcceptanceMissing
 from app.model.card import Certainty
-from app.model.figures import Interval, Strict
 from app.model.labels import LabelId
+from app.model.measured.figures import Interval, Strict
 from app.model.session import Model
 
 ACCEPTANCE_FORMAT: Final = 1

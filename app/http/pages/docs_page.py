@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse
 
-from app.http.upload import service_of
+from app.http.body.upload import service_of
 
 STATIC_PATH: Final = "/static-offline-docs"
 """Where the page's scripts and styles lie."""

@@ -10,7 +10,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(_: argparse.Namespace) -> int:
-    from app.settings import describe_settings
+    from app.settings.settings import describe_settings
 
     sys.stdout.write(describe_settings())
     return 0

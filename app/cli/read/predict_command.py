@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> int:
     from app.errors import BundleError
     from app.render.wording import NOTICE
     from app.service.service import load_model_from, make_reader
-    from app.settings import remark_on
+    from app.settings.settings import remark_on
 
     write_whatever_the_terminal_lacks()
     settings = read_settings(options)

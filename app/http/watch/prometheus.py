@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.http.body.upload import service_of
 from app.http.openapi import ANY_CALL, describe_problems
-from app.http.upload import service_of
 from app.service.telemetry import CONTENT_TYPE
 
 router = APIRouter(tags=["metrics"])

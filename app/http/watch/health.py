@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import NotReady
+from app.http.body.upload import service_of
 from app.http.openapi import ANY_CALL, describe_problems
-from app.http.upload import service_of
 from app.service.service import Phase
 
 router = APIRouter(prefix="/health", tags=["health"])

@@ -6,13 +6,13 @@ from typing import Final, cast
 from starlette.requests import Request
 
 from app.errors import EmptyUpload, MissingFile, UnsupportedMediaType
-from app.http.form import Form
+from app.http.body.form import Form
 from app.http.parameters import SUBJECT_FIELDS, has_unknown, read_subject, read_subjects
 from app.reading.population import Subject, WarningCode
 from app.service.service import Service
 
 FIELD: Final = "file"
-"""The form field that holds an image; `app.http.form.FILE_FIELD` are all that are taken."""
+"""The form field that holds an image; `app.http.body.form.FILE_FIELD` are all that are taken."""
 
 
 @dataclass(frozen=True, slots=True)

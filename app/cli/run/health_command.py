@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
 def _find_port(variable: str, first_process: Path = Path("/proc/1/cmdline")) -> str:
     """Return where the service listens: by NEUMO_PORT, or the flags that a container was given.
 
-    A Kubernetes service link in NEUMO_PORT is no port: see `app.settings`.
+    A Kubernetes service link in NEUMO_PORT is no port: see `app.settings.settings`.
     """
     if variable and "://" not in variable:
         return variable

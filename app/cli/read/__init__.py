@@ -1,0 +1,1 @@
+"""Commands that read films where they are called, without a server."""

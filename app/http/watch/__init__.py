@@ -1,0 +1,1 @@
+"""What those who keep the service alive ask: how it is, and what it did."""
