@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from app import __version__
 from app.errors import InvalidParameter, Malformed
 from app.http.answer import error_of_framework
+from app.http.cors import Cors, Origins
 from app.http.envelope import Envelope
 from app.http.gate import BodyRules, Gate
 from app.http.pages import docs_page
@@ -83,6 +84,7 @@ def create_app(
         check_ready=lambda: service.reader,
         work_paths=routes.work_paths,
     )
+    app.add_middleware(Cors, origins=Origins(settings.allowed_origins), methods=routes.methods)
     app.add_middleware(Envelope, metrics=service.metrics, routes=routes)  # last added, outermost
     return app
 

@@ -19,6 +19,7 @@ from app.errors import (
     MissingFile,
     NotAChestXray,
     NotReady,
+    OriginNotAllowed,
     Overloaded,
     RequestError,
     RequestTimeout,
@@ -41,6 +42,7 @@ ANY_UPLOAD: Final = (
     TooManyFiles,
     UnsupportedMediaType,
     InvalidParameter,
+    OriginNotAllowed,
     NotReady,
     Overloaded,
 )
