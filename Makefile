@@ -65,7 +65,7 @@ lint: .venv-dev/installed
 	.venv-dev/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.txt
 	.venv-dev/bin/pip install $(PIP_FLAGS) $(TORCH)
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps $(TORCHVISION)
-	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable . --editable client
 	touch $@
 
 .venv-lowest/installed: requirements/lowest.txt pyproject.toml
