@@ -1,13 +1,13 @@
 """How a service is reached: address, key, certificates, times."""
 
 import os
-import platform
 import ssl
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any, Final
 
 import httpx
+
+from neumo_client.version import VERSION
 
 # Less than the service's NEUMO_KEEP_ALIVE_S (5): or a call may go out on a connection that is just
 # being closed.
@@ -47,9 +47,7 @@ def connection_arguments(
         raise ValueError("base_url is no address: it begins with http:// or https://")
     if url.query or url.fragment:
         raise ValueError("base_url has a query or a fragment: give the address alone")
-    own = {
-        "User-Agent": f"neumo-client httpx/{version('httpx')} Python/{platform.python_version()}"
-    }
+    own = {"User-Agent": f"neumo-client/{VERSION}"}
     if api_key is not None:
         if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
             raise ValueError("api_key is no key: it has letters that no header may have")
