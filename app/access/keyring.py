@@ -107,7 +107,7 @@ class Keyring:
                 source.keys = source.read(source.path)
                 changed = True
             except KeysUnusable as error:
-                _log.error("keys are not read anew, the old ones stay: %s", error)  # noqa: TRY400
+                _log.error("keys are not read anew, the old ones stay: %s", error)
         if changed:
             self._index()
             _log.info("keys are read anew", extra={"members": {"active": len(self)}})

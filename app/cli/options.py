@@ -43,7 +43,8 @@ def read_settings(**given: object) -> "Settings":
         for fault in error.errors(include_url=False):
             name = PREFIX + "_".join(map(str, fault["loc"])).upper()
             message = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"neumo: {name}: {message}")
+            # What several say together has no place, and names them itself.
+            lines.append(f"neumo: {name}: {message}" if fault["loc"] else f"neumo: {message}")
         raise SettingsWrong("\n".join(lines)) from None
 
 

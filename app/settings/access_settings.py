@@ -1,7 +1,7 @@
 """Who gets in: keys, tokens, rates."""
 
 import ipaddress
-from typing import Final, Literal
+from typing import Final, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -62,7 +62,7 @@ class AccessSettings(BaseSettings):
     )
     oidc_scope_prefix: str = Field(
         "",
-        description="What stands before predict, feedback, metrics, admin in that claim, as neumo:",
+        description="What stands before predict, feedback, metrics, admin in that claim, such as neumo: if it says neumo:predict.",
     )
     oidc_name_claim: str = Field(
         "sub", description="Claim under which a token's holder is written down."
@@ -84,13 +84,13 @@ class AccessSettings(BaseSettings):
     @field_validator("oidc_algorithms")
     @classmethod
     def _check_algorithms(cls, algorithms: str) -> str:
-        known = Algorithm.__args__  # type: ignore[attr-defined]
+        known = get_args(Algorithm)
         if not algorithms or any(name not in known for name in _words(algorithms)):
             raise ValueError(f"algorithms are {', '.join(known)}")
         return algorithms
 
     @model_validator(mode="after")
-    def _check_audience(self) -> "AccessSettings":
+    def _check_audience(self) -> Self:
         if self.oidc_issuer and not self.oidc_audience:
             raise ValueError("NEUMO_OIDC_ISSUER needs NEUMO_OIDC_AUDIENCE: whose tokens are meant")
         return self

@@ -240,7 +240,8 @@ def describe_settings() -> str:
         "| variable | flag | default | meaning |",
         "|---|---|---|---|",
     ]
-    for name, field in Settings.model_fields.items():
+    own = Settings.__annotations__  # first: pydantic puts those of mixins before them
+    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] not in own):
         variable, flag = PREFIX + name.upper(), "--" + name.replace("_", "-")
         lines.append(f"| `{variable}` | `{flag}` | `{field.default}` | {field.description} |")
     return "\n".join(lines) + "\n"

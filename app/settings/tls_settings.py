@@ -1,6 +1,6 @@
 """TLS: the service's certificate, and what it asks of its clients'."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
@@ -33,7 +33,7 @@ class TlsSettings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _check_files(self) -> "TlsSettings":
+    def _check_files(self) -> Self:
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("NEUMO_TLS_CERT and NEUMO_TLS_KEY go together")
         if self.tls_client_ca and not self.tls_cert:
