@@ -3,7 +3,7 @@
 `NeumoError`
     `RequestError`: a call that can't be answered; each has an HTTP status.
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
-        401 `Unauthenticated`  403 `Refused` `Forbidden`
+        401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
         404 `NotFound`  405 `MethodNotAllowed`  408 `RequestTimeout`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
@@ -334,6 +334,22 @@ class Forbidden(RequestError):
         """Name the scope that is missing (RFC 6750, section 3)."""
         challenge = 'Bearer realm="neumo", error="insufficient_scope", scope="{scope}"'
         return super().headers() | {"WWW-Authenticate": challenge.format(**self.facts)}
+
+
+class OriginNotAllowed(RequestError):
+    """A page of another origin calls from a browser, and isn't among those that may."""
+
+    status = 403
+    code = "origin_not_allowed"
+    title = Text("Origin not allowed", "Origen no permitido")
+    advice = Text(
+        "A web page of another origin may not call this service. Whoever runs it can name the "
+        "page's origin in NEUMO_CORS_ORIGINS. If the page is Neumo's own, behind a proxy: let the "
+        "proxy pass on the Host header with its port, or set X-Forwarded-Host.",
+        "Una página web de otro origen no puede llamar a este servicio. Quien lo opera puede "
+        "indicar el origen de la página en NEUMO_CORS_ORIGINS. Si es la página de Neumo detrás de "
+        "un proxy: haga que el proxy transmita la cabecera Host con su puerto, o X-Forwarded-Host.",
+    )
 
 
 class NotFound(RequestError):

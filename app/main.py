@@ -16,9 +16,10 @@ from app.access.access import Access
 from app.access.rates import RateTable
 from app.errors import InvalidParameter, Malformed
 from app.http.answer import error_of_framework
-from app.http.envelope import Envelope
-from app.http.gate import BodyRules, Gate
-from app.http.guard import Guard
+from app.http.front.cors import Cors, Origins
+from app.http.front.envelope import Envelope
+from app.http.front.gate import BodyRules, Gate
+from app.http.front.guard import Guard
 from app.http.openapi import describe_access
 from app.http.pages import docs_page
 from app.http.route_scopes import RouteScopes
@@ -100,6 +101,7 @@ def create_app(
     app.add_middleware(
         Guard, access=access, route_scopes=route_scopes, metrics=service.metrics
     )  # in front of the body
+    app.add_middleware(Cors, origins=Origins(settings.allowed_origins), methods=routes.methods)
     app.add_middleware(Envelope, metrics=service.metrics, routes=routes)  # last added, outermost
     return app
 

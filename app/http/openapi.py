@@ -22,6 +22,7 @@ from app.errors import (
     MissingFile,
     NotAChestXray,
     NotReady,
+    OriginNotAllowed,
     Overloaded,
     RateLimited,
     RequestError,
@@ -65,6 +66,7 @@ ANY_UPLOAD: Final = (
     TooManyFiles,
     UnsupportedMediaType,
     InvalidParameter,
+    OriginNotAllowed,
     NotReady,
     Overloaded,
 )

@@ -40,7 +40,7 @@ class UnknownRoute(LookupError):
 class RouteScopes:
     """Finds the scope that a request's path needs.
 
-    What it does not know has no scope, and is not served: see `app.http.guard`.
+    What it does not know has no scope, and is not served: see `app.http.front.guard`.
 
     Parameters
     ----------

@@ -23,7 +23,8 @@ import uvicorn
 from app.access.rates import RateTable
 from app.errors import RequestError
 from app.http.answer import problem_answer
-from app.http.envelope import OTHER, UNMATCHED, open_record
+from app.http.front.cors import Origins
+from app.http.front.envelope import OTHER, UNMATCHED, open_record
 from app.main import create_app
 from app.server.acceptor import Acceptor
 from app.server.balance import ConnectionTable
@@ -79,6 +80,7 @@ class Server(uvicorn.Server):
             on_closed=self._on_closed,
         )
         self._work_targets = work_targets
+        self._origins = Origins(settings.allowed_origins)
         self._exit_at_s: float | None = None
         self._parent = os.getppid()
         super().__init__(
@@ -180,6 +182,8 @@ class Server(uvicorn.Server):
         }
         _log.info("refused", extra={"members": members})
         fields |= {"content-length": str(len(body)), "x-request-id": record.request_id}
+        for name, value in self._origins.answer_headers(headers).items():
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
         return fields, body
 
 

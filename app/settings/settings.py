@@ -14,6 +14,7 @@ from app.model.card import Precision
 from app.model.labels import LabelId
 from app.reading.priors import parse_priors
 from app.settings.access_settings import AccessSettings
+from app.settings.cors_origins import CorsSettings
 from app.settings.tls_settings import TlsSettings
 
 PREFIX: Final = "NEUMO_"
@@ -31,7 +32,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(AccessSettings, TlsSettings):
+class Settings(AccessSettings, TlsSettings, CorsSettings):
     """Bounded, frozen, built once at start-up and handed down."""
 
     model_config = SettingsConfigDict(
