@@ -11,7 +11,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
 
-.PHONY: serve test check quick test-lowest test-wheel lint lock image reference settings docs clean
+.PHONY: serve test check quick test-lowest test-wheel lint lock image release reference settings docs clean
 
 serve: .venv/installed
 	.venv/bin/neumo serve
@@ -36,7 +36,7 @@ test-lowest: .venv-lowest/installed
 # That the wheel is whole, on the newest Python: no `app` lies where its tests run.
 PYTHON_NEWEST ?= python3.13
 
-test-wheel: .venv-wheel/installed
+test-wheel: .venv-wheel/installed .venv-dev/installed
 	rm -rf .venv-wheel/place && mkdir -p .venv-wheel/place/docs
 	cp -R pyproject.toml tests examples .venv-wheel/place
 	cp -R docs/reference .venv-wheel/place/docs
@@ -44,6 +44,7 @@ test-wheel: .venv-wheel/installed
 	.venv-wheel/bin/pip install $(PIP_FLAGS) --no-deps --force-reinstall .venv-wheel/place/neumo-*.whl
 	.venv-wheel/bin/pip check
 	cd .venv-wheel/place && ../bin/python -m pytest $(PARALLEL) --quiet tests/app tests/contract
+	.venv-dev/bin/python -m tools.release.environment .venv-wheel/place/neumo-*.whl $(PYTHON_NEWEST)
 
 lint: .venv-dev/installed
 	.venv-dev/bin/ruff check .
@@ -79,8 +80,16 @@ lint: .venv-dev/installed
 	.venv-wheel/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.txt
 	touch $@
 
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/__init__.py)
+
+# A release pins the base: make image BASE=docker.io/library/python@sha256:...
 image:
-	docker build --tag neumo .
+	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
+		--tag neumo:$(VERSION) --tag neumo .
+
+# Wheel, sdist, SBOM, licences and checksums, in dist/.
+release: .venv-dev/installed
+	.venv-dev/bin/python -m tools.release
 
 # docs/reference, from the code; a test says when it is old.
 reference settings: .venv-dev/installed

@@ -29,13 +29,10 @@ Rooms, top to bottom; a room imports only what stands below it:
 """
 
 import os
-from importlib.metadata import PackageNotFoundError, version
 
 # ONNX Runtime sends usage data to its maker from the moment it is imported, and keeps a device's id
 # in the home folder. It asks this once: so it is set before anything here can import it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-try:
-    __version__ = version("neumo")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0+unknown"
+__version__ = "0.2.0"
+"""The one place where the version stands: wheel, `neumo --version`, OpenAPI and image take it."""
