@@ -32,23 +32,10 @@ Rooms, top to bottom; a room imports only what stands below it:
 """
 
 import os
-from typing import TYPE_CHECKING
 
 # ONNX Runtime sends usage data to its maker from the moment it is imported, and keeps a device's id
 # in the home folder. It asks this once: so it is set before anything here can import it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-if TYPE_CHECKING:
-    __version__: str
-else:
-
-    def __getattr__(name: str) -> str:
-        """Look the version up when it is asked for: a health check need not wait 20 ms for it."""
-        if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow
-
-        try:
-            return version("neumo")
-        except PackageNotFoundError:  # a checkout that was never installed
-            return "0+unknown"
+__version__ = "0.2.0"
+"""The one place where the version stands: wheel, `neumo --version`, OpenAPI and image take it."""

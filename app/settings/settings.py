@@ -230,13 +230,15 @@ def _is_service_link(port: object) -> bool:
 
 
 def describe_settings() -> str:
-    """Return the settings as a Markdown table, the source of ``docs/settings.md``."""
+    """Return the settings as a Markdown table, the source of ``docs/reference/settings.md``."""
     lines = [
         "# Settings of the service",
         "",
-        "Written by `make settings` from `app/settings/`. Flags of `neumo serve` win over the",
-        "environment. A value out of bounds stops the start with exit code 2 and its name. An",
-        "empty variable counts as unset, and one that is no setting is told at the start.",
+        "Written by `make reference` from the code; do not edit.",
+        "",
+        "Flags of `neumo serve` win over the environment. A value out of bounds stops the start",
+        "with exit code 2 and its name. An empty variable counts as unset, and one that is no",
+        "setting is told at the start.",
         "",
         "| variable | flag | default | meaning |",
         "|---|---|---|---|",
