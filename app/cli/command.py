@@ -18,6 +18,7 @@ import click
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "predict": ("app.cli.read.predict_command", "Read films here, without a server."),
+        "explain": ("app.cli.read.explain_command", "Draw where in a film the answer comes from."),
         "accept": ("app.cli.read.accept_command", "Measure the model on a hospital's own films."),
         "serve": ("app.cli.run.serve_command", "Answer over HTTP until told to stop."),
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),
@@ -58,6 +59,16 @@ class Commands(click.Group):
         command: click.Command = import_module(COMMANDS[name][0]).command
         return command
 
+    def invoke(self, context: click.Context) -> int | None:
+        """Run the command that was called. Click would tell a broken pipe as 1, refused."""
+        try:
+            code: int | None = super().invoke(context)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _give_up_output()
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
+        return code
+
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the table says: no command is imported to be listed."""
         with formatter.section("Commands"):
@@ -94,15 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code, one of `EXIT_CODES`."""
     try:
         code: int | None = neumo.main(arguments, prog_name="neumo", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except BrokenPipeError:
-        _give_up_output()
-        return BROKEN_PIPE
     return code or 0
 
 

@@ -1,7 +1,6 @@
-"""What commands share: options, settings from flags over the environment, the terminal."""
+"""What commands share: options, settings from flags over the environment."""
 
 import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from app.language import Language
+    from app.reading.population import Subject
     from app.settings.settings import Settings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -86,16 +86,47 @@ def model_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def said_options(function: Decorated) -> Decorated:
+    """Add what is said of the films: ``--age``, ``--view``, ``--window``."""
+    for option in (
+        click.option(
+            "--window",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Which VOI LUT or window of a DICOM file, from 1.",
+        ),
+        click.option("--view", help="Projection of the film(s): PA, AP or lateral."),
+        click.option("--age", help="Age of the patient(s): years, or as DICOM's 061Y, 018M."),
+    ):
+        option(function)
+    return function
+
+
+def read_said(age: str | None, view: str | None, language: "Language") -> "Subject":
+    """Read what flags say of the patient and the projection.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    from app.errors import InvalidParameter
+    from app.reading.population import Subject
+    from app.reading.subject_words import read_age_years, read_view
+
+    try:
+        return Subject(
+            age_years=None if age is None else read_age_years(age),
+            view=None if view is None else read_view(view),
+        )
+    except InvalidParameter as error:
+        flag = {"age_years": "--age", "view": "--view"}[str(error.facts["parameter"])]
+        told = InvalidParameter(**(error.facts | {"parameter": flag})).detail(language)
+        raise click.UsageError(told) from None
+
+
 def find_language() -> "Language":
     """Return the language of the environment: the first of three variables that is set (POSIX)."""
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if os.environ.get(name):
             return "es" if os.environ[name].lower().startswith("es") else "en"
     return "en"
-
-
-def write_whatever_the_terminal_lacks() -> None:
-    """Show a character that the terminal's encoding lacks as another, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")

@@ -15,8 +15,8 @@ from app.cli.options import (
     model_option,
     read_settings,
     remark_on_settings,
-    write_whatever_the_terminal_lacks,
 )
+from app.cli.terminal import write_whatever_the_terminal_lacks
 from app.language import Text
 
 if TYPE_CHECKING:
