@@ -11,7 +11,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
 
-.PHONY: serve test check quick test-lowest test-wheel lint lock image settings clean
+.PHONY: serve test check quick test-lowest test-wheel lint lock image settings cli clean
 
 serve: .venv/installed
 	.venv/bin/neumo serve
@@ -39,7 +39,7 @@ PYTHON_NEWEST ?= python3.13
 test-wheel: .venv-wheel/installed
 	rm -rf .venv-wheel/place && mkdir -p .venv-wheel/place/docs
 	cp -R pyproject.toml tests examples .venv-wheel/place
-	cp docs/settings.md .venv-wheel/place/docs
+	cp docs/settings.md docs/cli.md .venv-wheel/place/docs
 	.venv-wheel/bin/pip wheel $(PIP_FLAGS) --no-deps --wheel-dir .venv-wheel/place .
 	.venv-wheel/bin/pip install $(PIP_FLAGS) --no-deps --force-reinstall .venv-wheel/place/neumo-*.whl
 	.venv-wheel/bin/pip check
@@ -84,6 +84,9 @@ image:
 
 settings: .venv/installed
 	.venv/bin/neumo settings > docs/settings.md
+
+cli: .venv/installed
+	.venv/bin/python -m app.cli.reference > docs/cli.md
 
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock"

@@ -22,6 +22,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "accept": ("app.cli.read.accept_command", "Measure the model on a hospital's own films."),
         "serve": ("app.cli.run.serve_command", "Answer over HTTP until told to stop."),
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),
+        "doctor": ("app.cli.run.doctor_command", "Look at all that a service needs."),
+        "model": ("app.cli.admin.model_command", "Show what the model says of itself."),
         "settings": ("app.cli.run.settings_command", "List every setting."),
     }
 )
@@ -37,7 +39,7 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         1: "refused: a film that was not read, a service that is not healthy, a check that "
         "failed, or an acceptance that shows nothing to rely on",
         USAGE: "called wrongly, a setting out of bounds among it",
-        3: "the model can't be served",
+        3: "the model can't be served, or another package hides Neumo's own",
         4: "the port can't be had",
         INTERRUPTED: "interrupted",
         BROKEN_PIPE: "whoever read the output stopped reading",

@@ -15,13 +15,18 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class SettingsWrong(click.ClickException):
-    """Settings out of bounds, by name and what is wrong with each; not by value."""
+    """Settings out of bounds: names, and what is wrong with each; no values."""
 
     exit_code = 2
 
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
     def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
         """Write a line for each."""
-        click.echo(self.message, err=True)
+        for fault in self.faults:
+            click.echo(f"neumo: {fault}", err=True)
 
 
 def read_settings(**given: object) -> "Settings":
@@ -39,12 +44,12 @@ def read_settings(**given: object) -> "Settings":
     try:
         return Settings(**flags)
     except ValidationError as error:
-        lines = []
+        faults = []
         for fault in error.errors(include_url=False):
             name = PREFIX + "_".join(map(str, fault["loc"])).upper()
             message = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"neumo: {name}: {message}")
-        raise SettingsWrong("\n".join(lines)) from None
+            faults.append(f"{name}: {message}")
+        raise SettingsWrong(faults) from None
 
 
 def remark_on_settings() -> None:
@@ -55,14 +60,19 @@ def remark_on_settings() -> None:
         click.echo(f"neumo: {remark}", err=True)
 
 
-def setting_options() -> list[click.Option]:
-    """Return an option for every setting."""
+class SettingOption(click.Option):
+    """A flag over a variable of the environment."""
+
+
+def setting_options(*, hidden: bool = False) -> list[click.Option]:
+    """Return an option for every setting; `hidden` ones are taken, but not listed."""
     from app.settings.settings import PREFIX, Settings
 
     return [
-        click.Option(
+        SettingOption(
             ["--" + name.replace("_", "-")],
             help=f"{field.description} Over {PREFIX}{name.upper()}; default {field.default}.",
+            hidden=hidden,
         )
         for name, field in Settings.model_fields.items()
     ]
