@@ -198,11 +198,16 @@ class Settings(AccessSettings, TlsSettings, CorsSettings):
         return self.threads or max(cpus // self.worker_count, min(cpus, _LEAST_THREADS))
 
     @property
+    def worker_peak_bytes(self) -> int:
+        """Memory of one worker at its peak."""
+        return _WORKER_BYTES + 2 * self.max_held_bytes
+
+    @property
     def worker_count(self) -> int:
         """`workers`, with 0 resolved."""
         if self.workers:
             return self.workers
-        held = memory_bytes() // (_WORKER_BYTES + 2 * self.max_held_bytes)
+        held = memory_bytes() // self.worker_peak_bytes
         return max(1, min(count_cpus(), held, _MOST_WORKERS))
 
 
