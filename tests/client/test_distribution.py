@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import app
 from neumo_client import NeumoError
+from neumo_client.version import VERSION
 from tests.conftest import ROOT
 from tests.server import Server
 
@@ -30,7 +32,7 @@ def project(path: Path) -> dict[str, object]:
 
 def test_it_is_released_with_the_service_under_its_version() -> None:
     own, service = (project(path / "pyproject.toml") for path in (CLIENT, ROOT))
-    assert own["version"] == service["version"]
+    assert app.__version__ == VERSION
     assert own["license"] == service["license"]
     assert (CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
@@ -95,7 +97,7 @@ def test_it_reads_a_film_from_an_environment_that_has_nothing_else(
     )
     installed, where, label = done.stdout.splitlines()
     assert set(installed.split()) - {"pip", "setuptools"} <= HTTPX | {"neumo-client"}
-    assert where.startswith(f"{project(CLIENT / 'pyproject.toml')['version']} {home}")
+    assert where.startswith(f"{VERSION} {home}")
     assert label == "covid19"
 
 

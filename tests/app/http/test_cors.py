@@ -1,9 +1,9 @@
-"""app.http.cors: which pages may have something done, by what their browser says of them."""
+"""app.http.front.cors: which pages may have something done, by what their browser says of them."""
 
 import pytest
 from starlette.datastructures import Headers
 
-from app.http.cors import Origins
+from app.http.front.cors import Origins
 
 VIEWER = "https://viewer.example.org"
 ORIGINS = Origins(frozenset({VIEWER}))

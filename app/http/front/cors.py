@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import OriginNotAllowed
-from app.http.envelope import record_of
+from app.http.front.envelope import record_of
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1: nothing is done
 _OWN: Final = ("same-origin", "none")
