@@ -44,7 +44,8 @@ KINDS = {
     "image_too_many_pixels": FilmRefused, "dicom_unsupported": FilmRefused,
     "not_a_chest_xray": FilmRefused,
     "refused": Forbidden, "origin_not_allowed": Forbidden, "request_timeout": Problem,
-    "internal_error": ServiceFailed, "not_ready": Unavailable, "issuer_unavailable": Unavailable, "overloaded": Overloaded,
+    "internal_error": ServiceFailed, "not_ready": Unavailable, "issuer_unavailable": Unavailable,
+    "overloaded": Overloaded,
     "deadline_exceeded": DeadlineExceeded,
 }  # fmt: skip
 
