@@ -17,11 +17,13 @@ from app.errors import (
     InvalidParameter,
     Malformed,
     MissingFile,
+    ModelNotUsable,
     NotAChestXray,
     NotReady,
     Overloaded,
     RequestError,
     RequestTimeout,
+    SwitchFailed,
     TooManyFiles,
     UnsupportedMediaType,
 )
@@ -66,6 +68,8 @@ _EXAMPLE_FACTS: Final[dict[type[RequestError], dict[str, Fact]]] = {
     NotAChestXray: {"reason": "upside_down"},
     HeadTooLarge: {"max_head_bytes": 32_768},
     Overloaded: {"retry_after_s": 2},
+    ModelNotUsable: {"model": "neumo-r18-2", "failure": "bundle_hash_mismatch"},
+    SwitchFailed: {"reason": "no_vote"},
 }
 # In "Try it out" nothing may stand in these fields: it would be sent, and said of the patient.
 _EMPTY: Final = {"examples": [""], "example": ""}

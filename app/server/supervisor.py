@@ -17,10 +17,12 @@ import tempfile
 import time
 from typing import Final
 
+from app.errors import BundleError
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
 from app.server.uvicorn_server import build_server
 from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
+from app.service.active.model_roster import SharedModels
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, load_model_from
 from app.service.telemetry import forget_process, share_among_processes
@@ -46,7 +48,14 @@ PORT_TAKEN: Final = 4
 class Supervisor:
     """Keeps `settings.worker_count` workers alive until SIGTERM or SIGINT."""
 
-    def __init__(self, settings: Settings, load_model: LoadModel, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        load_model: LoadModel,
+        listener: socket.socket,
+        models: SharedModels,
+    ) -> None:
+        self._models = models
         self._settings = settings
         self._load_model = load_model
         self._listener = listener
@@ -61,6 +70,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Return the exit code: 0 after an orderly stop."""
+        self._models.processes.supervise()
         gc.collect()
         gc.freeze()  # or the collector would copy the memory that is shared
         self._workers = [self._start(row) for row in range(self._settings.worker_count)]
@@ -86,7 +96,7 @@ class Supervisor:
         self._table.set_stage(row, Stage.LOADING)
         worker = Worker(
             self._listener,
-            lambda: build_server(self._settings, self._load_model, self._table, row),
+            lambda: build_server(self._settings, self._load_model, self._table, self._models, row),
         )
         worker.start()
         return worker
@@ -135,6 +145,7 @@ class Supervisor:
         members = {"pid": worker.pid, "exit_code": worker.exit_code, "hung": hangs}
         _log.error("a worker is replaced", extra={"members": members})
         forget_process(worker.pid)
+        self._models.processes.leave(row)
         return self._start(row)
 
     def _stop(self) -> int:
@@ -190,7 +201,12 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
             _log.warning(_NO_FOLDER + "; one worker serves")
             settings = settings.model_copy(update={"workers": 1})
     try:
-        return Supervisor(settings, load_model, listener).run()
+        models = SharedModels(settings, settings.worker_count)
+        return Supervisor(settings, load_model, listener, models).run()
+    except BundleError as error:
+        members: dict[str, object] = {"code": error.code, "detail": error.detail("en")}
+        _log.critical("model can't be served", extra={"members": members})
+        return STARTUP_FAILURE
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -29,6 +29,7 @@ from app.server.connection.connection import Connection
 from app.server.connection.connection_rules import ConnectionRules
 from app.server.connection.request_parser import RawHeaders
 from app.server.worker import STARTUP_FAILURE
+from app.service.active.model_roster import SharedModels
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service
 from app.settings.settings import Settings
@@ -168,7 +169,11 @@ class Server(uvicorn.Server):
 
 
 def build_server(
-    settings: Settings, load_model: LoadModel, table: ConnectionTable, worker: int
+    settings: Settings,
+    load_model: LoadModel,
+    table: ConnectionTable,
+    models: SharedModels,
+    worker: int,
 ) -> Server:
     """Build what one worker runs.
 
@@ -181,6 +186,8 @@ def build_server(
         load_model,
         on_failure=lambda: os._exit(STARTUP_FAILURE),
         load_before_serving=True,
+        shared_models=models,
+        row=worker,
     )
     service: Service = app.state.service
     return Server(app, service, app.state.routes.work_targets(), settings, table, worker)
