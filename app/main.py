@@ -16,7 +16,7 @@ from app.errors import InvalidParameter, Malformed
 from app.http.answer import error_of_framework
 from app.http.envelope import Envelope
 from app.http.gate import BodyRules, Gate
-from app.http.pages import docs_page
+from app.http.pages import docs_page, front_page
 from app.http.route_table import RouteTable
 from app.http.routes import explain, model_card, predict, preview
 from app.http.watch import health, prometheus
@@ -63,7 +63,8 @@ def create_app(
         lifespan=partial(_lifespan, service, load_before_serving),
     )
     work = [predict.router, explain.router, preview.router]
-    other = [health.router, model_card.router, prometheus.router, docs_page.router]
+    other = [health.router, model_card.router, prometheus.router]
+    other += [docs_page.router, front_page.router]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes = service, routes
     for router in (*work, *other):
