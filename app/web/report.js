@@ -17,7 +17,7 @@ export function writeReport(film, model, pictures, shown) {
   $("#report").replaceChildren(
     make("header", {},
       make("h1", {}, say("report")),
-      make("p", {}, `${say("notADevice")} ${say("researchOnly")}`)),
+      make("p", {}, make("strong", {}, say("notADevice")))),
     make("div", { className: "report-pictures" },
       pictures.film && figure(pictures.film, `${say("reportFilm")}. ${say("reportGrey", { grey: shown.grey })}`),
       pictures.map && figure(pictures.map, `${shown.mapTitle}. ${shown.mapNote}`)),

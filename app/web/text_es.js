@@ -123,7 +123,7 @@ export default {
   barFloor: "Necesario para una respuesta clara: {floor}.",
   barNever: "Nunca clara por sí sola.",
   never: "nunca clara por sí sola",
-  barsWhat: "Suman 100 %. Calibradas con pacientes apartados del entrenamiento{even}: de las respuestas del 80 %, allí aciertan unas 80 de cada 100. En su hospital hay que medirlo.",
+  barsWhat: "Suman 100 %. Calibradas con pacientes apartados del entrenamiento, de los mismos hospitales{even}: allí aciertan unas 80 de cada 100 respuestas del 80 %. En otro hospital espere menos, mientras no se mida.",
   barsEven: ", con las cuatro etiquetas igual de frecuentes",
   barsReweighted: "Reponderadas por este servicio según la frecuencia de cada etiqueta entre sus pacientes. Los umbrales valen antes de eso, así que aquí no se dibujan.",
   barsSite: "Los puntos de operación son del modelo. Lo que aquí necesita una respuesta clara se midió con radiografías de este hospital y no se dibuja.",

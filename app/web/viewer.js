@@ -202,10 +202,11 @@ export class Viewer {
   /** Where the film's corner lies on a canvas, in its pixels, and their number for one of the film. */
   #corner(canvas) {
     const scale = this.#view.scale * devicePixelRatio;
-    return {
+    const { width, height } = this.#picture;
+    return { // whole pixels: at 1:1 nothing is mixed
       scale,
-      x: canvas.width / 2 - (this.#picture.width / 2 + this.#view.x) * scale,
-      y: canvas.height / 2 - (this.#picture.height / 2 + this.#view.y) * scale,
+      x: Math.round(canvas.width / 2 - (width / 2 + this.#view.x) * scale),
+      y: Math.round(canvas.height / 2 - (height / 2 + this.#view.y) * scale),
     };
   }
 
