@@ -67,6 +67,7 @@ lint: .venv-dev/installed
 	.venv-dev/bin/pip install $(PIP_FLAGS) $(TORCH)
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps $(TORCHVISION)
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	.venv-dev/bin/python -m training.fit.torchvision_compat
 	touch $@
 
 .venv-lowest/installed: requirements/lowest.txt pyproject.toml

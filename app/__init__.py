@@ -4,14 +4,17 @@
 
 Rooms, top to bottom; a room imports only what stands below it:
 
-    cli/         the command neumo, a module a command: read/, run/
-    server/      processes and sockets: supervisor, worker, acceptor, connection/; knows uvicorn
+    cli/         the command neumo, a module a command: read/, run/, admin/
+    server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
+                 connection/
     main         create_app: the one place that wires rooms together
-    http/        from an ASGI scope to service.read and back: envelope, gate, guard, body/, routes/,
+    http/        from an ASGI scope to service.read and back: front/, body/, routes/,
                  watch/, pages/
-    access/      who may ask for what: caller
+    access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
+                 tokens, issuer
     service/     who is read now, and how it is counted: service, admission, telemetry, logs
-    settings/    every NEUMO_* setting, frozen: settings
+    settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
+                 cors_origins
     render/      one Reading, many shapes: reading_json, problem, overlay, legend,
                  film_picture, wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.image.grey_image import Limits
 from app.machine import count_cpus, memory_bytes
 from app.model.card import Precision
 from app.model.labels import LabelId
 from app.reading.priors import parse_priors
+from app.settings.access_settings import AccessSettings
+from app.settings.cors_origins import CorsSettings
+from app.settings.tls_settings import TlsSettings
 
 PREFIX: Final = "NEUMO_"
 _MOST_WORKERS: Final = 64
@@ -29,7 +32,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings, TlsSettings, CorsSettings):
     """Bounded, frozen, built once at start-up and handed down."""
 
     model_config = SettingsConfigDict(
@@ -240,7 +243,8 @@ def describe_settings() -> str:
         "| variable | flag | default | meaning |",
         "|---|---|---|---|",
     ]
-    for name, field in Settings.model_fields.items():
+    own = Settings.__annotations__  # first: pydantic puts those of mixins before them
+    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] not in own):
         variable, flag = PREFIX + name.upper(), "--" + name.replace("_", "-")
         lines.append(f"| `{variable}` | `{flag}` | `{field.default}` | {field.description} |")
     return "\n".join(lines) + "\n"

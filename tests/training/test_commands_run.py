@@ -166,6 +166,7 @@ def test_the_run_folder_holds_all_that_tells_of_a_run(finished: Workplace) -> No
         "history.json",
         "history.csv",
         "curves.png",
+        "predictions.csv",
     }
 
 

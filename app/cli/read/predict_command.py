@@ -1,14 +1,21 @@
 """``neumo predict``: read files in the terminal, without a server."""
 
-import argparse
 import json
 import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from app.cli.options import read_settings, write_whatever_the_terminal_lacks
+import click
+
+from app.cli.options import (
+    language_option,
+    model_option,
+    read_settings,
+    remark_on_settings,
+    write_whatever_the_terminal_lacks,
+)
 from app.language import Language, Text
 
 if TYPE_CHECKING:
@@ -21,39 +28,53 @@ _WHY = Text("  uncertain: {reason}", "  dudoso: {reason}")
 _WARNINGS = Text("  warnings: {codes}", "  avisos: {codes}")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the files, and how their Readings are written."""
-    parser.set_defaults(run=_run)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="one Reading or problem a line")
-    parser.add_argument("--language", choices=("en", "es"), default="en")
-    parser.add_argument(
-        "--window", type=int, metavar="N", help="which VOI LUT or window of a DICOM file, from 1"
-    )
-    parser.add_argument(
-        "--include", choices=("uid",), help="with --json: tell a DICOM file's SOP Instance UID"
-    )
-    parser.add_argument("--model", help="bundle to use; over NEUMO_MODEL")
+class Options(NamedTuple):
+    """How Readings are made and written."""
+
+    json: bool
+    language: Language
+    window: int | None
+    include: str | None
 
 
-def _run(options: argparse.Namespace) -> int:
+@click.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+@click.option("--json", "as_json", is_flag=True, help="One Reading or problem a line.")
+@language_option
+@click.option(
+    "--window", type=int, metavar="N", help="Which VOI LUT or window of a DICOM file, from 1."
+)
+@click.option(
+    "--include",
+    type=click.Choice(("uid",)),
+    help="With --json: tell a DICOM file's SOP Instance UID.",
+)
+@model_option
+def command(
+    files: tuple[Path, ...],
+    as_json: bool,
+    language: Language,
+    window: int | None,
+    include: str | None,
+    model: str | None,
+) -> int:
+    """Read films here, without a server."""
     from app.errors import BundleError
     from app.render.wording import NOTICE
     from app.service.service import load_model_from, make_reader
-    from app.settings.settings import remark_on
 
+    options = Options(as_json, language, window, include)
     write_whatever_the_terminal_lacks()
-    settings = read_settings(options)
-    if settings is None:
-        return 2
-    for remark in remark_on(os.environ):
-        sys.stderr.write(f"neumo: {remark}\n")
+    settings = read_settings(model=model)
+    remark_on_settings()
     try:
         reader = make_reader(settings, load_model_from(settings))
     except BundleError as error:
         sys.stderr.write(f"neumo: {error.detail(options.language)}\n")
         return BundleError.exit_code
-    readings = [_read(reader, path, options) for path in options.files]
+    readings = [_read(reader, path, options) for path in files]
     given = [reading for reading in readings if reading is not None]
     if given and not options.json:
         sys.stdout.write(_explain_warnings(given, options.language))
@@ -61,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if len(given) == len(readings) else 1
 
 
-def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> "Reading | None":
+def _read(reader: "Reader", path: Path, options: Options) -> "Reading | None":
     """Print what is said of one file, or why nothing is; return its Reading if it was read."""
     from app.errors import FileUnreadable, NeumoError
 
@@ -93,7 +114,7 @@ def _write_line(path: Path, members: dict[str, object]) -> None:
     sys.stdout.write(json.dumps({"path": _text(path)} | members) + "\n")
 
 
-def _reading(reading: "Reading", options: argparse.Namespace, total_ms: float) -> dict[str, object]:
+def _reading(reading: "Reading", options: Options, total_ms: float) -> dict[str, object]:
     from ulid import ULID
 
     from app.render.reading_json import render_reading

@@ -1,16 +1,12 @@
 """``neumo settings``: list every setting."""
 
-import argparse
-import sys
+import click
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Take no flags."""
-    parser.set_defaults(run=_run)
-
-
-def _run(_: argparse.Namespace) -> int:
+@click.command()
+def command() -> int:
+    """List every setting, as a Markdown table."""
     from app.settings.settings import describe_settings
 
-    sys.stdout.write(describe_settings())
+    click.echo(describe_settings(), nl=False)
     return 0
