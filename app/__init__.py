@@ -5,7 +5,8 @@
 Rooms, top to bottom; a room imports only what stands below it:
 
     cli/         the command neumo, a module a command: read/, run/, admin/
-    server/      processes and sockets: supervisor, worker, acceptor, tls, connection/; knows uvicorn
+    server/      processes and sockets, the only room that knows uvicorn: supervisor, worker,
+                 acceptor, tls, connection/
     main         create_app: the one place that wires rooms together
     http/        from an ASGI scope to service.read and back: envelope, gate, guard, body/, routes/,
                  watch/, pages/

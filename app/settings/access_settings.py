@@ -62,7 +62,8 @@ class AccessSettings(BaseSettings):
     )
     oidc_scope_prefix: str = Field(
         "",
-        description="What stands before predict, feedback, metrics, admin in that claim, such as neumo: if it says neumo:predict.",
+        description="What stands before predict, feedback, metrics, admin in that claim, such as "
+        "neumo: if it says neumo:predict.",
     )
     oidc_name_claim: str = Field(
         "sub", description="Claim under which a token's holder is written down."
