@@ -20,12 +20,15 @@ from app.errors import (
     InvalidParameter,
     Malformed,
     MissingFile,
+    ModelNotUsable,
     NotAChestXray,
     NotReady,
+    OriginNotAllowed,
     Overloaded,
     RateLimited,
     RequestError,
     RequestTimeout,
+    SwitchFailed,
     TooManyFiles,
     Unauthenticated,
     UnsupportedMediaType,
@@ -65,6 +68,7 @@ ANY_UPLOAD: Final = (
     TooManyFiles,
     UnsupportedMediaType,
     InvalidParameter,
+    OriginNotAllowed,
     NotReady,
     Overloaded,
 )
@@ -93,6 +97,8 @@ _EXAMPLE_FACTS: Final[dict[type[RequestError], dict[str, Fact]]] = {
     Unauthenticated: {"reason": "missing"},
     Forbidden: {"scope": "predict"},
     RateLimited: {"retry_after_s": 2},
+    ModelNotUsable: {"model": "neumo-r18-2", "failure": "bundle_hash_mismatch"},
+    SwitchFailed: {"reason": "no_vote"},
 }
 # In "Try it out" nothing may stand in these fields: it would be sent, and said of the patient.
 _EMPTY: Final = {"examples": [""], "example": ""}

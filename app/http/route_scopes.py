@@ -21,6 +21,9 @@ ROUTE_SCOPES: Final[Mapping[str, Scope | None]] = MappingProxyType(
         "/explain": "predict",
         "/preview": "predict",
         "/model": "predict",
+        "/models": "predict",
+        "/admin/models/rollback": "admin",
+        "/admin/models/{name}/activate": "admin",
         "/metrics": "metrics",
         "/health/live": OPEN,
         "/health/ready": OPEN,
@@ -40,7 +43,7 @@ class UnknownRoute(LookupError):
 class RouteScopes:
     """Finds the scope that a request's path needs.
 
-    What it does not know has no scope, and is not served: see `app.http.guard`.
+    What it does not know has no scope, and is not served: see `app.http.front.guard`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""app.http.guard: who calls, told from a request's head, in front of its body."""
+"""app.http.front.guard: who calls, told from a request's head, in front of its body."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from app.access.caller import SCOPES
 from app.access.key import Key
 from app.access.key_file import change_keys
 from app.errors import Forbidden, Malformed, NotFound, RateLimited, Unauthenticated
-from app.http.guard import Guard, caller_of
+from app.http.front.guard import Guard, caller_of
 from app.http.route_scopes import RouteScopes
 from app.service.telemetry import Metrics
 from app.settings.settings import Settings
