@@ -802,6 +802,7 @@ class SwitchFailed(RequestError):
 
     status = 503
     code = "switch_failed"
+    retry_after_s = 5
     title = Text("The switch failed", "El cambio falló")
     advice = Text(
         "The switch of models failed: {reason}.",

@@ -21,7 +21,7 @@ from app.http.front.envelope import Envelope
 from app.http.front.gate import BodyRules, Gate
 from app.http.front.guard import Guard
 from app.http.openapi import describe_access
-from app.http.pages import docs_page
+from app.http.pages import docs_page, front_page
 from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
 from app.http.routes import explain, model_card, predict, preview
@@ -86,6 +86,7 @@ def create_app(
         model_admin.router,
         prometheus.router,
         docs_page.router,
+        front_page.router,
     ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes = service, routes
