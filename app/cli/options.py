@@ -48,7 +48,8 @@ def read_settings(**given: object) -> "Settings":
         for fault in error.errors(include_url=False):
             name = PREFIX + "_".join(map(str, fault["loc"])).upper()
             message = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"{name}: {message}")
+            # What several say together has no place, and names them itself.
+            faults.append(f"{name}: {message}" if fault["loc"] else message)
         raise SettingsWrong(faults) from None
 
 

@@ -1,10 +1,6 @@
-"""The page ``docs/cli.md``: every command with its flags, from the commands themselves.
-
-Written by ``python -m app.cli.reference > docs/cli.md``.
-"""
+"""The page ``cli.md``: every command with its flags, from the commands themselves."""
 
 import inspect
-import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,7 +14,7 @@ _ESCAPED_STAR: Final = "\\*"
 _HEAD: Final = """\
 # The command `neumo`
 
-Written by `make cli` from the commands themselves; `neumo COMMAND --help` says the same.
+Written by `make reference` from the commands themselves; `neumo COMMAND --help` says the same.
 
 ```text
 neumo predict film.jpg                                 # bars for a few films, a table for many
@@ -80,7 +76,7 @@ _OF_SETTINGS: Final = (
 )
 
 
-def describe_commands() -> str:
+def render_page() -> str:
     """Return the page."""
     codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in EXIT_CODES.items())
     parts = [_HEAD, "## Exit codes\n\n| code | meaning |\n|---|---|\n", codes, _AFTER_CODES]
@@ -115,7 +111,3 @@ def _describe(command: click.Command, context: click.Context) -> Iterator[str]:
             inner = command.get_command(context, name)
             if inner is not None and not inner.hidden:
                 yield from _describe(inner, click.Context(inner, context, info_name=name))
-
-
-if __name__ == "__main__":
-    sys.stdout.write(describe_commands())
