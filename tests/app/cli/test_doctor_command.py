@@ -10,7 +10,7 @@ from app.cli.command import main
 from tests.server import free_port
 
 CHECKS = [
-    "installation", "settings", "cpus", "memory", "cpu", "bundle", "acceptance", "port",
+    "installation", "settings", "cpus", "memory", "cpu", "bundle", "acceptance", "access", "port",
     "temporary_files", "open_files", "extras", "clock",
 ]  # fmt: skip
 

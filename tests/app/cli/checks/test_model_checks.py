@@ -8,14 +8,14 @@ import pytest
 
 from app.cli.checks import model_checks
 from app.cli.checks.finding import Finding
-from app.cli.checks.model_checks import check_model
+from app.cli.checks.model_checks import check_models
 from app.model.bundle import find_bundle, read_bundle
 from app.settings.settings import Settings
 from tests.bundles import make_acceptance
 
 
 def found_of(settings: Settings) -> dict[str, Finding]:
-    findings, _ = check_model(settings)
+    findings, _ = check_models(settings)
     return {each.check: each for each in findings}
 
 
@@ -34,7 +34,7 @@ def test_the_cpu_is_told_with_what_a_film_takes_on_it(
 
 def test_the_bundle_is_told_by_its_hash_and_its_day() -> None:
     card = read_bundle(find_bundle(Settings().model)).card
-    findings, made = check_model(Settings())
+    findings, made = check_models(Settings())
     (bundle,) = (each for each in findings if each.check == "bundle")
     assert bundle.level == "ok"
     assert f"{card.name}, format {card.bundle_format}, sha256 {card.sha256[:12]}" in bundle.text
@@ -56,7 +56,7 @@ def test_a_bundle_that_can_not_be_served_fails(
         for name in ("card.json", "model.onnx"):
             (tmp_path / name).write_bytes((bundle / name).read_bytes())
         settings = settings | {"model": str(tmp_path)}
-    findings, made = check_model(Settings(**settings))  # type: ignore[arg-type]
+    findings, made = check_models(Settings(**settings))  # type: ignore[arg-type]
     (only,) = findings
     assert (only.check, only.level, made) == ("bundle", "fail", None)
     assert told in only.text
@@ -80,3 +80,19 @@ def test_the_acceptance_is_read_as_the_service_reads_it(
     found = found_of(Settings(acceptance=str(path)))["acceptance"]
     assert found.level == level
     assert told in found.text
+
+
+def test_an_acceptance_of_another_model_beside_several_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ours.json").write_text(json.dumps(make_acceptance()), encoding="utf-8")
+    found = found_of(Settings(acceptance=str(tmp_path)))["acceptance"]
+    assert found.level == "warn"
+    assert found.text.startswith("none is of neumo-")
+
+
+def test_further_bundles_are_loaded_too_and_one_that_is_not_there_is_no_end() -> None:
+    findings, made = check_models(Settings(models="neumo-r18-2,missing"))
+    bundles = [each for each in findings if each.check == "bundle"]
+    assert [each.level for each in bundles] == ["ok", "ok", "warn"]
+    assert bundles[1].text.startswith("neumo-r18-2, format")
+    assert "'missing' has no card.json" in bundles[2].text
+    assert made is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.checks import place_checks
-from app.cli.checks.place_checks import check_port, check_temporary_files
+from app.cli.checks.place_checks import check_model_choice, check_port, check_temporary_files
 from app.settings.settings import Settings
 from tests.server import free_port
 
@@ -74,3 +74,14 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     found = check_temporary_files(Settings())
     assert found.level == "warn"
     assert "1 MB free" in found.text
+
+
+def test_the_file_of_the_models_choice_needs_a_folder_that_can_be_written(tmp_path: Path) -> None:
+    assert check_model_choice(Settings()) is None
+    found = check_model_choice(Settings(model_choice=str(tmp_path / "choice.json")))
+    assert found is not None
+    assert (found.level, found.text) == ("ok", f"{tmp_path} can be written")
+    assert list(tmp_path.iterdir()) == []
+    found = check_model_choice(Settings(model_choice="/proc/none/choice.json"))
+    assert found is not None
+    assert found.level == "warn"
