@@ -9,8 +9,8 @@ from starlette.responses import Response
 from app.errors import CallerGone, InternalError, RequestError
 from app.http.answer import answer_headers
 from app.http.body.upload import read_upload, read_uploads, service_of
-from app.http.envelope import record_of
-from app.http.gate import claim_of
+from app.http.front.envelope import record_of
+from app.http.front.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
     HEATMAP_QUERY,

@@ -16,8 +16,8 @@ from app.errors import (
     SwitchInProgress,
 )
 from app.http.body.upload import service_of
-from app.http.envelope import record_of
-from app.http.guard import caller_of
+from app.http.front.envelope import record_of
+from app.http.front.guard import caller_of
 from app.http.openapi import ANY_CALL, describe_problems
 from app.language import Language
 from app.model.measured.acceptance_file import AcceptanceSummary
