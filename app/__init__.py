@@ -26,6 +26,7 @@ Rooms, top to bottom; a room imports only what stands below it:
                  signature, choice, measured/
     image/       bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window,
                  dicom/
+    web/         the page for people, as files that a browser runs (HTML, CSS, JavaScript)
     errors       the tree of all errors
     language     the two languages
     machine      what this computer gives

@@ -10,7 +10,7 @@
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `DicomUnsupported` `NotAChestXray`
         429 `RateLimited`  431 `HeadTooLarge`
-        500 `InternalError`  503 `NotReady` `Overloaded` `IssuerUnavailable` `SwitchFailed`
+        500 `InternalError`  503 `NotReady` `Overloaded` `SwitchFailed` `IssuerUnavailable`
         504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.

@@ -21,7 +21,7 @@ from app.http.front.envelope import Envelope
 from app.http.front.gate import BodyRules, Gate
 from app.http.front.guard import Guard
 from app.http.openapi import describe_access
-from app.http.pages import docs_page
+from app.http.pages import docs_page, front_page
 from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
 from app.http.routes import explain, model_card, predict, preview
@@ -45,9 +45,9 @@ def create_app(
     on_failure: Callable[[], None] = lambda: None,
     *,
     load_before_serving: bool = False,
+    rates: RateTable | None = None,
     shared_models: SharedModels | None = None,
     row: int = 0,
-    rates: RateTable | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -57,8 +57,8 @@ def create_app(
     load_model : makes the model, on a thread
     on_failure : called if the model can't be served; the process should end then
     load_before_serving : or else it answers at once, and says that it isn't ready
-    shared_models, row : what the workers of a service share of their models, and this one's row
     rates : that are counted together with other processes'
+    shared_models, row : what the workers of a service share of their models, and this one's row
 
     Raises
     ------
@@ -87,6 +87,7 @@ def create_app(
         model_admin.router,
         prometheus.router,
         docs_page.router,
+        front_page.router,
     ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes = service, routes

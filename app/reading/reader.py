@@ -125,6 +125,7 @@ class Reader:
             judgement=replace(judgement, warnings=[*judgement.warnings, *of_tags]),
             card=self.model.card,
             acceptance=self.acceptance,
+            subject=subject,
             decode_ms=_milliseconds(begun_s, decoded_s),
             inference_ms=_milliseconds(decoded_s, inferred_s),
         )

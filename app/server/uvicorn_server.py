@@ -197,7 +197,7 @@ class Shared:
     table : of their connections
     rates : of their callers
     tls : None for connections in the clear
-    models : which is active, and what is counted of them
+    models : which of them is active
     """
 
     table: ConnectionTable
