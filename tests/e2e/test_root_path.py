@@ -106,6 +106,7 @@ def test_the_page_for_people_reads_a_film_below_the_prefix(
 ) -> None:
     with browsing(tmp_path / "profile") as browser:
         browser.open(f"{proxy.url}{PREFIX}/")
+        browser.wait_for("document.querySelector('#start-title')?.textContent")
         browser.choose_file("#files", examples["covid19"])
         said = "document.querySelector('.verdict.ok')?.textContent"
         assert "COVID-19" in browser.wait_for(said)
