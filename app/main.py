@@ -12,15 +12,22 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from app import __version__
+from app.access.access import Access
+from app.access.rates import RateTable
 from app.errors import InvalidParameter, Malformed
 from app.http.answer import error_of_framework
-from app.http.envelope import Envelope
-from app.http.gate import BodyRules, Gate
+from app.http.front.cors import Cors, Origins
+from app.http.front.envelope import Envelope
+from app.http.front.gate import BodyRules, Gate
+from app.http.front.guard import Guard
+from app.http.openapi import describe_access
 from app.http.pages import docs_page, front_page
+from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
 from app.http.routes import explain, model_card, predict, preview
-from app.http.watch import health, prometheus
+from app.http.watch import health, model_admin, prometheus
 from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
+from app.service.active.model_roster import SharedModels
 from app.service.service import LoadModel, Service, load_model_from
 from app.settings.settings import Settings
 
@@ -38,6 +45,9 @@ def create_app(
     on_failure: Callable[[], None] = lambda: None,
     *,
     load_before_serving: bool = False,
+    rates: RateTable | None = None,
+    shared_models: SharedModels | None = None,
+    row: int = 0,
 ) -> FastAPI:
     """Build the application.
 
@@ -47,9 +57,16 @@ def create_app(
     load_model : makes the model, on a thread
     on_failure : called if the model can't be served; the process should end then
     load_before_serving : or else it answers at once, and says that it isn't ready
+    rates : that are counted together with other processes'
+    shared_models, row : what the workers of a service share of their models, and this one's row
+
+    Raises
+    ------
+    AccessError : if it is not set who gets in
     """
     settings = settings or Settings()
-    service = Service(settings, load_model, on_failure)
+    access = Access.of(settings, rates)
+    service = Service(settings, load_model, on_failure, shared_models, row)
     app = FastAPIOffline(
         title="Neumo",
         description=_DESCRIPTION,
@@ -63,12 +80,20 @@ def create_app(
         lifespan=partial(_lifespan, service, load_before_serving),
     )
     work = [predict.router, explain.router, preview.router]
-    other = [health.router, model_card.router, prometheus.router]
-    other += [docs_page.router, front_page.router]
+    other = [
+        health.router,
+        model_card.router,
+        model_admin.router,
+        prometheus.router,
+        docs_page.router,
+        front_page.router,
+    ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes = service, routes
     for router in (*work, *other):
         app.include_router(router)
+    route_scopes = RouteScopes.of([*work, *other], app.routes)
+    describe_access(app, route_scopes, asked=not access.open)
     # Errors are raised through to the envelope: there each becomes an answer, in one place.
     app.add_exception_handler(HTTPException, _raise_as_ours)
     app.add_exception_handler(RequestValidationError, _raise_invalid)
@@ -84,6 +109,10 @@ def create_app(
         check_ready=lambda: service.reader,
         work_paths=routes.work_paths,
     )
+    app.add_middleware(
+        Guard, access=access, route_scopes=route_scopes, metrics=service.metrics
+    )  # in front of the body
+    app.add_middleware(Cors, origins=Origins(settings.allowed_origins), methods=routes.methods)
     app.add_middleware(Envelope, metrics=service.metrics, routes=routes)  # last added, outermost
     return app
 
@@ -94,11 +123,16 @@ async def _lifespan(
     load_before_serving: bool,
     _: FastAPI,
 ) -> AsyncIterator[None]:
-    loading = asyncio.create_task(service.start())
+    async def run() -> None:
+        if not load_before_serving:
+            await service.start()
+        await service.follow()
+
     if load_before_serving:
-        await loading
+        await service.start()
+    running = asyncio.create_task(run())
     yield
-    loading.cancel()
+    running.cancel()
     await asyncio.to_thread(service.stop)
 
 

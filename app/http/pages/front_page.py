@@ -82,8 +82,11 @@ async def _file(request: Request) -> Response:
     return _answer(request, _FILES[name], name.rpartition(".")[2], _TAGS[name])
 
 
-for _name in sorted(_FILES.keys() - {_INDEX}):
-    router.add_api_route(FOLDER + _name, _file, methods=["GET", "HEAD"], response_model=None)
+PATHS: Final = ("/", *(FOLDER + name for name in sorted(_FILES.keys() - {_INDEX})))
+"""What is answered here: the page and its files."""
+
+for _path in PATHS[1:]:
+    router.add_api_route(_path, _file, methods=["GET", "HEAD"], response_model=None)
 
 
 def facts_of(settings: Settings) -> dict[str, object]:
