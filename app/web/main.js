@@ -39,6 +39,7 @@ let opened = []; // films whose pixels are held, the last looked at first
 let layout = null; // film, over or beside, once chosen
 let opacity = 0.5;
 let countdown = null;
+let isFetchingCard = false;
 
 // Reading
 
@@ -52,6 +53,26 @@ async function read(film, signal) {
   film.succeed(reading, language);
   model.reference = reading.model;
   model.writeFoot();
+  if (model.card && !model.isOf(reading)) fetchCard(); // the service serves another model now
+}
+
+/** Ask for the model's card; without it the foot says that the model is not known. */
+async function fetchCard() {
+  if (isFetchingCard) return;
+  isFetchingCard = true;
+  try {
+    model.card = await patiently(() => service.card());
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return;
+  } finally {
+    isFetchingCard = false;
+  }
+  model.writeFoot();
+  if (!current) return;
+  worklist.write(films, current);
+  writeReading();
+  showMap();
 }
 
 function told(film) {
@@ -86,6 +107,8 @@ function paused(untilMs, problem) {
 function add(files, age = "", view = "") {
   const added = [...files].map((file) => new Film(file, age, view));
   if (!added.length) return;
+  service.askAgain();
+  if (!model.card) fetchCard();
   const isFirst = films.length === 0;
   films.push(...added);
   writeFilms();
@@ -346,6 +369,7 @@ function writeReading() {
 }
 
 function again(film) {
+  service.askAgain();
   film.forget();
   queue.add(film);
 }
@@ -432,17 +456,7 @@ function start() {
   writeAll();
   writeFilms();
   pressDrag("grey");
-  patiently(() => service.card()).then((card) => {
-    model.card = card;
-    model.writeFoot();
-    if (current) {
-      worklist.write(films, current);
-      writeReading();
-      showMap();
-    }
-  }).catch((error) => {
-    if (!(error instanceof Problem)) throw error; // the foot says that the model is not known
-  });
+  fetchCard();
 }
 
 function pressDrag(kind) {
