@@ -96,7 +96,7 @@ function paused(untilMs, problem) {
     const seconds = Math.max(0, Math.ceil((untilMs - Date.now()) / 1000));
     $("#pause-count").textContent = seconds ? say("pauseCount", { seconds: number(seconds) }) : say("pauseNow");
   };
-  $("#pause-title").textContent = problem.title;
+  $("#pause-title").textContent = `${problem.title}.`;
   write();
   announce(`${problem.title}. ${$("#pause-count").textContent}`);
   countdown = setInterval(write, 250);
@@ -294,6 +294,7 @@ function writeLayout() {
   const chosen = layout ?? usualLayout();
   const shown = shownMap() ? chosen : "film";
   $("#map-pane").hidden = shown !== "beside";
+  $("#stage").dataset.shown = shown;
   viewer.panes[0].hasMap = shown === "over";
   for (const button of document.querySelectorAll("[data-layout]")) {
     button.setAttribute("aria-pressed", String(button.dataset.layout === shown));

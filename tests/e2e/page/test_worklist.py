@@ -166,7 +166,7 @@ def test_an_overloaded_service_is_asked_again_when_it_says(
             give(page, examples["covid19"])
         assert answer.value.status == 503
         assert answer.value.headers["retry-after"] == "1"
-        expect(page.locator("#pause")).to_contain_text("Overloaded Trying again in")
+        expect(page.locator("#pause")).to_contain_text("Overloaded. Trying again in")
         expect(page.locator("#verdict")).to_contain_text("Waiting for its turn")
         expect(page.locator("#bars")).to_be_hidden()
     expect(page.locator(".verdict.ok")).to_contain_text("COVID-19")
@@ -199,7 +199,7 @@ def test_every_wait_that_is_asked_for_is_counted_down(
     page.route("**/predict*", answer)
     give(page, examples["covid19"])
     for status in (429, 504, 503):
-        expect(page.locator("#pause")).to_contain_text(f"Busy {status} Trying again in")
+        expect(page.locator("#pause")).to_contain_text(f"Busy {status}. Trying again in")
     expect(page.locator(".verdict.ok")).to_be_visible()
 
 
