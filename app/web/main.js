@@ -16,7 +16,7 @@ import {
 import { Viewer, describeGrey, describeZoom } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
-const WIDE_STAGE_PX = 720;
+const WIDE_STAGE_PX = 640;
 const MOST_PICTURES = 4;
 const AGE = /^(\d{1,3}([.,]\d*)?|\d{1,3}[dwmy])$/i;
 const MOST_YEARS = 130;
