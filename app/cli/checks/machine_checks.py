@@ -32,6 +32,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "otel": ("opentelemetry.sdk",),
         "postgres": ("psycopg",),
         "score": ("fsspec", "pyarrow"),
+        "signatures": ("cryptography",),
         "train": ("torch", "sklearn", "onnx"),
     }
 )
