@@ -24,7 +24,10 @@ def test_the_same_files_give_the_same_wheel_and_sdist(
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     hashes = []
     for name in ("first", "second"):
-        both = build_distributions(app.__version__, tmp_path / name)
+        built = build_distributions(app.__version__, tmp_path / name)
+        both = sorted((tmp_path / name).iterdir())
+        assert set(built) < set(both)
+        assert [path.name.split("-")[0] for path in both] == ["neumo"] * 2 + ["neumo_client"] * 2
         hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in both])
         os.utime(ROOT / "app" / "__init__.py", (time.time(), time.time()))
     assert hashes[0] == hashes[1]

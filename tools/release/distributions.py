@@ -1,4 +1,4 @@
-"""The sdist, and the wheel that is built from it: of the same files the same bytes."""
+"""The sdists, and the wheels that are built from them: of the same files the same bytes."""
 
 import os
 import subprocess
@@ -9,16 +9,25 @@ from tools.release.version import ROOT, date_of
 
 
 def build_distributions(version: str, folder: Path) -> tuple[Path, Path]:
-    """Build both into `folder`; return the wheel's path and the sdist's.
+    """Build both into `folder`, and the client's; return the service's wheel and its sdist.
 
     Times in them are the release's date (SOURCE_DATE_EPOCH, which wins if it is set), and the
     build's tools are those locked for development.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH") or str(int(date_of(version).timestamp()))
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        env=os.environ | {"SOURCE_DATE_EPOCH": epoch},
-    )
+    for project in (ROOT, ROOT / "client"):
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "build",
+                "--no-isolation",
+                "--outdir",
+                str(folder),
+                str(project),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"SOURCE_DATE_EPOCH": epoch},
+        )
     return folder / f"neumo-{version}-py3-none-any.whl", folder / f"neumo-{version}.tar.gz"
