@@ -8,7 +8,7 @@ RUN python3 -m venv /opt/neumo
 COPY requirements/image.txt requirements/image.txt
 RUN /opt/neumo/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --requirement requirements/image.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE neumo_start.py ./
 COPY app app
 COPY training training
 COPY models models

@@ -66,7 +66,7 @@ lint: .venv-dev/installed
 	.venv-dev/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.txt
 	.venv-dev/bin/pip install $(PIP_FLAGS) $(TORCH)
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps $(TORCHVISION)
-	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable . --editable client
 	.venv-dev/bin/python -m training.fit.torchvision_compat
 	touch $@
 

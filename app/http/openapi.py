@@ -20,6 +20,7 @@ from app.errors import (
     InvalidParameter,
     Malformed,
     MissingFile,
+    ModelNotUsable,
     NotAChestXray,
     NotReady,
     OriginNotAllowed,
@@ -27,6 +28,7 @@ from app.errors import (
     RateLimited,
     RequestError,
     RequestTimeout,
+    SwitchFailed,
     TooManyFiles,
     Unauthenticated,
     UnsupportedMediaType,
@@ -36,7 +38,7 @@ from app.http.parameters import MOST_WINDOWS
 from app.http.route_scopes import OPEN, RouteScopes
 from app.image.grey_image import MAX_AGE_YEARS
 from app.reading.subject_words import AGE_PATTERN, VIEW_WORDS
-from app.render.film_picture import LEAST_PX, MOST_PX
+from app.render.film_picture import DEFAULT_PX, LEAST_PX, MOST_PX
 from app.render.problem import EXAMPLE, MEDIA_TYPE, Problem, render_problem
 
 ANY_CALL: Final = (Malformed, RequestTimeout, BodyTooLarge, HeadTooLarge, InternalError)
@@ -95,6 +97,8 @@ _EXAMPLE_FACTS: Final[dict[type[RequestError], dict[str, Fact]]] = {
     Unauthenticated: {"reason": "missing"},
     Forbidden: {"scope": "predict"},
     RateLimited: {"retry_after_s": 2},
+    ModelNotUsable: {"model": "neumo-r18-2", "failure": "bundle_hash_mismatch"},
+    SwitchFailed: {"reason": "no_vote"},
 }
 # In "Try it out" nothing may stand in these fields: it would be sent, and said of the patient.
 _EMPTY: Final = {"examples": [""], "example": ""}
@@ -158,7 +162,7 @@ MAX_PX_QUERY: Final = _query(
             "type": "integer",
             "minimum": LEAST_PX,
             "maximum": MOST_PX,
-            "default": MOST_PX,
+            "default": DEFAULT_PX,
         }
     },
     "Most pixels of the longer side; nothing is enlarged",
@@ -225,6 +229,14 @@ def _example_of(kind: type[RequestError]) -> dict[str, Any]:
     return render_problem(error, str(EXAMPLE["request_id"]), "en").model_dump()
 
 
+def _add_problem(responses: dict[str, Any], status: str, problem: dict[str, Any]) -> None:
+    """Describe a problem beside those of the same status."""
+    known = responses.setdefault(status, problem)
+    if known is not problem:
+        known["description"] += f", {problem['description']}"
+        known["content"][MEDIA_TYPE]["examples"] |= problem["content"][MEDIA_TYPE]["examples"]
+
+
 def describe_access(app: FastAPI, route_scopes: RouteScopes, *, asked: bool) -> None:
     """Let the page tell, of each call, which scope it needs and how a caller is refused.
 
@@ -243,9 +255,8 @@ def describe_access(app: FastAPI, route_scopes: RouteScopes, *, asked: bool) -> 
         for path, calls in document["paths"].items():
             scope = route_scopes.declared[path]
             for call in calls.values() if scope is not OPEN else ():
-                call["responses"] |= {
-                    str(status): problem for status, problem in describe_problems(*GUARDED).items()
-                }
+                for status, problem in describe_problems(*GUARDED).items():
+                    _add_problem(call["responses"], str(status), problem)
                 if asked:
                     call["security"] = [{name: []} for name in _SCHEMES]
                     call["x-neumo-scope"] = scope

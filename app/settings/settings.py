@@ -15,6 +15,7 @@ from app.model.labels import LabelId
 from app.reading.priors import parse_priors
 from app.settings.access_settings import AccessSettings
 from app.settings.cors_origins import CorsSettings
+from app.settings.model_settings import ModelSettings
 from app.settings.tls_settings import TlsSettings
 
 PREFIX: Final = "NEUMO_"
@@ -32,7 +33,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(AccessSettings, TlsSettings, CorsSettings):
+class Settings(AccessSettings, TlsSettings, CorsSettings, ModelSettings):
     """Bounded, frozen, built once at start-up and handed down."""
 
     model_config = SettingsConfigDict(
@@ -56,9 +57,6 @@ class Settings(AccessSettings, TlsSettings, CorsSettings):
         description="Processes that serve the same port and share its connections evenly; 0: one "
         "for each CPU of this machine or container, but no more than its memory holds at their "
         "peaks (150 MB and twice max_held_bytes each).",
-    )
-    model: str = Field(
-        "neumo-r18-3", description="Bundle to serve: a name below models/, or a folder's path."
     )
     threads: int = Field(
         0,
@@ -198,11 +196,16 @@ class Settings(AccessSettings, TlsSettings, CorsSettings):
         return self.threads or max(cpus // self.worker_count, min(cpus, _LEAST_THREADS))
 
     @property
+    def worker_peak_bytes(self) -> int:
+        """Memory of one worker at its peak."""
+        return _WORKER_BYTES + 2 * self.max_held_bytes
+
+    @property
     def worker_count(self) -> int:
         """`workers`, with 0 resolved."""
         if self.workers:
             return self.workers
-        held = memory_bytes() // (_WORKER_BYTES + 2 * self.max_held_bytes)
+        held = memory_bytes() // self.worker_peak_bytes
         return max(1, min(count_cpus(), held, _MOST_WORKERS))
 
 

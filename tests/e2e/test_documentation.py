@@ -81,6 +81,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
     for bundle in (ROOT / "models").iterdir():
         (place / "models" / bundle.name).symlink_to(bundle)
     write_normals(place / "normals")
+    (place / "film.dcm").symlink_to(ROOT / "examples" / "normal.dcm")
+    (place / "film.jpg").symlink_to(ROOT / "examples" / "normal.jpg")
+    (place / "films").mkdir()
+    for film in (ROOT / "examples").glob("*.jpg"):
+        (place / "films" / film.name).symlink_to(film)
     for environment in (".venv", ".venv-dev"):
         programs = place / environment / "bin"
         programs.mkdir(parents=True)

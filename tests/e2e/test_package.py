@@ -20,12 +20,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_holds_two_packages_two_bundles_and_nothing_else(
+def test_it_holds_two_packages_their_start_two_bundles_and_nothing_else(
     wheel: Path,
 ) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    assert tops == {"app", "training"}
+    assert tops == {"app", "training", "neumo_start.py"}
     others = [name for name in names if not name.endswith(".py") and ".dist-info/" not in name]
     assert sorted(others) == [
         "app/models/neumo-r18-2/README.md",
@@ -52,6 +52,27 @@ def test_it_holds_two_packages_two_bundles_and_nothing_else(
         "app/py.typed",
         "app/render/fonts/DejaVuSans-latin.ttf",
         "app/render/fonts/LICENSE",
+        "app/web/activation.js",
+        "app/web/dialogs.js",
+        "app/web/dom.js",
+        "app/web/export.js",
+        "app/web/film.js",
+        "app/web/icon.svg",
+        "app/web/index.html",
+        "app/web/main.js",
+        "app/web/model.js",
+        "app/web/page.css",
+        "app/web/print.css",
+        "app/web/queue.js",
+        "app/web/reading_panel.js",
+        "app/web/report.js",
+        "app/web/service.js",
+        "app/web/text_en.js",
+        "app/web/text_es.js",
+        "app/web/texts.js",
+        "app/web/viewer.css",
+        "app/web/viewer.js",
+        "app/web/worklist.js",
         "training/py.typed",
         "training/recipes/neumo-r18-2.toml",
         "training/recipes/neumo-r18-3.toml",
@@ -62,8 +83,8 @@ def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     text = archive.read(entry_points).decode()
-    assert "neumo = app.cli.command:main" in text
-    assert "neumo-train = training.__main__:main" in text
+    assert "neumo = neumo_start:neumo" in text
+    assert "neumo-train = neumo_start:neumo_train" in text
     (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
     lines = archive.read(metadata).decode().splitlines()
     extras = {line.split()[1] for line in lines if line.startswith("Provides-Extra")}

@@ -1,4 +1,4 @@
-"""Training in docs/training.md, README.md and README.es.md: it runs as it stands, on drawn X-rays."""
+"""Training in docs/training.md, README.md and README.es.md: runs as it stands, on drawn X-rays."""
 
 import json
 import re

@@ -7,11 +7,12 @@ from types import MappingProxyType
 from typing import Final
 
 from app.settings.settings import describe_settings
-from tools.reference import answers_page, errors_page, http_page, metrics_page
+from tools.reference import answers_page, cli_page, errors_page, http_page, metrics_page
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "answers.md": answers_page.render_page,
+        "cli.md": cli_page.render_page,
         "errors.md": errors_page.render_page,
         "http.md": http_page.render_page,
         "metrics.md": metrics_page.render_page,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 def command(check: str, host: str, port: int, timeout: float, tls_cert: str, tls_key: str) -> int:
     """Ask a running service how it is: exit code 0 if it is well, 1 if not.
 
-    ready: it can read a film now; live: it runs; startup: it has begun.
+    ready: it can read a film now; live: it answers at all; startup: its model is loaded.
     """
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
@@ -57,7 +57,7 @@ def command(check: str, host: str, port: int, timeout: float, tls_cert: str, tls
         connection.request("GET", f"/health/{check}")
         status = connection.getresponse().status
     except OSError as error:
-        click.echo(f"no answer: {error.strerror or type(error).__name__}")
+        click.echo(f"no answer on {host}:{port}: {error.strerror or error}")
         return 1
     except http.client.HTTPException:
         click.echo(f"port {port} answers, but not in HTTP: it is not neumo")

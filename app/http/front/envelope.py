@@ -134,13 +134,14 @@ class Envelope:
 
     def _answer(self, error: RequestError, scope: Scope, record: Record) -> Response:
         answer = problem_response(error, record.request_id, record.language)
-        if isinstance(error, MethodNotAllowed) and scope["path"] in self._routes.methods:
-            answer.headers["Allow"] = self._routes.methods[scope["path"]]
+        path = self._routes.declared_path(scope["path"])
+        if isinstance(error, MethodNotAllowed) and path is not None:
+            answer.headers["Allow"] = self._routes.methods[path]
         return answer
 
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = scope["path"] if scope["path"] in self._routes.methods else UNMATCHED
+        route = self._routes.declared_path(scope["path"]) or UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:
