@@ -1,15 +1,18 @@
 """The wheel: what it contains is decided on purpose, and works from another folder."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
 import app
+from tests.conftest import ROOT
 from tools.release.distributions import build_distributions
 
 
@@ -115,3 +118,19 @@ def test_it_reads_an_image_from_another_folder(
     origin, reading = result.stdout.splitlines()
     assert Path(origin).is_relative_to(site)
     assert json.loads(reading)["label"] == "normal"
+
+
+def test_the_same_files_give_the_same_wheel_and_sdist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    hashes = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        both = [
+            *build_distributions(app.__version__, folder),
+            *build_distributions(app.__version__, folder, ROOT / "client", "neumo_client"),
+        ]
+        hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in both])
+        os.utime(ROOT / "app" / "__init__.py", (time.time(), time.time()))
+    assert hashes[0] == hashes[1]
