@@ -63,6 +63,7 @@ def create_app(
     Raises
     ------
     AccessError : if it is not set who gets in
+    BundleError : if which model was chosen can't be read
     """
     settings = settings or Settings()
     access = Access.of(settings, rates)

@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "doctor": ("app.cli.run.doctor_command", "Look at all that a service needs."),
         "keys": ("app.cli.admin.keys_command", "Make, list and revoke the keys that callers show."),
         "model": ("app.cli.admin.model_command", "Show what the model says of itself."),
+        "models": ("app.cli.admin.models_command", "List, switch and sign models."),
         "settings": ("app.cli.run.settings_command", "List every setting."),
     }
 )
