@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.certificates import Authority
 from tests.conftest import ROOT
 from tests.e2e.pages import PAGES, Block, blocks
 from tests.server import Server
@@ -52,7 +53,8 @@ if given[:1] == ["serve"]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    service = subprocess.Popen([*neumo, *given, "--port", str(port), "--drain-delay-s", "0"])
+    ours = ["--host", "127.0.0.1", "--port", str(port), "--drain-delay-s", "0"]
+    service = subprocess.Popen([*neumo, *given, *ours])
     ready = False
     for _ in range(300):
         if service.poll() is not None:
@@ -86,6 +88,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
     (place / "films").mkdir()
     for film in (ROOT / "examples").glob("*.jpg"):
         (place / "films" / film.name).symlink_to(film)
+    (place / "etc").mkdir()
+    Authority(place / "etc", "clients ca").issue("tls")
     for environment in (".venv", ".venv-dev"):
         programs = place / environment / "bin"
         programs.mkdir(parents=True)
@@ -107,9 +111,17 @@ def write_normals(folder: Path, films: int = 80) -> None:
 
 
 def run(block: Block, place: Path, port: int) -> subprocess.CompletedProcess[str]:
-    """Run a block as it stands, but for the port."""
-    script = block.script.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
-    script = script.replace("localhost:8000", f"127.0.0.1:{port}")
+    """Run a block as it stands, but for what differs from one installation to the next."""
+    keys = place / "keys.json"
+    first_key = re.search(r'"id": *"(\w+)"', keys.read_text()) if keys.is_file() else None
+    script = block.script
+    for shown, here in (
+        ("127.0.0.1:8000", f"127.0.0.1:{port}"),
+        ("localhost:8000", f"127.0.0.1:{port}"),
+        ("/etc/neumo", str(place / "etc")),
+        ("6zkqp1ab", first_key[1] if first_key else "6zkqp1ab"),
+    ):
+        script = script.replace(shown, here)
     python = block.language in ("python", "py")
     command = [sys.executable, "-c", script] if python else ["bash", "-c", SHELL + script]
     client = ROOT / "client" / "src"
@@ -126,6 +138,7 @@ def run(block: Block, place: Path, port: int) -> subprocess.CompletedProcess[str
             "PATH": f"{place / '.venv-dev' / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": f"{ROOT}:{client}",
             "NEUMO_WORKERS": "1",
+            "KEY": "a key where none is asked for",
         },
     )
 
