@@ -20,7 +20,7 @@ PAGES = sorted(
     if path.name != "CHANGELOG.md"
 )
 _BLOCK = re.compile(
-    r"(?:^ *<!-- (?P<mark>not run|run by): (?P<said>[^\n]*?) -->\n)?"
+    r"(?:^ *<!-- (?P<mark>not run|run by|refused): (?P<said>[^\n]*?) -->\n)?"
     r"^(?P<indent> *)```(?P<language>sh|bash|shell|console|python|py)\b[^\n]*\n"
     r"(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
@@ -29,13 +29,13 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A block of commands; `mark` says why it isn't run, or which test runs it."""
+    """A block of commands; `mark` says why it isn't run, which test runs it, or how it is refused."""
 
     page: Path
     line: int
     language: str
     text: str
-    mark: Literal["not run", "run by", None]
+    mark: Literal["not run", "run by", "refused", None]
     said: str
 
     @property
@@ -61,6 +61,6 @@ def blocks(page: Path) -> Iterator[Block]:
             text.count("\n", 0, match.start("indent")) + 1,
             match["language"],
             textwrap.dedent(match["text"]),
-            mark if mark in ("not run", "run by") else None,
+            mark if mark in ("not run", "run by", "refused") else None,
             match["said"] or "",
         )
