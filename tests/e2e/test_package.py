@@ -1,16 +1,19 @@
 """The wheel: what it contains is decided on purpose, and works from another folder."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
 import app
+from tests.conftest import ROOT
 from tools.release.distributions import build_distributions
 
 
@@ -21,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_holds_two_packages_two_bundles_and_nothing_else(
+def test_it_holds_two_packages_their_start_two_bundles_and_nothing_else(
     wheel: Path,
 ) -> None:
     names = zipfile.ZipFile(wheel).namelist()
@@ -119,6 +122,22 @@ def test_it_reads_an_image_from_another_folder(
     origin, reading = result.stdout.splitlines()
     assert Path(origin).is_relative_to(site)
     assert json.loads(reading)["label"] == "normal"
+
+
+def test_the_same_files_give_the_same_wheel_and_sdist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    hashes = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        both = [
+            *build_distributions(app.__version__, folder),
+            *build_distributions(app.__version__, folder, ROOT / "client", "neumo_client"),
+        ]
+        hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in both])
+        os.utime(ROOT / "app" / "__init__.py", (time.time(), time.time()))
+    assert hashes[0] == hashes[1]
 
 
 @pytest.fixture(scope="module")
