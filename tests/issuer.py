@@ -87,6 +87,11 @@ def issuing() -> Iterator[LocalIssuer]:
             elif self.path == "/realm/certs":
                 issuer.asked += 1
                 content = issuer.jwks()
+            elif self.path == "/realm/moved":
+                self.send_response(302)
+                self.send_header("Location", "/realm/certs")
+                self.end_headers()
+                return
             time.sleep(issuer.pause_s)
             if issuer.down or content is None:
                 self.send_error(503)

@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -234,7 +235,6 @@ async def test_without_any_keys_a_token_can_not_be_checked(issuer: LocalIssuer) 
     [
         {"issuer": "https://elsewhere.test"},
         {"jwks_uri": "http://elsewhere.test/certs"},
-        {"jwks_uri": "file:///etc/hostname"},
         {"jwks_uri": None},
     ],
     ids=str,
@@ -245,6 +245,17 @@ async def test_an_issuer_that_says_something_else_is_not_trusted(
     issuer.discovery |= discovery
     with pytest.raises(IssuerUnavailable):
         await new_tokens(issuer).identify(issuer.token())
+    assert issuer.asked == 0
+
+
+async def test_keys_are_not_read_from_a_file_nor_where_the_issuer_leads_on_to(
+    issuer: LocalIssuer, tmp_path: Path
+) -> None:
+    (tmp_path / "certs").write_text(json.dumps(issuer.jwks()))
+    for address in (f"file://{tmp_path}/certs", f"{issuer.address}/moved"):
+        issuer.discovery["jwks_uri"] = address
+        with pytest.raises(IssuerUnavailable):
+            await new_tokens(issuer).identify(issuer.token())
     assert issuer.asked == 0
 
 
