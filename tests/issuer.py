@@ -1,6 +1,7 @@
 """An OpenID Connect issuer for tests: a real HTTP server on this machine, with keys of its own."""
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ class LocalIssuer:
         now = int(time.time())
         good = {
             "iss": self.address, "aud": AUDIENCE, "sub": "radiology-7", "scope": "predict openid",
-            "iat": now, "nbf": now, "exp": now + 300,
+            "iat": now, "nbf": now, "exp": now + 300, "jti": secrets.token_hex(8),
         }  # fmt: skip
         return {name: value for name, value in (good | changed).items() if value is not None}
 

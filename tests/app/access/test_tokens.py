@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.access import issuer as issuer_module
+from app.access import tokens as tokens_module
 from app.access.caller import Rate
 from app.access.tokens import Tokens
 from app.errors import IssuerUnavailable, Unauthenticated
@@ -61,6 +62,8 @@ async def test_a_good_token_names_its_holder(issuer: LocalIssuer, key_id: str) -
         {"aud": None},
         {"exp": None},
         {"exp": "soon"},
+        {"exp": float("inf")},
+        {"nbf": float("inf")},
         {"nbf": int(time.time()) + 3600},
         {"iat": int(time.time()) + 3600},
         {"sub": None},
@@ -81,6 +84,12 @@ async def test_a_token_with_another_claim_is_refused(
     else:
         token = issuer.token(**changed)
     assert await refused(tokens, token) == "token"
+
+
+@pytest.mark.parametrize("exp", [str(int(time.time()) + 600), 10**400, time.time() + 600.5])
+async def test_a_time_is_a_number_of_any_kind(issuer: LocalIssuer, exp: object) -> None:
+    caller = await new_tokens(issuer).identify(issuer.token(exp=exp))
+    assert caller.name == "radiology-7"
 
 
 async def test_an_old_token_has_expired_but_clocks_may_differ(issuer: LocalIssuer) -> None:
@@ -220,6 +229,33 @@ async def test_old_keys_are_fetched_anew_and_no_request_waits(
     assert time.monotonic() - begun_s < 0.3
     await asyncio.sleep(1.3)
     assert issuer.asked == 2
+
+
+async def test_a_good_token_is_known_for_a_minute_and_no_longer_than_it_says(
+    issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = new_tokens(issuer)
+    long, short = issuer.token(), issuer.token(exp=int(time.time()) + 20)
+    assert await tokens.identify(long) == await tokens.identify(short)
+    monkeypatch.setattr(jwt, "decode", None)  # what is known is not checked again
+    now_s = time.time()
+    for passed_s, good in ((49, (True, True)), (51, (True, False)), (61, (False, False))):
+        monkeypatch.setattr(tokens_module.time, "time", lambda now=now_s + passed_s: now)
+        for token, is_good in zip((long, short), good, strict=True):
+            if is_good:
+                assert (await tokens.identify(token)).name == "radiology-7"
+            else:
+                assert await refused(tokens, token) == "token"
+
+
+async def test_no_more_than_a_bounded_number_of_tokens_is_known(
+    issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "_MOST_KEPT", 3)
+    tokens = new_tokens(issuer)
+    for _ in range(5):
+        await tokens.identify(issuer.token())
+    assert len(tokens._kept) == 3
 
 
 async def test_without_any_keys_a_token_can_not_be_checked(issuer: LocalIssuer) -> None:
