@@ -55,6 +55,7 @@ class Measured:
     audit: dict[str, Audit]
     tested: Probabilities
     predictions: Predictions
+    reference: Reference
     held_out: Record | None
 
     def members(self) -> dict[str, Any]:
@@ -127,7 +128,8 @@ def measure_bundle(
     ]
     tested = answers["test"].probabilities
     joined = join_predictions(predictions)
-    return Measured(points, certainty, refusal, metrics, audit, tested, joined, held_out)
+    lie = describe_films(validated)
+    return Measured(points, certainty, refusal, metrics, audit, tested, joined, lie, held_out)
 
 
 def _choose(
