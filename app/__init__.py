@@ -4,7 +4,7 @@
 
 Rooms, top to bottom; a room imports only what stands below it:
 
-    cli/         the command neumo, a module a command: read/, run/, admin/
+    cli/         the command neumo, a module a command: read/, run/, admin/; checks/
     server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
                  connection/
     main         create_app: the one place that wires rooms together

@@ -914,8 +914,8 @@ class TokensUnusable(AccessError):
 
     code = "tokens_unusable"
     advice = Text(
-        "Tokens can't be checked: {reason}. See NEUMO_OIDC_* in docs/settings.md.",
-        "No se pueden comprobar tokens: {reason}. Consulte NEUMO_OIDC_* en docs/settings.md.",
+        "Tokens can't be checked: {reason}. 'neumo settings' lists NEUMO_OIDC_*.",
+        "No se pueden comprobar tokens: {reason}. 'neumo settings' enumera NEUMO_OIDC_*.",
     )
 
 

@@ -18,6 +18,8 @@ from app.model.card import Card
 from app.model.measured.figures import Interval, Metrics
 from app.model.signature import SIGNATURE_FILE
 from training.arguments import Run, build_parser
+from training.compare.comparison import compare
+from training.compare.comparison_page import render_page, render_terminal, to_json
 from training.config import LABELS, Config, compile_pattern
 from training.data.images import ImageSet, digest_images
 from training.data.inventory import (
@@ -34,6 +36,9 @@ from training.fit.network import build_model
 from training.fit.trainer import fit
 from training.holdout.holdout import TABLE_FILE, hold_out
 from training.holdout.record import RECORD_FILE, read_record
+from training.html_report.films_part import Showing
+from training.html_report.html_report import write_report
+from training.html_report.material import Wanted
 from training.measure.evaluation import describe_apart, evaluate_bundle
 from training.meter import show
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
@@ -174,6 +179,43 @@ def _weights(options: argparse.Namespace) -> None:
     sys.stdout.write(f"{options.out}\n")
 
 
+def _report(options: argparse.Namespace) -> None:
+    _check_pattern(options.patient_pattern)
+    wanted = Wanted(
+        target=options.target,
+        data=options.data or (),
+        root=options.root,
+        patient_pattern=options.patient_pattern,
+        split=options.split,
+        runs=options.runs,
+        run=options.run_folder,
+        bundle=options.bundle,
+        holdout=options.holdout,
+    )
+    showing = Showing(films=not options.no_films, licences=frozenset(options.show_licence))
+    path, found = write_report(wanted, showing, options.out)
+    for each in found.missing:
+        sys.stderr.write(f"neumo-train: missing: {each.what}\n  {each.command}\n")
+    sys.stdout.write(f"{path}\n")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    _check_pattern(options.patient_pattern)
+    told = compare(
+        options.first,
+        options.second,
+        options.split,
+        options.data or (),
+        options.patient_pattern,
+        options.root,
+    )
+    for path, content in ((options.json, to_json), (options.html, render_page)):
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content(told).encode())
+    sys.stdout.write(render_terminal(told))
+
+
 def _check_data(options: argparse.Namespace) -> None:
     _check_pattern(options.patient_pattern)
     inventory = take_inventory(options.data, options.patient_pattern, options.root)
@@ -306,6 +348,8 @@ _RUNS: Final[Mapping[str, Run]] = MappingProxyType(
         "reference": _reference,
         "holdout": _hold_out,
         "evaluate": _evaluate,
+        "report": _report,
+        "compare": _compare,
         "weights": _weights,
         "data check": _check_data,
     }

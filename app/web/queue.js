@@ -5,6 +5,7 @@ import { currentLanguage, say } from "./texts.js";
 
 const MOST_AT_ONCE = 3;
 const MOST_TRIES = 8;
+const GROWTH = 0.25; // of how many at once, with each film read after the service was busy
 
 export class Queue {
   #waiting = [];
@@ -48,7 +49,7 @@ export class Queue {
   }
 
   #next() {
-    while (this.#timer === null && this.#waiting.length && this.#running.size < this.#allowed) {
+    while (this.#timer === null && this.#waiting.length && this.#running.size < Math.floor(this.#allowed)) {
       this.#do(this.#waiting.shift());
     }
   }
@@ -64,7 +65,7 @@ export class Queue {
       await this.work(film, stop.signal);
       if (!isCurrent()) return;
       this.#running.delete(film);
-      this.#allowed = Math.min(this.#allowed + 1, MOST_AT_ONCE);
+      this.#allowed = Math.min(this.#allowed + GROWTH, MOST_AT_ONCE);
     } catch (error) {
       if (!isCurrent()) return;
       this.#running.delete(film);

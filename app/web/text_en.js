@@ -210,7 +210,6 @@ export default {
 
   report: "Chest X-ray: a second look by Neumo",
   reportFilm: "Film as read",
-  reportMap: "Map: {label}",
   reportPrinted: "Printed {time}",
   reportGrey: "Shown with {grey}",
   reportLabel: "Label",

@@ -210,7 +210,6 @@ export default {
 
   report: "Radiografía de tórax: una segunda mirada con Neumo",
   reportFilm: "Radiografía tal como se leyó",
-  reportMap: "Mapa: {label}",
   reportPrinted: "Impreso el {time}",
   reportGrey: "Mostrada con {grey}",
   reportLabel: "Etiqueta",

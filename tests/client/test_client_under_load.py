@@ -20,6 +20,7 @@ from neumo_client import (
     NeumoError,
     Reading,
     Retries,
+    Unauthenticated,
 )
 from neumo_client.retries import NO_RETRIES
 from tests.client.answering import client_by
@@ -63,16 +64,17 @@ def read_many(
     *,
     is_async: bool,
     concurrency: int,
-    retries: Retries = Retries(most=30, most_s=120),  # noqa: B008 - frozen
+    api_key: str | None = None,
 ) -> list[Reading | NeumoError]:
+    retries = Retries(most=30, most_s=120)
     if is_async:
 
         async def read() -> list[Reading | NeumoError]:
-            async with AsyncClient(url, retries=retries) as client:
+            async with AsyncClient(url, api_key=api_key, retries=retries) as client:
                 return await client.predict_many(films, concurrency=concurrency)
 
         return asyncio.run(read())
-    with Client(url, retries=retries) as client:
+    with Client(url, api_key=api_key, retries=retries) as client:
         return client.predict_many(films, concurrency=concurrency)
 
 
@@ -81,8 +83,9 @@ def are_all_read_in_order(results: list[Reading | NeumoError], films: list[bytes
     return read == [hashlib.sha256(film).hexdigest() for film in films]
 
 
-def count_of(server: Server, series: str) -> float:
-    text = server.call("GET", "/metrics")[2].decode()
+def count_of(server: Server, series: str, key: str = "") -> float:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    text = server.call("GET", "/metrics", headers=headers)[2].decode()
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(series))
 
 
@@ -110,6 +113,34 @@ def test_a_worker_that_is_killed_costs_no_film(jpeg: bytes, is_async: bool) -> N
         replaced = [line for line in server.lines() if line["message"] == "a worker is replaced"]
     assert len(replaced) == 1
     assert are_all_read_in_order(results, films)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_films_over_the_rate_of_a_key_are_read_later(
+    jpeg: bytes, is_async: bool, tmp_path: Path
+) -> None:
+    films = numbered(jpeg, 40)
+    key = tmp_path / "key"
+    key.write_text("k" * 40)
+    key.chmod(0o600)
+    limits = ("--rate-per-s", "30", "--rate-burst", "5")
+    with running("--api-key-file", str(key), *limits) as service:
+        results = read_many(service.url, films, is_async=is_async, concurrency=8, api_key="k" * 40)
+        limited = count_of(service, 'neumo_refusals_total{code="rate_limited"}', key="k" * 40)
+    assert are_all_read_in_order(results, films)
+    assert limited > 5
+
+
+def test_no_key_or_a_wrong_one_is_told_at_once(jpeg: bytes, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("k" * 40)
+    key.chmod(0o600)
+    with running("--api-key-file", str(key)) as service:
+        for shown in (None, "x" * 40):
+            with Client(service.url, api_key=shown) as client:
+                assert client.health()  # which needs none
+                results = client.predict_many([jpeg] * 3)
+            assert [type(each) for each in results] == [Unauthenticated] * 3
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def served(held: Mapping[str, Model], **settings: Any) -> Iterator[TestClient]: 
         return held[settings.model]
 
     given = Settings(**{"model": A, "models": f"{B},{BAD}"} | settings)
-    with TestClient(create_app(given, load, load_before_serving=True)) as client:
+    app = create_app(given, load, load_before_serving=True)
+    # Where nobody is asked who calls, only this machine, by its own name, may administer.
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         yield client
 
 

@@ -31,6 +31,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "otel": ("opentelemetry.sdk",),
         "postgres": ("psycopg",),
         "score": ("fsspec", "pyarrow"),
+        "signatures": ("cryptography",),
         "train": ("torch", "sklearn", "onnx"),
     }
 )

@@ -41,6 +41,7 @@ def _examine(as_json: bool, **given: str | None) -> int:
 
 
 def _look(given: dict[str, str | None]) -> "list[Finding]":
+    from app.cli.checks.access_checks import check_access
     from app.cli.checks.finding import Finding
     from app.cli.checks.machine_checks import (
         check_clock,
@@ -50,8 +51,12 @@ def _look(given: dict[str, str | None]) -> "list[Finding]":
         check_memory,
         check_open_files,
     )
-    from app.cli.checks.model_checks import check_model
-    from app.cli.checks.place_checks import check_port, check_temporary_files
+    from app.cli.checks.model_checks import check_models
+    from app.cli.checks.place_checks import (
+        check_model_choice,
+        check_port,
+        check_temporary_files,
+    )
     from app.cli.checks.settings_checks import check_settings
 
     found = [check_installation()]
@@ -64,8 +69,10 @@ def _look(given: dict[str, str | None]) -> "list[Finding]":
     else:
         found += check_settings(settings, os.environ)
         found += [check_cpus(settings), check_memory(settings)]
-        of_model, made = check_model(settings)
-        found += [*of_model, check_port(settings), check_temporary_files(settings)]
+        of_models, made = check_models(settings)
+        found += [*of_models, check_access(settings), check_port(settings)]
+        places = (check_temporary_files(settings), check_model_choice(settings))
+        found += [each for each in places if each is not None]
     return [*found, check_open_files(), check_extras(), check_clock(os.environ, made)]
 
 

@@ -19,6 +19,7 @@ from ulid import ULID
 
 from app.errors import CallerGone, InternalError, MethodNotAllowed, NotReady, RequestError
 from app.http.answer import problem_response
+from app.http.front.guard import caller_of
 from app.http.route_table import RouteTable
 from app.language import Language, negotiate
 from app.reading.reading import Reading
@@ -153,6 +154,8 @@ class Envelope:
             "status": record.status,
             "total_ms": round(seconds * 1000, 3),
         }
+        if caller := caller_of(scope).name:
+            members["caller"] = caller
         if record.stages_ms:
             members["stages_ms"] = record.stages_ms
         if record.code is not None:
