@@ -77,6 +77,7 @@ def test_it_holds_two_packages_their_start_two_bundles_and_nothing_else(
         "app/web/viewer.css",
         "app/web/viewer.js",
         "app/web/worklist.js",
+        "training/html_report/report.css",
         "training/py.typed",
         "training/recipes/neumo-r18-2.toml",
         "training/recipes/neumo-r18-3.toml",
@@ -92,7 +93,9 @@ def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
     (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
     lines = archive.read(metadata).decode().splitlines()
     extras = {line.split()[1] for line in lines if line.startswith("Provides-Extra")}
-    assert extras == {"dev", "dicom", "docs", "oidc", "otel", "postgres", "score", "train"}
+    assert extras == {
+        "dev", "dicom", "docs", "oidc", "otel", "postgres", "score", "signatures", "train"
+    }  # fmt: skip
     assert f"Version: {app.__version__}" in lines
     needed = [line for line in lines if line.startswith("Requires-Dist") and "extra" not in line]
     assert not [line for line in needed if "torch" in line]
