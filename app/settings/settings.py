@@ -240,7 +240,7 @@ def describe_settings() -> str:
     lines = [
         "# Settings of the service",
         "",
-        "Written by `make reference` from the code; do not edit.",
+        "<!-- Written by `make reference` from the code; do not edit. -->",
         "",
         "Flags of `neumo serve` win over the environment. A value out of bounds stops the start",
         "with exit code 2 and its name. An empty variable counts as unset, and one that is no",

@@ -11,7 +11,7 @@ for (const button of document.querySelectorAll("[data-close]")) {
 export function askForKey(refused) {
   const dialog = $("#key-dialog");
   const input = $("#key");
-  $("#key-note").textContent = say(refused ? "keyRefused" : "keyAsk");
+  $("#key-note").textContent = refused ? refused.members.detail || say("keyRefused") : say("keyAsk");
   input.value = "";
   dialog.showModal();
   input.focus();

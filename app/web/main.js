@@ -16,7 +16,7 @@ import {
 import { Viewer, describeGrey, describeZoom } from "./viewer.js";
 import { Worklist } from "./worklist.js";
 
-const WIDE_STAGE_PX = 720;
+const WIDE_STAGE_PX = 640;
 const MOST_PICTURES = 4;
 const AGE = /^(\d{1,3}([.,]\d*)?|\d{1,3}[dwmy])$/i;
 const MOST_YEARS = 130;
@@ -39,6 +39,7 @@ let opened = []; // films whose pixels are held, the last looked at first
 let layout = null; // film, over or beside, once chosen
 let opacity = 0.5;
 let countdown = null;
+let isFetchingCard = false;
 
 // Reading
 
@@ -52,6 +53,26 @@ async function read(film, signal) {
   film.succeed(reading, language);
   model.reference = reading.model;
   model.writeFoot();
+  if (model.card && !model.isOf(reading)) fetchCard(); // the service serves another model now
+}
+
+/** Ask for the model's card; without it the foot says that the model is not known. */
+async function fetchCard() {
+  if (isFetchingCard) return;
+  isFetchingCard = true;
+  try {
+    model.card = await patiently(() => service.card());
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return;
+  } finally {
+    isFetchingCard = false;
+  }
+  model.writeFoot();
+  if (!current) return;
+  worklist.write(films, current);
+  writeReading();
+  showMap();
 }
 
 function told(film) {
@@ -75,7 +96,7 @@ function paused(untilMs, problem) {
     const seconds = Math.max(0, Math.ceil((untilMs - Date.now()) / 1000));
     $("#pause-count").textContent = seconds ? say("pauseCount", { seconds: number(seconds) }) : say("pauseNow");
   };
-  $("#pause-title").textContent = problem.title;
+  $("#pause-title").textContent = `${problem.title}.`;
   write();
   announce(`${problem.title}. ${$("#pause-count").textContent}`);
   countdown = setInterval(write, 250);
@@ -86,6 +107,8 @@ function paused(untilMs, problem) {
 function add(files, age = "", view = "") {
   const added = [...files].map((file) => new Film(file, age, view));
   if (!added.length) return;
+  service.askAgain();
+  if (!model.card) fetchCard();
   const isFirst = films.length === 0;
   films.push(...added);
   writeFilms();
@@ -271,6 +294,7 @@ function writeLayout() {
   const chosen = layout ?? usualLayout();
   const shown = shownMap() ? chosen : "film";
   $("#map-pane").hidden = shown !== "beside";
+  $("#stage").dataset.shown = shown;
   viewer.panes[0].hasMap = shown === "over";
   for (const button of document.querySelectorAll("[data-layout]")) {
     button.setAttribute("aria-pressed", String(button.dataset.layout === shown));
@@ -346,6 +370,7 @@ function writeReading() {
 }
 
 function again(film) {
+  service.askAgain();
   film.forget();
   queue.add(film);
 }
@@ -432,17 +457,7 @@ function start() {
   writeAll();
   writeFilms();
   pressDrag("grey");
-  patiently(() => service.card()).then((card) => {
-    model.card = card;
-    model.writeFoot();
-    if (current) {
-      worklist.write(films, current);
-      writeReading();
-      showMap();
-    }
-  }).catch((error) => {
-    if (!(error instanceof Problem)) throw error; // the foot says that the model is not known
-  });
+  fetchCard();
 }
 
 function pressDrag(kind) {

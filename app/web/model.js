@@ -6,6 +6,9 @@ import { currentLanguage, number, say } from "./texts.js";
 const LABELS = ["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"];
 const HASH_DIGITS = 8;
 
+/** Whether a hospital's own films decided what a clear answer needs. */
+export const hasOwnFloors = (reading) => Boolean(reading.model.acceptance?.relied_on);
+
 export class ModelCard {
   /** @param facts what the service told the page of its settings */
   constructor(facts) {
@@ -22,19 +25,20 @@ export class ModelCard {
     return this.card?.labels.find((each) => each.id === label)?.[currentLanguage()] ?? label;
   }
 
-  /** The thresholds of a label: operating point, and what a clear answer needs; null if unknown. */
-  thresholds(label) {
-    const { card, facts, reference } = this;
-    if (!card || facts.reweighted) return { point: null, floor: null };
-    const point = card.operating_points?.[label] ?? null;
-    // A hospital's own floors stand in its acceptance file, which is not told.
-    const isSite = reference?.acceptance?.relied_on || facts.accepted;
-    const floor = card.certainty?.floors[label];
-    return { point, floor: isSite || floor === undefined ? null : Math.max(floor, point ?? 0) };
+  /** Whether the card is that of the model that made a Reading: a service may change models. */
+  isOf(reading) {
+    return this.card?.name === reading.model.name && this.card.version === reading.model.version;
   }
 
-  get hasOwnFloors() {
-    return Boolean(this.reference?.acceptance?.relied_on);
+  /** The thresholds of a label: operating point, and what a clear answer needs; null if unknown. */
+  thresholds(label, reading) {
+    const { card, facts } = this;
+    if (!card || facts.reweighted || !this.isOf(reading)) return { point: null, floor: null };
+    const point = card.operating_points?.[label] ?? null;
+    const floor = card.certainty?.floors[label];
+    // A hospital's own floors stand in its acceptance file, which is not told.
+    const isUnknown = hasOwnFloors(reading) || floor === undefined;
+    return { point, floor: isUnknown ? null : Math.max(floor, point ?? 0) };
   }
 
   get priorsAreEven() {

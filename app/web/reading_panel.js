@@ -1,6 +1,7 @@
 // What is said of a film: verdict, bars, cautions, whom it was read of, facts.
 
 import { $, make } from "./dom.js";
+import { hasOwnFloors } from "./model.js";
 import { currentLanguage, number, percent, say, time } from "./texts.js";
 
 const SHOWN_VIEWS = ["PA", "AP", "lateral"];
@@ -72,19 +73,18 @@ function doubt(reading, model) {
 export function bars(reading, model) {
   const { facts } = model;
   const rows = model.labels.map((label) => row(label, reading, model));
-  const isMarked = model.labels.some((label) => model.thresholds(label).point !== null);
-  const hasFloor = model.labels.some((label) => model.thresholds(label).floor !== null);
+  const thresholds = model.labels.map((label) => model.thresholds(label, reading));
   let note = say("barsWhat", { even: model.priorsAreEven ? say("barsEven") : "" });
   if (facts.reweighted) note = say("barsReweighted");
-  else if (model.hasOwnFloors) note = `${note} ${say("barsSite")}`;
+  else if (hasOwnFloors(reading)) note = `${note} ${say("barsSite")}`;
   return [
     make("h3", { id: "bars-title" }, say("bars")),
     make("ul", { className: `bar-rows ${reading.status}` }, ...rows),
     make("p", { className: "bar-sum" }, make("span", {}, say("barsSum")),
       make("span", { className: "figure" }, percent(reading.non_covid_pneumonia))),
     make("p", { className: "bar-key quiet", "aria-hidden": "true" },
-      isMarked && make("span", { className: "key-point" }, say("operatingPoint")),
-      hasFloor && make("span", { className: "key-floor" }, say("floor"))),
+      thresholds.some(({ point }) => point !== null) && make("span", { className: "key-point" }, say("operatingPoint")),
+      thresholds.some(({ floor }) => floor !== null) && make("span", { className: "key-floor" }, say("floor"))),
     make("p", { className: "quiet" }, note),
   ];
 }
@@ -107,7 +107,7 @@ export function track(share, { point, floor }) {
 
 function row(label, reading, model) {
   const share = reading.probabilities[label];
-  const { point, floor } = model.thresholds(label);
+  const { point, floor } = model.thresholds(label, reading);
   const words = [say("barLabel", { label: model.display(label), share: percent(share), point: point === null ? "–" : percent(point) })];
   if (floor !== null) words.push(floor < 1 ? say("barFloor", { floor: percent(floor) }) : say("barNever"));
   const isCalled = reading.status === "ok" && label === reading.label;

@@ -48,7 +48,7 @@ function table(reading, model) {
   return make("table", { className: reading.status },
     make("thead", {}, cells("th", say("reportLabel"), say("reportShare"), "", say("reportPoint"), say("reportFloor"))),
     make("tbody", {}, ...model.labels.map((label) => {
-      const { point, floor } = model.thresholds(label);
+      const { point, floor } = model.thresholds(label, reading);
       const needed = floor === null ? "–" : floor < 1 ? percent(floor) : say("never");
       const share = reading.probabilities[label];
       return cells("td", model.display(label), percent(share), track(share, { point, floor }), point === null ? "–" : percent(point), needed);

@@ -19,14 +19,21 @@ export class Problem extends Error {
 export class Service {
   #key = "";
   #asking = null;
+  #isDeclined = false;
 
-  /** @param askForKey resolves to a key, or to null; is told whether one was refused before */
+  /** @param askForKey resolves to a key, or to null; is told the Problem of one refused before */
   constructor(askForKey) {
     this.askForKey = askForKey;
   }
 
   forgetKey() {
     this.#key = "";
+    this.askAgain();
+  }
+
+  /** Ask for a key again, also whoever gave none: something new is to be read. */
+  askAgain() {
+    this.#isDeclined = false;
   }
 
   async card() {
@@ -74,19 +81,22 @@ export class Service {
         throw new Problem({ code: "unreachable", title: say("unreachable"), detail: say("unreachableHow") }, 2);
       }
       if (answer.ok) return answer;
-      if (answer.status === 401 && (key !== this.#key || (await this.#renewKey(key !== "")))) {
+      const problem = await problemOf(answer);
+      if (asksForKey(problem) && (key !== this.#key || (await this.#renewKey(key ? problem : null)))) {
         signal?.throwIfAborted();
         continue;
       }
-      throw await problemOf(answer);
+      throw problem;
     }
   }
 
   /** Ask for a key once, however many calls want one. */
   #renewKey(refused) {
+    if (this.#isDeclined) return false;
     this.#asking ??= this.askForKey(refused).then((key) => {
       this.#asking = null;
       this.#key = key ?? "";
+      this.#isDeclined = key === null;
       return key !== null;
     });
     return this.#asking;
@@ -104,6 +114,11 @@ export async function patiently(call, signal) {
       signal?.throwIfAborted();
     }
   }
+}
+
+/** Whether another key would help: this one is missing, not known, or not for reading films. */
+function asksForKey({ members }) {
+  return members.status === 401 || members.code === "forbidden";
 }
 
 async function problemOf(answer) {

@@ -78,7 +78,7 @@ async def page(request: Request) -> Response:
 
 async def _file(request: Request) -> Response:
     """Answer with one of the page's files."""
-    name = request.url.path.rpartition("/")[2]
+    name = str(request.scope["path"]).rpartition("/")[2]
     return _answer(request, _FILES[name], name.rpartition(".")[2], _TAGS[name])
 
 

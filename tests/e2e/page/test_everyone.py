@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FileChooser, Page, expect
 
 from app.render.wording import NOT_A_DEVICE
 from tests.conftest import ROOT
@@ -91,14 +91,21 @@ def test_a_switch_of_language_translates_what_was_read_too(
 
 def test_a_film_is_read_by_keyboard_alone(page: Page, examples: dict[str, Path]) -> None:
     press = page.keyboard.press
+    choosers: list[FileChooser] = []
+
+    def take(chooser: FileChooser) -> None:
+        choosers.append(chooser)
+
+    page.on("filechooser", take)
     for _ in range(12):
         press("Tab")
         if page.evaluate("document.activeElement.id") == "choose":
             break
-    with page.expect_file_chooser() as chooser:
-        press("Enter")
+    press("Enter")
+    while not choosers:
+        page.wait_for_timeout(20)
     paths = [examples["covid19"], examples["normal"], examples["bacterial_pneumonia"]]
-    chooser.value.set_files(paths)
+    choosers[0].set_files(paths)
     expect(page.locator("#tally")).to_contain_text("done: 3 of 3")
     expect(page.locator("#stage")).to_be_focused()
     expect(page.locator("#corner-name")).to_contain_text("covid19.jpg")

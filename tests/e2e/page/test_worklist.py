@@ -8,11 +8,14 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
+from app.access.key import Key
+from app.access.key_file import change_keys
 from tests.e2e.page.conftest import NewPage, film, give, upside_down, watched
 from tests.server import Server, running
 
@@ -163,7 +166,7 @@ def test_an_overloaded_service_is_asked_again_when_it_says(
             give(page, examples["covid19"])
         assert answer.value.status == 503
         assert answer.value.headers["retry-after"] == "1"
-        expect(page.locator("#pause")).to_contain_text("Overloaded Trying again in")
+        expect(page.locator("#pause")).to_contain_text("Overloaded. Trying again in")
         expect(page.locator("#verdict")).to_contain_text("Waiting for its turn")
         expect(page.locator("#bars")).to_be_hidden()
     expect(page.locator(".verdict.ok")).to_contain_text("COVID-19")
@@ -196,55 +199,76 @@ def test_every_wait_that_is_asked_for_is_counted_down(
     page.route("**/predict*", answer)
     give(page, examples["covid19"])
     for status in (429, 504, 503):
-        expect(page.locator("#pause")).to_contain_text(f"Busy {status} Trying again in")
+        expect(page.locator("#pause")).to_contain_text(f"Busy {status}. Trying again in")
     expect(page.locator(".verdict.ok")).to_be_visible()
 
 
 # ---------------------------------------------------------------- a key
 
 
-def ask_for(key: str, page: Page) -> list[str | None]:
-    """Have the calls answered by 401 unless they bring a key; return what they brought."""
-    brought: list[str | None] = []
-    problem = {"title": "Key needed", "detail": "", "code": "unauthenticated", "status": 401}
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A file of two keys, and the keys: one may read films, the other metrics only."""
+    path, secrets = tmp_path_factory.mktemp("keys") / "keys", {}
+    for scope in ("predict", "metrics"):
+        key, secrets[scope] = Key.create(scope, frozenset((scope,)), datetime.now(UTC))
+        change_keys(path, lambda others, key=key: [*others, key])
+    return path, secrets
 
-    def guard(route: Route) -> None:
-        brought.append(route.request.headers.get("authorization"))
-        if brought[-1] == f"Bearer {key}":
-            route.continue_()
-        else:
-            route.fulfill(status=401, body=json.dumps(problem))
 
-    page.route(re.compile(r"/(predict|explain|preview)\?|/model$"), guard)
-    return brought
+@pytest.fixture(scope="module")
+def keyed_service(keys: tuple[Path, dict[str, str]]) -> Iterator[Server]:
+    with running("--keys-file", str(keys[0])) as server:
+        yield server
+
+
+@pytest.fixture
+def open_keyed(chromium: Browser, keyed_service: Server) -> Iterator[NewPage]:
+    with watched(chromium) as open_at:
+        yield lambda **context: open_at(keyed_service.url, **context)
 
 
 def test_a_key_is_asked_for_once_and_brought_from_then_on(
-    page: Page, batch: list[FilePayload]
+    open_keyed: NewPage, keys: tuple[Path, dict[str, str]], batch: list[FilePayload]
 ) -> None:
-    brought = ask_for("secret", page)
-    give(page, *batch[:6])
+    page = open_keyed()
     dialog = page.get_by_role("dialog", name="This service asks for a key")
-    expect(dialog).to_be_visible()
-    expect(page.locator("#key")).to_be_focused()
-    page.fill("#key", "wrong")
+    expect(page.locator("#key")).to_be_focused()  # for the model's card
+    for shown, said in (
+        ("neumo_wrong", "The key is not one of this service's."),
+        (keys[1]["metrics"], "needs the scope 'predict'"),
+    ):
+        page.fill("#key", shown)
+        page.keyboard.press("Enter")
+        expect(dialog).to_contain_text(said)
+    page.fill("#key", keys[1]["predict"])
     page.keyboard.press("Enter")
-    expect(dialog).to_contain_text("The key was not accepted.")
-    page.fill("#key", "secret")
-    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#model-name")).to_contain_text("neumo-r18-3")
+    give(page, *batch[:6])
     expect(page.locator("#tally")).to_contain_text("done: 6 of 6, uncertain: 3")
-    assert set(brought) == {None, "Bearer wrong", "Bearer secret"}
-    assert brought.count("Bearer secret") >= 6
-    assert "secret" not in page.content()
+    expect(page.locator("#corner-map")).to_contain_text("Map: Bacterial pneumonia")
+    assert page.locator("#key").input_value() == ""
+    assert keys[1]["predict"] not in page.content()
     assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
 
 
-def test_who_has_no_key_is_told_so(page: Page, examples: dict[str, Path]) -> None:
-    ask_for("secret", page)
-    give(page, examples["covid19"])
-    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    expect(page.locator(".verdict.failed")).to_contain_text("Key needed")
+def test_who_gives_no_key_is_told_so_and_asked_again_with_the_next_film(
+    open_keyed: NewPage, batch: list[FilePayload]
+) -> None:
+    page = open_keyed()
+    dialog = page.get_by_role("dialog")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    give(page, *batch[:5])
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#tally")).to_have_text("done: 5 of 5, failed: 5")
+    expect(dialog).to_be_hidden()
+    expect(page.locator(".verdict.failed")).to_contain_text("This call needs a key.")
     expect(page.locator("#bars")).to_be_hidden()
+    page.locator("#verdict").get_by_role("button", name="Read again").click()
+    expect(dialog).to_be_visible()
 
 
 # ---------------------------------------------------------------- results to take away
