@@ -68,7 +68,6 @@ ANY_UPLOAD: Final = (
     TooManyFiles,
     UnsupportedMediaType,
     InvalidParameter,
-    OriginNotAllowed,
     NotReady,
     Overloaded,
 )
@@ -229,14 +228,6 @@ def _example_of(kind: type[RequestError]) -> dict[str, Any]:
     return render_problem(error, str(EXAMPLE["request_id"]), "en").model_dump()
 
 
-def _add_problem(responses: dict[str, Any], status: str, problem: dict[str, Any]) -> None:
-    """Describe a problem beside those of the same status."""
-    known = responses.setdefault(status, problem)
-    if known is not problem:
-        known["description"] += f", {problem['description']}"
-        known["content"][MEDIA_TYPE]["examples"] |= problem["content"][MEDIA_TYPE]["examples"]
-
-
 def describe_access(app: FastAPI, route_scopes: RouteScopes, *, asked: bool) -> None:
     """Let the page tell, of each call, which scope it needs and how a caller is refused.
 
@@ -254,9 +245,12 @@ def describe_access(app: FastAPI, route_scopes: RouteScopes, *, asked: bool) -> 
             document.setdefault("components", {})["securitySchemes"] = _SCHEMES
         for path, calls in document["paths"].items():
             scope = route_scopes.declared[path]
-            for call in calls.values() if scope is not OPEN else ():
-                for status, problem in describe_problems(*GUARDED).items():
-                    _add_problem(call["responses"], str(status), problem)
+            for method, call in calls.items() if scope is not OPEN else ():
+                # Pages of other origins are refused all that isn't only looking.
+                guarded = GUARDED if method == "get" else (*GUARDED, OriginNotAllowed)
+                call["responses"] |= {
+                    str(status): problem for status, problem in describe_problems(*guarded).items()
+                }
                 if asked:
                     call["security"] = [{name: []} for name in _SCHEMES]
                     call["x-neumo-scope"] = scope

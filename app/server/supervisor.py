@@ -195,11 +195,13 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     tune_allocator()
     rates = RateTable()
     try:
-        Access.of(settings, rates)  # each worker has its own, and would fail the same way
+        access = Access.of(settings, rates)  # each worker has its own, and would fail the same way
         tls = Tls.of(settings)
     except AccessError as error:
         _log.critical(str(error), extra={"members": {"code": error.code}})
         return error.exit_code
+    if access.open:
+        _log.info("nobody is asked for a key", extra={"members": {"host": settings.host}})
     listener = _bind(settings)
     if listener is None:
         return PORT_TAKEN
@@ -248,8 +250,9 @@ def _bind(settings: Settings) -> socket.socket | None:
         listener.close()
         return None
     listener.setblocking(False)
-    address = {"host": settings.host, "port": listener.getsockname()[1]}
-    _log.info("bound", extra={"members": address})
+    port = listener.getsockname()[1]
+    members = {"host": settings.host, "port": port, "tls": bool(settings.tls_cert)}
+    _log.info("bound", extra={"members": members})
     return listener
 
 

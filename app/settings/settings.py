@@ -23,6 +23,8 @@ _MOST_WORKERS: Final = 64
 _LEAST_THREADS: Final = 4
 _WORKER_BYTES: Final = 150_000_000
 """Resident memory of a worker that holds nothing, and some."""
+_MODEL_BYTES: Final = 35_000_000
+"""Of each further model in a worker; measured 31 MB of int8."""
 _DECODE_SHARE: Final = 0.7
 """Of the time an image has, for a decoder that hangs: it is told before the deadline."""
 
@@ -56,7 +58,7 @@ class Settings(AccessSettings, TlsSettings, CorsSettings, ModelSettings):
         le=_MOST_WORKERS,
         description="Processes that serve the same port and share its connections evenly; 0: one "
         "for each CPU of this machine or container, but no more than its memory holds at their "
-        "peaks (150 MB and twice max_held_bytes each).",
+        "peaks (150 MB, 35 MB for each further model, and twice max_held_bytes each).",
     )
     threads: int = Field(
         0,
@@ -198,7 +200,8 @@ class Settings(AccessSettings, TlsSettings, CorsSettings, ModelSettings):
     @property
     def worker_peak_bytes(self) -> int:
         """Memory of one worker at its peak."""
-        return _WORKER_BYTES + 2 * self.max_held_bytes
+        further = (len(self.bundles) - 1) * _MODEL_BYTES
+        return _WORKER_BYTES + further + 2 * self.max_held_bytes
 
     @property
     def worker_count(self) -> int:
@@ -237,7 +240,7 @@ def describe_settings() -> str:
     lines = [
         "# Settings of the service",
         "",
-        "Written by `make reference` from the code; do not edit.",
+        "<!-- Written by `make reference` from the code; do not edit. -->",
         "",
         "Flags of `neumo serve` win over the environment. A value out of bounds stops the start",
         "with exit code 2 and its name. An empty variable counts as unset, and one that is no",

@@ -99,7 +99,7 @@ def test_two_hundred_films_are_all_read_by_a_service_that_is_full(
         results = read_many(full.url, films, is_async=is_async, concurrency=16)
         refused = count_of(full, "neumo_refusals_total")
     assert are_all_read_in_order(results, films)
-    assert refused > 20
+    assert refused >= 5
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -121,3 +121,18 @@ def test_a_page_asks_without_a_key_and_then_shows_it(with_key: TestClient, jpeg:
 def test_a_key_does_not_let_another_page_in(with_key: TestClient, jpeg: bytes) -> None:
     shown = {"Origin": EVIL, "Authorization": "Bearer " + "k" * 40}
     check_problem(with_key.post("/predict", content=jpeg, headers=shown), 403, "origin_not_allowed")
+
+
+def test_the_document_names_the_refusal_where_something_is_done(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    naming = {
+        (method, path)
+        for path, calls in paths.items()
+        for method, call in calls.items()
+        if "origin_not_allowed" in call["responses"].get("403", {}).get("description", "")
+    }
+    doing = {(method, path) for path, calls in paths.items() for method in calls} - {
+        ("get", path) for path in paths
+    }
+    assert naming == doing
+    assert ("post", "/predict") in doing

@@ -1,16 +1,19 @@
 """The wheel: what it contains is decided on purpose, and works from another folder."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
 import app
+from tests.conftest import ROOT
 from tools.release.distributions import build_distributions
 
 
@@ -21,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_holds_two_packages_two_bundles_and_nothing_else(
+def test_it_holds_two_packages_their_start_two_bundles_and_nothing_else(
     wheel: Path,
 ) -> None:
     names = zipfile.ZipFile(wheel).namelist()
@@ -77,6 +80,7 @@ def test_it_holds_two_packages_two_bundles_and_nothing_else(
         "app/web/viewer.css",
         "app/web/viewer.js",
         "app/web/worklist.js",
+        "training/html_report/report.css",
         "training/py.typed",
         "training/recipes/neumo-r18-2.toml",
         "training/recipes/neumo-r18-3.toml",
@@ -92,7 +96,9 @@ def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
     (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
     lines = archive.read(metadata).decode().splitlines()
     extras = {line.split()[1] for line in lines if line.startswith("Provides-Extra")}
-    assert extras == {"dev", "dicom", "docs", "oidc", "otel", "postgres", "score", "train"}
+    assert extras == {
+        "dev", "dicom", "docs", "oidc", "otel", "postgres", "score", "signatures", "train"
+    }  # fmt: skip
     assert f"Version: {app.__version__}" in lines
     needed = [line for line in lines if line.startswith("Requires-Dist") and "extra" not in line]
     assert not [line for line in needed if "torch" in line]
@@ -119,6 +125,22 @@ def test_it_reads_an_image_from_another_folder(
     origin, reading = result.stdout.splitlines()
     assert Path(origin).is_relative_to(site)
     assert json.loads(reading)["label"] == "normal"
+
+
+def test_the_same_files_give_the_same_wheel_and_sdist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    hashes = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        both = [
+            *build_distributions(app.__version__, folder),
+            *build_distributions(app.__version__, folder, ROOT / "client", "neumo_client"),
+        ]
+        hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in both])
+        os.utime(ROOT / "app" / "__init__.py", (time.time(), time.time()))
+    assert hashes[0] == hashes[1]
 
 
 @pytest.fixture(scope="module")

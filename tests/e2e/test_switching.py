@@ -107,12 +107,12 @@ def switch_under_load(
     active = SHIPPED
     windows: list[tuple[float, float, str]] = []  # from a switch's answer to the next call
     try:
-        for number in range(switches):
+        for _ in range(switches):
             active = BEFORE if active == SHIPPED else SHIPPED
             status, _ = activate(server, active)
             assert status == 200
             begun_s = time.monotonic()
-            enough = requests * (number + 1) // switches
+            enough = len(load.answers) + requests // switches
             wait_until(lambda enough=enough: len(load.answers) >= enough, 300)  # type: ignore[misc]
             windows.append((begun_s, time.monotonic(), active))
     finally:

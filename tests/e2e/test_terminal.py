@@ -318,6 +318,7 @@ def complete(folder: Path, *words: str) -> list[str]:
         (["neumo", "predict", "--language", ""], ["en", "es"]),
         (["neumo", "explain", "--label", "c"], ["covid19"]),
         (["neumo", "serve", "--keep"], ["--keep-alive-s"]),
+        (["neumo", "model", "--model", "neumo-r18-3"], ["neumo-r18-3"]),
     ],
 )
 def test_bash_completes(words: list[str], offered: list[str], tmp_path: Path) -> None:

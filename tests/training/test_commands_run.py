@@ -409,7 +409,7 @@ def test_the_reference_of_an_older_card_is_written_as_a_run_writes_it(
 ) -> None:
     copy_bundle(finished, place, reference=None, bundle_format=3)
     graph = (place.bundle / "model.onnx").read_bytes()
-    assert main(["reference", *place.arguments_on(finished.data)]) == 0
+    assert say("reference", *place.arguments_on(finished.data))[0] == 0
     after = read_bundle(place.bundle)
     assert after.card == read_bundle(finished.bundle).card
     assert after.card.reference is not None

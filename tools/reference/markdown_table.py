@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-GENERATED = "Written by `make reference` from the code; do not edit."
+GENERATED = "<!-- Written by `make reference` from the code; do not edit. -->"
 
 
 def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FEW: Final = 3
 """So many films have bars; of more each has a row, where the terminal has room for one."""
 
-_NARROW: Final = 60
+_NARROW: Final = 72
 
 _WIDE: Final = 100
 """Columns from which a row has room for all four labels."""

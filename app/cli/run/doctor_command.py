@@ -42,6 +42,7 @@ def _examine(as_json: bool, **given: str | None) -> int:
 
 def _look(given: dict[str, str | None]) -> "list[Finding]":
     from app.cli.checks.access_checks import check_access
+    from app.cli.checks.certificate import check_certificate
     from app.cli.checks.finding import Finding
     from app.cli.checks.machine_checks import (
         check_clock,
@@ -70,7 +71,10 @@ def _look(given: dict[str, str | None]) -> "list[Finding]":
         found += check_settings(settings, os.environ)
         found += [check_cpus(settings), check_memory(settings)]
         of_models, made = check_models(settings)
-        found += [*of_models, check_access(settings), check_port(settings)]
+        of_access = check_access(settings)
+        found += [*of_models, of_access, check_port(settings)]
+        if settings.tls_cert and of_access.level != "fail":
+            found.append(check_certificate(settings.tls_cert, settings.tls_key))
         places = (check_temporary_files(settings), check_model_choice(settings))
         found += [each for each in places if each is not None]
     return [*found, check_open_files(), check_extras(), check_clock(os.environ, made)]

@@ -60,9 +60,8 @@ class SwitchBoard:
         self._pins = _HEAD_CELLS
         self._rows = self._pins + models * _PIN_CELLS
         size = (self._rows + processes.workers * _ROW_CELLS) * _CELL_BYTES
-        self._file = os.memfd_create("neumo-models")
-        os.ftruncate(self._file, size)
-        self._memory = mmap.mmap(self._file, size)
+        self._memory = mmap.mmap(-1, size)
+        self._file = os.memfd_create("neumo-models")  # for locks, so without content
         self._cells = memoryview(self._memory).cast("q")
         self._decide(decision)
 

@@ -18,6 +18,7 @@ from neumo_client.answers import (
     ModelReference,
     Reading,
     Remark,
+    Subject,
     Timing,
 )
 from neumo_client.async_client import AsyncClient
@@ -77,6 +78,7 @@ __all__ = [
     "SchemaUnknown",
     "ServiceFailed",
     "Source",
+    "Subject",
     "TimedOut",
     "Timing",
     "Unauthenticated",

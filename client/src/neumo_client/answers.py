@@ -90,6 +90,14 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom the film was taken to be of: by what was said, or by a DICOM file's tags."""
+
+    age_years: float | None = None
+    view: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ActivationMap:
     """Where the network found what speaks for a label: the mean of `cam` plus `bias` is `logit`."""
 
@@ -132,6 +140,7 @@ class Reading:
     timing_ms: Timing
     index: int | None = None
     heatmap: Heatmap | None = None
+    subject: Subject | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -142,7 +151,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The class activation map of one label, as numbers, with what its Reading says."""
+    """The class activation map of one label, as numbers, with what its Reading says.
+
+    `outside_body` says that what the map marks most lies where the film shows no body: don't trust
+    it then. It is None where an older service doesn't tell.
+    """
 
     request_id: str
     display_label: str
@@ -156,6 +169,7 @@ class Explanation:
     schema_version: int
     image: Image
     model: ModelReference
+    outside_body: bool | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 

@@ -7,13 +7,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.cli.command import main
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
     ("flags", "query", "language"),
     [
         ([], "", "en"),
-        (["--label", "normal", "--alpha", "0.9"], "?label=normal&alpha=0.9", "en"),
+        (["--label", "normal", "--alpha", "1"], "?label=normal&alpha=1", "en"),
+        (["--alpha", "0.9"], "?alpha=0.9", "en"),
         (["--language", "es", "--age", "61", "--view", "PA"], "?age_years=61&view=PA", "es"),
     ],
 )
@@ -34,6 +36,19 @@ def test_it_is_the_picture_that_http_gives(
     assert served.status_code == 200
     assert out.read_bytes() == served.content
     assert capsys.readouterr().out.startswith(f"{film}: COVID-19\n")
+
+
+def test_the_window_of_a_dicom_file_is_counted_as_over_http(
+    client: TestClient, tmp_path: Path
+) -> None:
+    film, out = ROOT / "examples" / "normal.dcm", tmp_path / "map.png"
+    pictures = []
+    for window in ("1", "2"):
+        assert main(["explain", str(film), "--out", str(out), "--window", window]) == 0
+        served = client.post(f"/explain?window={window}", content=film.read_bytes())
+        assert out.read_bytes() == served.content
+        pictures.append(served.content)
+    assert pictures[0] != pictures[1]
 
 
 def test_a_film_comes_and_a_picture_goes_through_pipes(

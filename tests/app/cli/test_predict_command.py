@@ -74,6 +74,18 @@ def test_what_is_said_of_the_patient_is_heeded(
     assert "age_outside_population" in warnings("--age", "012Y")
 
 
+def test_windows_are_counted_from_1(films: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def width(*flags: str) -> int:
+        assert main(["predict", "--json", str(films / "ward" / "c"), *flags]) == 0
+        width: int = json.loads(capsys.readouterr().out)["image"]["dicom"]["window"]["width"]
+        return width
+
+    assert width() == width("--window", "1") == 2551
+    assert width("--window", "2") == 1913
+    assert main(["predict", "--json", str(films / "ward" / "c"), "--window", "3"]) == 1
+    assert json.loads(capsys.readouterr().out)["code"] == "invalid_parameter"
+
+
 def test_a_csv_file_is_written_beside_what_is_told(
     films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

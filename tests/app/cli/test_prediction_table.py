@@ -90,7 +90,7 @@ def test_a_wide_terminal_shows_all_four_labels(jpeg: bytes) -> None:
     assert "30.0%" not in draw(many(jpeg), 80)
 
 
-@pytest.mark.parametrize("width", [30, 50, 80, 120])
+@pytest.mark.parametrize("width", [30, 50, 72, 80, 120])
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_it_fits_every_width(jpeg: bytes, width: int, language: Language) -> None:
     for results in (many(jpeg), many(jpeg)[1:3]):
