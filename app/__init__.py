@@ -4,24 +4,29 @@
 
 Rooms, top to bottom; a room imports only what stands below it:
 
-    cli/         the command neumo, a module a command: read/, run/, admin/
-    server/      processes and sockets: supervisor, worker, acceptor, tls, connection/; knows uvicorn
+    cli/         the command neumo, a module a command: read/, run/, admin/; checks/
+    server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
+                 connection/
     main         create_app: the one place that wires rooms together
-    http/        from an ASGI scope to service.read and back: envelope, gate, guard, body/, routes/,
+    http/        from an ASGI scope to service.read and back: front/, body/, routes/,
                  watch/, pages/
     access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
                  tokens, issuer
-    service/     who is read now, and how it is counted: service, admission, telemetry, logs
-    settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings
+    service/     who is read now, and how it is counted: service, admission, telemetry, logs,
+                 processes, active/
+    settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
+                 cors_origins, model_settings
     render/      one Reading, many shapes: reading_json, problem, overlay, legend,
                  film_picture, wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
                  site_temperature, acceptance_run, acceptance_text
     reading/     numbers become what is said: reader, judge, refusal, priors, population,
                  subject_words
-    model/       a bundle, checked, in a session: card, labels, bundle, session, load, measured/
+    model/       a bundle, checked, in a session: card, labels, bundle, session, load, registry,
+                 signature, choice, measured/
     image/       bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window,
                  dicom/
+    web/         the page for people, as files that a browser runs (HTML, CSS, JavaScript)
     errors       the tree of all errors
     language     the two languages
     machine      what this computer gives
@@ -30,23 +35,10 @@ Rooms, top to bottom; a room imports only what stands below it:
 """
 
 import os
-from typing import TYPE_CHECKING
 
 # ONNX Runtime sends usage data to its maker from the moment it is imported, and keeps a device's id
 # in the home folder. It asks this once: so it is set before anything here can import it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-if TYPE_CHECKING:
-    __version__: str
-else:
-
-    def __getattr__(name: str) -> str:
-        """Look the version up when it is asked for: a health check need not wait 20 ms for it."""
-        if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow
-
-        try:
-            return version("neumo")
-        except PackageNotFoundError:  # a checkout that was never installed
-            return "0+unknown"
+__version__ = "0.2.0"
+"""The one place where the version stands: wheel, `neumo --version`, OpenAPI and image take it."""

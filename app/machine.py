@@ -1,5 +1,6 @@
 """What this computer gives: CPUs and memory within the container's limits, an allocator, VNNI."""
 
+import contextlib
 import ctypes
 import os
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Final
 _CGROUP: Final = Path("/sys/fs/cgroup")
 _MEMBERSHIP: Final = Path("/proc/self/cgroup")
 _CPU_INFO: Final = Path("/proc/cpuinfo")
+_PAGES: Final = Path("/proc/self/statm")
 _DOT_PRODUCTS: Final = frozenset(("avx512_vnni", "avx_vnni", "asimddp"))
 _ARENA_MAX: Final = -8  # the names are those of mallopt(3)
 _MMAP_THRESHOLD: Final = -3
@@ -98,6 +100,15 @@ def has_dot_products(cpu_info: Path = _CPU_INFO) -> bool:
     return not flags.isdisjoint(_DOT_PRODUCTS)
 
 
+def cpu_name(cpu_info: Path = _CPU_INFO) -> str:
+    """Return what the CPU calls itself; the architecture where it doesn't, as ARM's don't."""
+    with contextlib.suppress(OSError):
+        for line in cpu_info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return os.uname().machine
+
+
 def tune_allocator() -> bool:
     """Set the C library's allocator for few threads and large blocks, as the service has them.
 
@@ -118,3 +129,12 @@ def tune_allocator() -> bool:
         (_TRIM_THRESHOLD, _KEPT_BYTES),
     )
     return all(libc.mallopt(option, value) == 1 for option, value in options)
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process; 0 where the system doesn't tell."""
+    try:
+        pages = int(_PAGES.read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -16,16 +16,18 @@ from app.access.access import Access
 from app.access.rates import RateTable
 from app.errors import InvalidParameter, Malformed
 from app.http.answer import error_of_framework
-from app.http.envelope import Envelope
-from app.http.gate import BodyRules, Gate
-from app.http.guard import Guard
+from app.http.front.cors import Cors, Origins
+from app.http.front.envelope import Envelope
+from app.http.front.gate import BodyRules, Gate
+from app.http.front.guard import Guard
 from app.http.openapi import describe_access
-from app.http.pages import docs_page
+from app.http.pages import docs_page, front_page
 from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
 from app.http.routes import explain, model_card, predict, preview
-from app.http.watch import health, prometheus
+from app.http.watch import health, model_admin, prometheus
 from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
+from app.service.active.model_roster import SharedModels
 from app.service.service import LoadModel, Service, load_model_from
 from app.settings.settings import Settings
 
@@ -44,6 +46,8 @@ def create_app(
     *,
     load_before_serving: bool = False,
     rates: RateTable | None = None,
+    shared_models: SharedModels | None = None,
+    row: int = 0,
 ) -> FastAPI:
     """Build the application.
 
@@ -54,14 +58,16 @@ def create_app(
     on_failure : called if the model can't be served; the process should end then
     load_before_serving : or else it answers at once, and says that it isn't ready
     rates : that are counted together with other processes'
+    shared_models, row : what the workers of a service share of their models, and this one's row
 
     Raises
     ------
     AccessError : if it is not set who gets in
+    BundleError : if which model was chosen can't be read
     """
     settings = settings or Settings()
     access = Access.of(settings, rates)
-    service = Service(settings, load_model, on_failure)
+    service = Service(settings, load_model, on_failure, shared_models, row)
     app = FastAPIOffline(
         title="Neumo",
         description=_DESCRIPTION,
@@ -75,7 +81,14 @@ def create_app(
         lifespan=partial(_lifespan, service, load_before_serving),
     )
     work = [predict.router, explain.router, preview.router]
-    other = [health.router, model_card.router, prometheus.router, docs_page.router]
+    other = [
+        health.router,
+        model_card.router,
+        model_admin.router,
+        prometheus.router,
+        docs_page.router,
+        front_page.router,
+    ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes = service, routes
     for router in (*work, *other):
@@ -100,6 +113,7 @@ def create_app(
     app.add_middleware(
         Guard, access=access, route_scopes=route_scopes, metrics=service.metrics
     )  # in front of the body
+    app.add_middleware(Cors, origins=Origins(settings.allowed_origins), methods=routes.methods)
     app.add_middleware(Envelope, metrics=service.metrics, routes=routes)  # last added, outermost
     return app
 
@@ -110,11 +124,16 @@ async def _lifespan(
     load_before_serving: bool,
     _: FastAPI,
 ) -> AsyncIterator[None]:
-    loading = asyncio.create_task(service.start())
+    async def run() -> None:
+        if not load_before_serving:
+            await service.start()
+        await service.follow()
+
     if load_before_serving:
-        await loading
+        await service.start()
+    running = asyncio.create_task(run())
     yield
-    loading.cancel()
+    running.cancel()
     await asyncio.to_thread(service.stop)
 
 

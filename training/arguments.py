@@ -25,7 +25,8 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
 
     Parameters
     ----------
-    runs : run, fit, export, remeasure, holdout, evaluate, report, compare, weights, and data check
+    runs : run, fit, export, remeasure, reference, holdout, evaluate, report, compare, weights, and
+        data check
     """
     parser = argparse.ArgumentParser(
         prog="neumo-train", description=description, allow_abbrev=False
@@ -36,6 +37,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         ("fit", "only train: write the best checkpoint to the run folder"),
         ("export", "only the rest: make the bundle of a run that was fitted"),
         ("remeasure", "fit refusal and measure a bundle anew; the network stays"),
+        ("reference", "write into a bundle's card how validation's films lie, to tell drift"),
         ("holdout", "train without each source in turn; choose thresholds by what that answers"),
     ):
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)

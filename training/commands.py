@@ -16,6 +16,7 @@ from app.errors import NeumoError
 from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
 from app.model.measured.figures import Interval, Metrics
+from app.model.signature import SIGNATURE_FILE
 from training.arguments import Run, build_parser
 from training.compare.comparison import compare
 from training.compare.comparison_page import render_page, render_terminal, to_json
@@ -42,6 +43,7 @@ from training.measure.evaluation import describe_apart, evaluate_bundle
 from training.meter import show
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
 from training.recipe import load_config
+from training.release.film_reference import add_reference
 from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
 from training.run.checkpoint import RunFolder, RunUnfinished, save_whole
@@ -132,6 +134,18 @@ def _remeasure(options: argparse.Namespace) -> None:
     _warn_of_patients(config.data, config.patient_pattern)
     _warn_of_few(division)
     _summarise(config, remeasure(config, bundle, exact, load_splits(division)))
+
+
+def _reference(options: argparse.Namespace) -> None:
+    config = _config(options)
+    bundle = read_bundle(config.bundle_folder)
+    division = divide_again(config, bundle.card)
+    validation = load_set(division.validation, "validation").singly()
+    reference = add_reference(config, bundle, validation).reference
+    count = reference.images if reference else 0
+    sys.stdout.write(f"reference of {count} images\n{config.bundle_folder}\n")
+    if (config.bundle_folder / SIGNATURE_FILE).exists():
+        sys.stderr.write("neumo-train: the card is another: sign the bundle anew\n")
 
 
 def _hold_out(options: argparse.Namespace) -> None:
@@ -331,6 +345,7 @@ _RUNS: Final[Mapping[str, Run]] = MappingProxyType(
         "fit": _fit,
         "export": _export,
         "remeasure": _remeasure,
+        "reference": _reference,
         "holdout": _hold_out,
         "evaluate": _evaluate,
         "report": _report,

@@ -18,10 +18,14 @@ import click
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "predict": ("app.cli.read.predict_command", "Read films here, without a server."),
+        "explain": ("app.cli.read.explain_command", "Draw where in a film the answer comes from."),
         "accept": ("app.cli.read.accept_command", "Measure the model on a hospital's own films."),
         "serve": ("app.cli.run.serve_command", "Answer over HTTP until told to stop."),
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),
+        "doctor": ("app.cli.run.doctor_command", "Look at all that a service needs."),
         "keys": ("app.cli.admin.keys_command", "Make, list and revoke the keys that callers show."),
+        "model": ("app.cli.admin.model_command", "Show what the model says of itself."),
+        "models": ("app.cli.admin.models_command", "List, switch and sign models."),
         "settings": ("app.cli.run.settings_command", "List every setting."),
     }
 )
@@ -37,7 +41,7 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         1: "refused: a film that was not read, a service that is not healthy, a check that "
         "failed, or an acceptance that shows nothing to rely on",
         USAGE: "called wrongly; a setting out of bounds, or callers whom nobody asks for a key",
-        3: "the model can't be served",
+        3: "the model can't be served, or another package hides Neumo's own",
         4: "the port can't be had",
         INTERRUPTED: "interrupted",
         BROKEN_PIPE: "whoever read the output stopped reading",
@@ -58,6 +62,16 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(COMMANDS[name][0]).command
         return command
+
+    def invoke(self, context: click.Context) -> int | None:
+        """Run the command that was called. Click would tell a broken pipe as 1, refused."""
+        try:
+            code: int | None = super().invoke(context)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _give_up_output()
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
+        return code
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the table says: no command is imported to be listed."""
@@ -95,15 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code, one of `EXIT_CODES`."""
     try:
         code: int | None = neumo.main(arguments, prog_name="neumo", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except BrokenPipeError:
-        _give_up_output()
-        return BROKEN_PIPE
     return code or 0
 
 

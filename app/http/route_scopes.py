@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route, compile_path
 
 from app.access.caller import Scope
 from app.http.pages.docs_page import STATIC_PATH
+from app.http.pages.front_page import PATHS as PAGE_PATHS
 
 OPEN: Final = None
 """Anybody may ask: it tells nothing that is not public."""
@@ -21,6 +22,9 @@ ROUTE_SCOPES: Final[Mapping[str, Scope | None]] = MappingProxyType(
         "/explain": "predict",
         "/preview": "predict",
         "/model": "predict",
+        "/models": "predict",
+        "/admin/models/rollback": "admin",
+        "/admin/models/{name}/activate": "admin",
         "/metrics": "metrics",
         "/health/live": OPEN,
         "/health/ready": OPEN,
@@ -28,6 +32,7 @@ ROUTE_SCOPES: Final[Mapping[str, Scope | None]] = MappingProxyType(
         "/docs": OPEN,
         "/openapi.json": OPEN,
         STATIC_PATH: OPEN,
+        **dict.fromkeys(PAGE_PATHS, OPEN),
     }
 )
 """By a route's path as it is declared, or the folder that is mounted."""
@@ -40,7 +45,7 @@ class UnknownRoute(LookupError):
 class RouteScopes:
     """Finds the scope that a request's path needs.
 
-    What it does not know has no scope, and is not served: see `app.http.guard`.
+    What it does not know has no scope, and is not served: see `app.http.front.guard`.
 
     Parameters
     ----------

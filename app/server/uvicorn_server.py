@@ -23,7 +23,8 @@ import uvicorn
 from app.access.rates import RateTable
 from app.errors import RequestError
 from app.http.answer import problem_answer
-from app.http.envelope import OTHER, UNMATCHED, open_record
+from app.http.front.cors import Origins
+from app.http.front.envelope import OTHER, UNMATCHED, open_record
 from app.main import create_app
 from app.server.acceptor import Acceptor
 from app.server.balance import ConnectionTable
@@ -32,6 +33,7 @@ from app.server.connection.connection_rules import ConnectionRules
 from app.server.connection.request_parser import RawHeaders
 from app.server.tls import Tls
 from app.server.worker import STARTUP_FAILURE
+from app.service.active.model_roster import SharedModels
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service
 from app.settings.settings import Settings
@@ -79,6 +81,7 @@ class Server(uvicorn.Server):
             on_closed=self._on_closed,
         )
         self._work_targets = work_targets
+        self._origins = Origins(settings.allowed_origins)
         self._exit_at_s: float | None = None
         self._parent = os.getppid()
         super().__init__(
@@ -180,6 +183,8 @@ class Server(uvicorn.Server):
         }
         _log.info("refused", extra={"members": members})
         fields |= {"content-length": str(len(body)), "x-request-id": record.request_id}
+        for name, value in self._origins.answer_headers(headers).items():
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
         return fields, body
 
 
@@ -192,11 +197,13 @@ class Shared:
     table : of their connections
     rates : of their callers
     tls : None for connections in the clear
+    models : which of them is active
     """
 
     table: ConnectionTable
     rates: RateTable
     tls: Tls | None
+    models: SharedModels
 
 
 def build_server(settings: Settings, load_model: LoadModel, shared: Shared, worker: int) -> Server:
@@ -212,6 +219,8 @@ def build_server(settings: Settings, load_model: LoadModel, shared: Shared, work
         on_failure=lambda: os._exit(STARTUP_FAILURE),
         load_before_serving=True,
         rates=shared.rates,
+        shared_models=shared.models,
+        row=worker,
     )
     service: Service = app.state.service
     targets = app.state.routes.work_targets()

@@ -62,7 +62,8 @@ class AccessSettings(BaseSettings):
     )
     oidc_scope_prefix: str = Field(
         "",
-        description="What stands before predict, feedback, metrics, admin in that claim, such as neumo: if it says neumo:predict.",
+        description="What stands before predict, feedback, metrics, admin in that claim, such as "
+        "neumo: if it says neumo:predict.",
     )
     oidc_name_claim: str = Field(
         "sub", description="Claim under which a token's holder is written down."
@@ -113,7 +114,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == _LOOPBACK_NAME
+        return host.lower() == _LOOPBACK_NAME
 
 
 def _words(text: str) -> list[str]:

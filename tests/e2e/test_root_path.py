@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import CHROMIUM, browsing
 from tests.contract.test_health import value_of
 from tests.server import Server, free_port, running
 
@@ -99,6 +100,28 @@ def test_the_page_and_all_it_asks_for_come_from_below_the_prefix(proxy: Server) 
         assert proxy.call("GET", address)[0] == 200, address
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt install chromium)")
+def test_the_page_for_people_reads_a_film_below_the_prefix(
+    proxy: Server, tmp_path: Path, examples: dict[str, Path]
+) -> None:
+    with browsing(tmp_path / "profile") as browser:
+        browser.open(f"{proxy.url}{PREFIX}/")
+        browser.wait_for("document.querySelector('#start-title')?.textContent")
+        browser.choose_file("#files", examples["covid19"])
+        said = "document.querySelector('.verdict.ok')?.textContent"
+        assert "COVID-19" in browser.wait_for(said)
+        # The map too, and the model's card.
+        browser.wait_for("!document.querySelector('#map-pane').hidden")
+        browser.wait_for(
+            "document.querySelector('#model-name').textContent.includes('neumo-r18-3')"
+        )
+        addresses = browser.evaluate(
+            "performance.getEntriesByType('resource').map((entry) => new URL(entry.name).pathname)"
+        )
+    assert len(addresses) > 20
+    assert [address for address in addresses if not address.startswith(f"{PREFIX}/")] == []
+
+
 def test_what_openapi_names_as_the_server_is_where_calls_are_answered(
     proxy: Server, jpeg: bytes
 ) -> None:
@@ -132,3 +155,18 @@ def test_probes_that_ask_the_service_itself_need_no_prefix(service: Server) -> N
     assert service.call("GET", f"{PREFIX}/health/ready")[0] == 200
     assert service.call("GET", f"{PREFIX}health/ready")[0] == 404
     assert service.call("GET", PREFIX)[0] == 404
+
+
+def test_a_page_below_the_prefix_is_the_services_own_though_the_proxy_changes_the_host(
+    proxy: Server, jpeg: bytes
+) -> None:
+    # nginx passes on the upstream's name as Host. Over TLS, and on one machine, browsers tell.
+    page = {"Origin": proxy.url}
+    path = f"{PREFIX}/predict"
+    own = page | {"Sec-Fetch-Site": "same-origin"}
+    assert proxy.call("POST", path, jpeg, own)[0] == 200
+    named = page | {"X-Forwarded-Host": proxy.url.removeprefix("http://")}
+    assert proxy.call("POST", path, jpeg, named)[0] == 200
+    status, _, problem = proxy.call("POST", path, jpeg, page)
+    assert status == 403
+    assert b"Host" in problem

@@ -4,7 +4,8 @@ Nothing leaves the machine, nothing is logged, and no file is named: faults are 
 """
 
 import json
-import sys
+import shutil
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ from app.cli.options import (
     model_option,
     read_settings,
     remark_on_settings,
-    write_whatever_the_terminal_lacks,
 )
+from app.cli.terminal import follow, is_watched, write_whatever_the_terminal_lacks
 from app.language import Text
 
 if TYPE_CHECKING:
@@ -86,26 +87,33 @@ def command(
     try:
         films = list_films(data, label)
         loaded = load_model_from(settings)
-        acceptance = accept(films, loaded, settings.limits, settings.label_priors, site)
+        acceptance = accept(
+            follow(films, len(films), shown=True),
+            loaded,
+            settings.limits,
+            settings.label_priors,
+            site,
+        )
         content = json.dumps(acceptance.model_dump(mode="json"), indent=1) + "\n"
         if out is not None:
             _write(out, content)
     except FilmsUnusable as error:
-        sys.stderr.write(f"neumo: {error.detail(language)}\n")
+        click.echo(f"neumo: {error.detail(language)}", err=True)
         return _UNUSABLE
     except BundleError as error:
-        sys.stderr.write(f"neumo: {error.detail(language)}\n")
+        click.echo(f"neumo: {error.detail(language)}", err=True)
         return BundleError.exit_code
     except OSError as error:
-        sys.stderr.write(f"neumo: --out can't be written ({error.strerror})\n")
+        click.echo(f"neumo: --out can't be written ({error.strerror})", err=True)
         return _UNUSABLE
-    if as_json or not sys.stdout.isatty():
-        sys.stdout.write(content)
+    if as_json or not is_watched():
+        click.echo(content, nl=False)
     else:
-        table = describe_acceptance(acceptance, loaded.card, language)
+        width = shutil.get_terminal_size().columns
         ending = _NOT_WRITTEN if out is None else _WRITTEN
-        told = (table.rstrip(), *(text.render(language) for text in (ending, NOTICE)))
-        sys.stdout.write("\n\n".join(told) + "\n")
+        paragraphs = [textwrap.fill(text.render(language), width) for text in (ending, NOTICE)]
+        table = describe_acceptance(acceptance, loaded.card, language, width)
+        click.echo("\n\n".join([table.rstrip(), *paragraphs]))
     return 0 if acceptance.certainty is not None else _NOT_SHOWN
 
 

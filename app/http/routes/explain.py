@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from app.http.answer import answer_headers
 from app.http.body.upload import read_upload, service_of
-from app.http.envelope import record_of
-from app.http.gate import claim_of
+from app.http.front.envelope import record_of
+from app.http.front.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
     IMAGE_QUERY,
@@ -62,25 +62,31 @@ async def explain(
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
     upload = await read_upload(request, query=("label", "alpha", "format", *IMAGE_PARAMETERS))
-    reading = await service.read(upload.files[0], upload.subjects[0], claim, window)
+    reading = await service.read(
+        upload.files[0], upload.subjects[0], claim, window, request_id=record.request_id
+    )
     record.add_stages(reading)
     language = record.language
     if format == "json":
-        explanation = render_explanation(
-            reading,
-            record.request_id,
-            language,
-            label,
-            remarks=upload.remarks,
-            with_uid=with_uid,
-        )
-        content, media_type = (
-            explanation.model_dump_json(exclude_none=True).encode(),
-            "application/json",
+        media_type = "application/json"
+        content = await service.render(
+            lambda: (
+                render_explanation(
+                    reading,
+                    record.request_id,
+                    language,
+                    label,
+                    remarks=upload.remarks,
+                    with_uid=with_uid,
+                )
+                .model_dump_json(exclude_none=True)
+                .encode()
+            ),
+            claim,
         )
     else:
+        media_type = "image/png"
         content = await service.render(
             lambda: render_overlay(reading, language, label, alpha), claim
         )
-        media_type = "image/png"
     return Response(content, media_type=media_type, headers=answer_headers(language))

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from app.errors import CallerGone, InternalError, RequestError
 from app.http.answer import answer_headers
 from app.http.body.upload import read_upload, read_uploads, service_of
-from app.http.envelope import record_of
-from app.http.gate import claim_of
+from app.http.front.envelope import record_of
+from app.http.front.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
     HEATMAP_QUERY,
@@ -54,7 +54,9 @@ async def predict(request: Request) -> Response:
     heatmap = read_flag(request.query_params, "heatmap")
     window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
     upload = await read_upload(request, query=("heatmap", *IMAGE_PARAMETERS))
-    reading = await service.read(upload.files[0], upload.subjects[0], claim, window)
+    reading = await service.read(
+        upload.files[0], upload.subjects[0], claim, window, request_id=record.request_id
+    )
     record.add_stages(reading)
     png = None
     if heatmap:
@@ -89,12 +91,18 @@ async def predict_batch(request: Request) -> Response:
     upload = await read_uploads(request, service.settings.max_batch_files, IMAGE_PARAMETERS)
     # No more of a batch than can be read at once waits at once: others come in between.
     turns = asyncio.Semaphore(service.settings.reader_threads)
+    reader = service.reader  # one for all: the model may change meanwhile
 
     async def read_in_turn(index: int) -> Reading | Problem:
         try:
             async with turns:
                 reading = await service.read(
-                    upload.files[index], upload.subjects[index], claim, window
+                    upload.files[index],
+                    upload.subjects[index],
+                    claim,
+                    window,
+                    reader=reader,
+                    request_id=record.request_id,
                 )
         except CallerGone:
             raise

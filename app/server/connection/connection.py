@@ -2,7 +2,8 @@
 
 An `asyncio.Protocol` that uvicorn takes as its `http`. Slow and endless
 clients are bounded here: heads, what still comes after an answer, clients that don't read, and
-those that send many requests before they read (pipelining). Bodies are timed by `app.http.gate`.
+those that send many requests before they read (pipelining). Bodies are timed by
+`app.http.front.gate`.
 
 An answer that is complete before its request's body has ended must not be lost: to close, or to
 leave unread what the client still sends, would reset the connection, and the client might never

@@ -19,6 +19,7 @@ from ulid import ULID
 
 from app.errors import CallerGone, InternalError, MethodNotAllowed, NotReady, RequestError
 from app.http.answer import problem_response
+from app.http.front.guard import caller_of
 from app.http.route_table import RouteTable
 from app.language import Language, negotiate
 from app.reading.reading import Reading
@@ -40,7 +41,7 @@ class Record:
     """One request, as the log and the metrics will tell it.
 
     `started_s` is `time.perf_counter` at its head, `stages_ms` the milliseconds of each stage,
-    summed over the files of a batch.
+    summed over the files of a batch, `headers` are added to the answer, also to that of an error.
     """
 
     request_id: str
@@ -49,6 +50,7 @@ class Record:
     status: int = _CLIENT_CLOSED
     code: str | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def total_ms(self) -> float:
@@ -110,7 +112,10 @@ class Envelope:
             if message["type"] == "http.response.start":
                 answering = True
                 record.status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = record.request_id
+                for name, value in record.headers.items():
+                    headers.append(name, value)  # Vary may be there already
             await send(message)
 
         try:
@@ -130,13 +135,14 @@ class Envelope:
 
     def _answer(self, error: RequestError, scope: Scope, record: Record) -> Response:
         answer = problem_response(error, record.request_id, record.language)
-        if isinstance(error, MethodNotAllowed) and scope["path"] in self._routes.methods:
-            answer.headers["Allow"] = self._routes.methods[scope["path"]]
+        path = self._routes.declared_path(scope["path"])
+        if isinstance(error, MethodNotAllowed) and path is not None:
+            answer.headers["Allow"] = self._routes.methods[path]
         return answer
 
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = scope["path"] if scope["path"] in self._routes.methods else UNMATCHED
+        route = self._routes.declared_path(scope["path"]) or UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:
@@ -148,6 +154,8 @@ class Envelope:
             "status": record.status,
             "total_ms": round(seconds * 1000, 3),
         }
+        if caller := caller_of(scope).name:
+            members["caller"] = caller
         if record.stages_ms:
             members["stages_ms"] = record.stages_ms
         if record.code is not None:
