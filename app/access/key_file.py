@@ -95,12 +95,18 @@ def read_keys(path: Path) -> list[Key]:
         content = _Content.model_validate_json(_read_guarded(path))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "its JSON"
+        place = ".".join(map(_name_of, first["loc"])) or "its JSON"
         raise KeysUnusable(file=str(path), reason=f"{place} is not as it should be") from None
     keys = [entry.key() for entry in content.keys]
     if len({key.id for key in keys}) < len(keys):
         raise KeysUnusable(file=str(path), reason="two keys have one id")
     return keys
+
+
+def _name_of(place: str | int) -> str:
+    """Return the name of a place of the file; not one that somebody put there, such as a key."""
+    known = isinstance(place, int) or place in _Content.model_fields | _Entry.model_fields
+    return str(place) if known else "a member"
 
 
 def read_secrets(path: Path) -> list[Key]:

@@ -60,7 +60,7 @@ class Guard:
 
     async def _identify(self, scope: AsgiScope) -> Caller:
         try:
-            return await self._access.identify(_secret_of(scope), _certificate_name_of(scope))
+            return await self._access.identify(secret_of(scope), _certificate_name_of(scope))
         except Unauthenticated as error:
             self._metrics.count_unauthenticated(str(error.facts["reason"]))
             raise
@@ -69,7 +69,7 @@ class Guard:
             raise
 
 
-def _secret_of(scope: AsgiScope) -> str | None:
+def secret_of(scope: AsgiScope) -> str | None:
     """Return the key or token that a head shows.
 
     Other schemes than Bearer are for somebody else: a proxy that asks for a password hands its
