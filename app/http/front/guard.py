@@ -95,8 +95,11 @@ def _is_of_this_machine(scope: AsgiScope) -> bool:
     """Whether a head looks like one that was written here, to this machine by its own name.
 
     Where nobody is asked who calls, a proxy on this machine may let others through, and a page
-    may have its own name lead here (DNS rebinding): both come from this machine's address.
+    may have its own name lead here (DNS rebinding): both come from this machine's address. A proxy
+    that is told nothing else, such as nginx, names this machine as host and speaks HTTP/1.0.
     """
+    if scope["http_version"] == "1.0":
+        return False
     hosts = []
     for name, value in scope["headers"]:
         if name in _PROXIES:

@@ -204,3 +204,9 @@ def test_a_member_that_is_none_of_the_file_is_not_named_for_it_may_be_a_key(tmp_
         assert reason.endswith("a member is not as it should be")
         assert FOREIGN not in reason
         del place[FOREIGN]
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "keys", 0o600)
+    assert reason_of(tmp_path / "keys") == "it is no file"
