@@ -10,8 +10,11 @@ Rooms, top to bottom; a room imports only what stands below it:
     http/        from an ASGI scope to service.read and back: envelope, gate, guard, body/, routes/,
                  watch/, pages/
     access/      who may ask for what: caller
-    service/     who is read now, and how it is counted: service, admission, telemetry, logs
-    settings/    every NEUMO_* setting, frozen: settings
+    records/     what is written down, and what it shows: records, trail, writer, courier,
+                 diagnosis, performance, audit_metrics, evidence/, store/, migrations/, revisions/
+    service/     who is read now, and how it is counted: service, admission, telemetry, logs,
+                 witness
+    settings/    every NEUMO_* setting, frozen: settings, audit_settings
     render/      one Reading, many shapes: reading_json, problem, overlay, legend,
                  film_picture, wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,

@@ -130,13 +130,14 @@ class Envelope:
 
     def _answer(self, error: RequestError, scope: Scope, record: Record) -> Response:
         answer = problem_response(error, record.request_id, record.language)
-        if isinstance(error, MethodNotAllowed) and scope["path"] in self._routes.methods:
-            answer.headers["Allow"] = self._routes.methods[scope["path"]]
+        route = self._routes.find(scope["path"])
+        if isinstance(error, MethodNotAllowed) and route is not None:
+            answer.headers["Allow"] = self._routes.methods[route]
         return answer
 
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = scope["path"] if scope["path"] in self._routes.methods else UNMATCHED
+        route = self._routes.find(scope["path"]) or UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:
@@ -167,8 +168,11 @@ def _error_of(failure: BaseException, record: Record) -> RequestError:
     return InternalError()
 
 
+def is_request_id(text: str) -> bool:
+    """Whether a text is shaped like a UUID or ULID, so can be a request's id and no name."""
+    return bool(_UUID.fullmatch(text) or _ULID.fullmatch(text))
+
+
 def _request_id(given: str) -> str:
-    """Keep a caller's id if it is shaped like a UUID or ULID, else make a ULID."""
-    if _UUID.fullmatch(given) or _ULID.fullmatch(given):
-        return given
-    return str(ULID())
+    """Keep a caller's id if it is shaped like one, else make a ULID."""
+    return given if is_request_id(given) else str(ULID())

@@ -1,12 +1,14 @@
 """The paths the application knows: what may be named in a log, and what is work for the network."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 from fastapi import APIRouter
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class RouteTable:
 
     Parameters
     ----------
-    methods : by path, as the header Allow names them
+    methods : by path, as the header Allow names them; what a path has in braces stands for any one
+        part of it
     work_paths : those whose POST needs the model and a place in the queue
     root_path : that a proxy may have put before each path, and may have stripped; or empty
     """
@@ -36,6 +39,12 @@ class RouteTable:
             root_path=root_path,
         )
 
+    def find(self, path: str) -> str | None:
+        """Return the route of a request's path, with its braces; None if it is of none."""
+        if path in self.methods and "{" not in path:
+            return path
+        return next((each for each in self.methods if _pattern(each).fullmatch(path)), None)
+
     def own_path(self, path: str) -> str:
         """Return a request's path without the root path, if it begins with it."""
         below = path.removeprefix(self.root_path)
@@ -48,6 +57,11 @@ class RouteTable:
             for root_path in ("", self.root_path)
             for path in self.work_paths
         }
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return compile_path(template)[0]
 
 
 def _routes(*routers: APIRouter) -> list[Route]:

@@ -17,6 +17,7 @@ import tempfile
 import time
 from typing import Final
 
+from app.errors import RecordsError
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
 from app.server.uvicorn_server import build_server
@@ -174,6 +175,8 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     for remark in remark_on(os.environ):
         _log.warning("a variable is no setting", extra={"members": {"remark": remark}})
     tune_allocator()
+    if not _can_keep_records(settings):
+        return STARTUP_FAILURE
     listener = _bind(settings)
     if listener is None:
         return PORT_TAKEN
@@ -194,6 +197,23 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _can_keep_records(settings: Settings) -> bool:
+    """See that the audit trail can be kept, if one is to be."""
+    if not settings.audit_folder:
+        _log.info("no audit trail is kept: NEUMO_AUDIT_FOLDER is empty")
+        return True
+    # It brings a database's libraries, which are not always wanted; and before workers are forked.
+    from app.records.store.opening import prepare_records  # noqa: PLC0415
+
+    try:
+        prepare_records(settings)
+    except RecordsError as error:
+        members = {"code": error.code, "detail": error.detail("en")}
+        _log.critical("the audit trail can't be kept", extra={"members": members})
+        return False
+    return True
 
 
 def _metrics_folder() -> str | None:

@@ -6,6 +6,7 @@ decoding, network, judging and counting stand there once.
 
 import asyncio
 import gc
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from app.errors import BundleError, NotReady
+from app.errors import BundleError, InternalError, NeumoError, NotReady, RequestError
 from app.image.grey_image import GreyImage
 from app.image.resize import warm_up
 from app.model.load import load_model
@@ -25,6 +26,7 @@ from app.reading.reader import Reader
 from app.reading.reading import Reading
 from app.service.admission import Admission, Check, Claim
 from app.service.telemetry import Metrics
+from app.service.witness import NOWHERE, Nobody, Origin, Witness
 from app.settings.settings import Settings
 
 _log = logging.getLogger("neumo.service")
@@ -46,6 +48,8 @@ class Phase(Enum):
 class Service:
     """Holds settings, metrics, admission and, once loaded, the reader.
 
+    Whoever is to be told of every image is set as `witness`.
+
     Parameters
     ----------
     load_model : called on a thread; what it raises is the end of this service
@@ -60,6 +64,7 @@ class Service:
         self.admission = Admission(
             settings.reader_threads, settings.deadline_s, settings.max_held_bytes, self.metrics
         )
+        self.witness: Witness = Nobody()
         self.phase = Phase.STARTING
         self._load_model = load_model
         self._on_failure = on_failure
@@ -78,10 +83,25 @@ class Service:
             raise NotReady
         return self._reader
 
+    def check_work(self) -> None:
+        """Raise if no image can be read now.
+
+        Raises
+        ------
+        NotReady, RecordsFull
+        """
+        _ = self.reader
+        self.witness.check()
+
     async def read(
-        self, data: bytes, subject: Subject, claim: Claim, window: int | None = None
+        self,
+        data: bytes,
+        subject: Subject,
+        claim: Claim,
+        window: int | None = None,
+        origin: Origin = NOWHERE,
     ) -> Reading:
-        """Read one image within the deadline, and count it.
+        """Read one image within the deadline, count it, and tell the witness.
 
         Parameters
         ----------
@@ -89,6 +109,7 @@ class Service:
         subject : what is said of the patient and the projection
         claim : of the request that was let in, as `Admission.admit` gives it
         window : which of a DICOM file's VOI LUTs and windows, counted from 0; the first if None
+        origin : of the image, for the witness
 
         Raises
         ------
@@ -96,9 +117,24 @@ class Service:
             `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.reading.reader.Reader.read`.
         CallerGone
         """
-        work = partial(self.reader.read, data, subject, window)
-        reading = await self.admission.run(work, claim)
+        hashed: list[str] = []
+
+        def work(*, check: Check) -> Reading:
+            try:
+                return self.reader.read(data, subject, window, check=check)
+            except RequestError:
+                hashed.append(hashlib.sha256(data).hexdigest())
+                raise
+
+        try:
+            reading = await self.admission.run(work, claim)
+        except Exception as error:
+            code = error.code if isinstance(error, NeumoError) else InternalError.code
+            card = self._reader.model.card if self._reader else None
+            self.witness.saw_refusal(origin, code, hashed[0] if hashed else None, card)
+            raise
         self.metrics.count_reading(reading)
+        self.witness.saw_reading(origin, reading)
         return reading
 
     async def decode(

@@ -116,6 +116,11 @@ class Metrics:
             registry=registry,
         )
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where a room above puts metrics of its own."""
+        return self._registry
+
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request under its route's template."""
         self._requests.labels(route, method, str(status)).inc()

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.image.grey_image import Limits
 from app.machine import count_cpus, memory_bytes
 from app.model.card import Precision
 from app.model.labels import LabelId
 from app.reading.priors import parse_priors
+from app.settings.audit_settings import AuditSettings
 
 PREFIX: Final = "NEUMO_"
 _MOST_WORKERS: Final = 64
@@ -29,7 +30,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(BaseSettings):
+class Settings(AuditSettings):
     """Bounded, frozen, built once at start-up and handed down."""
 
     model_config = SettingsConfigDict(

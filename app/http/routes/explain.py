@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.http.answer import answer_headers
-from app.http.body.upload import read_upload, service_of
+from app.http.body.upload import origin_of, read_upload, service_of
 from app.http.envelope import record_of
 from app.http.gate import claim_of
 from app.http.openapi import (
@@ -62,7 +62,8 @@ async def explain(
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
     upload = await read_upload(request, query=("label", "alpha", "format", *IMAGE_PARAMETERS))
-    reading = await service.read(upload.files[0], upload.subjects[0], claim, window)
+    origin = origin_of(request, upload)
+    reading = await service.read(upload.files[0], upload.subjects[0], claim, window, origin)
     record.add_stages(reading)
     language = record.language
     if format == "json":

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.errors import CallerGone, InternalError, RequestError
 from app.http.answer import answer_headers
-from app.http.body.upload import read_upload, read_uploads, service_of
+from app.http.body.upload import origin_of, read_upload, read_uploads, service_of
 from app.http.envelope import record_of
 from app.http.gate import claim_of
 from app.http.openapi import (
@@ -54,7 +54,8 @@ async def predict(request: Request) -> Response:
     heatmap = read_flag(request.query_params, "heatmap")
     window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
     upload = await read_upload(request, query=("heatmap", *IMAGE_PARAMETERS))
-    reading = await service.read(upload.files[0], upload.subjects[0], claim, window)
+    origin = origin_of(request, upload)
+    reading = await service.read(upload.files[0], upload.subjects[0], claim, window, origin)
     record.add_stages(reading)
     png = None
     if heatmap:
@@ -94,7 +95,11 @@ async def predict_batch(request: Request) -> Response:
         try:
             async with turns:
                 reading = await service.read(
-                    upload.files[index], upload.subjects[index], claim, window
+                    upload.files[index],
+                    upload.subjects[index],
+                    claim,
+                    window,
+                    origin_of(request, upload, index),
                 )
         except CallerGone:
             raise

@@ -4,11 +4,12 @@ Written by `neumo accept`, read where that bundle is served (`NEUMO_ACCEPTANCE`)
 and figures, no name of a file or a patient. Rates are from 0 to 1.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from app.errors import AcceptanceMalformed, AcceptanceMismatch, AcceptanceMissing
 from app.model.card import Certainty
@@ -104,6 +105,13 @@ class Acceptance(Strict):
         description="Divides the logits here, instead of the card's"
     )
 
+    _file_sha256: str = PrivateAttr("")
+
+    @property
+    def file_sha256(self) -> str:
+        """Of the file it was read from; empty if it was read from none."""
+        return self._file_sha256
+
     @property
     def summary(self) -> AcceptanceSummary:
         """What answers tell of it."""
@@ -154,4 +162,5 @@ def read_acceptance(path: Path, model: Model) -> Acceptance:
         raise AcceptanceMalformed(file=path.name, reason=f"{where}: {first['msg']}") from None
     if acceptance.sha256 != hash_of_bundle(model):
         raise AcceptanceMismatch(file=path.name, bundle=model.card.name)
+    acceptance._file_sha256 = hashlib.sha256(content).hexdigest()
     return acceptance
