@@ -8,7 +8,7 @@ RUN python3 -m venv /opt/neumo
 COPY requirements/image.txt requirements/image.txt
 RUN /opt/neumo/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --requirement requirements/image.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE neumo_start.py ./
 COPY app app
 COPY training training
 COPY models models
@@ -17,7 +17,10 @@ RUN /opt/neumo/bin/pip install --no-cache-dir --disable-pip-version-check --no-d
     && rm -rf /opt/neumo/lib/python3*/site-packages/training /opt/neumo/bin/neumo-train
 
 FROM ${BASE}
+# `make image` says which: app/__init__.py does.
+ARG VERSION=unknown
 LABEL org.opencontainers.image.title="neumo" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.description="Chest X-ray classification over HTTP" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/neumo /opt/neumo

@@ -11,7 +11,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
 
-.PHONY: serve test check quick test-lowest test-wheel lint lock image settings clean
+.PHONY: serve test check quick test-lowest test-wheel lint lock image release reference settings docs clean
 
 serve: .venv/installed
 	.venv/bin/neumo serve
@@ -27,7 +27,7 @@ check: .venv-dev/installed
 
 quick: .venv-dev/installed
 	.venv-dev/bin/pytest $(PARALLEL) --quiet tests/app tests/contract tests/benchmarks \
-		tests/training/data tests/training/metrics tests/test_*.py
+		tests/training/data tests/training/metrics tests/tools tests/test_*.py
 
 # That the lower bounds of pyproject.toml are true.
 test-lowest: .venv-lowest/installed
@@ -36,14 +36,15 @@ test-lowest: .venv-lowest/installed
 # That the wheel is whole, on the newest Python: no `app` lies where its tests run.
 PYTHON_NEWEST ?= python3.13
 
-test-wheel: .venv-wheel/installed
+test-wheel: .venv-wheel/installed .venv-dev/installed
 	rm -rf .venv-wheel/place && mkdir -p .venv-wheel/place/docs
 	cp -R pyproject.toml tests examples .venv-wheel/place
-	cp docs/settings.md .venv-wheel/place/docs
+	cp -R docs/reference .venv-wheel/place/docs
 	.venv-wheel/bin/pip wheel $(PIP_FLAGS) --no-deps --wheel-dir .venv-wheel/place .
 	.venv-wheel/bin/pip install $(PIP_FLAGS) --no-deps --force-reinstall .venv-wheel/place/neumo-*.whl
 	.venv-wheel/bin/pip check
 	cd .venv-wheel/place && ../bin/python -m pytest $(PARALLEL) --quiet tests/app tests/contract
+	.venv-dev/bin/python -m tools.release.environment .venv-wheel/place/neumo-*.whl $(PYTHON_NEWEST)
 
 lint: .venv-dev/installed
 	.venv-dev/bin/ruff check .
@@ -66,6 +67,7 @@ lint: .venv-dev/installed
 	.venv-dev/bin/pip install $(PIP_FLAGS) $(TORCH)
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps $(TORCHVISION)
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	.venv-dev/bin/python -m training.fit.torchvision_compat
 	touch $@
 
 .venv-lowest/installed: requirements/lowest.txt pyproject.toml
@@ -79,11 +81,24 @@ lint: .venv-dev/installed
 	.venv-wheel/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.txt
 	touch $@
 
-image:
-	docker build --tag neumo .
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/__init__.py)
 
-settings: .venv/installed
-	.venv/bin/neumo settings > docs/settings.md
+# A release pins the base: make image BASE=docker.io/library/python@sha256:...
+image:
+	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
+		--tag neumo:$(VERSION) --tag neumo .
+
+# Wheel, sdist, SBOM, licences and checksums, in dist/.
+release: .venv-dev/installed
+	.venv-dev/bin/python -m tools.release
+
+# docs/reference, from the code; a test says when it is old.
+reference settings: .venv-dev/installed
+	.venv-dev/bin/python -m tools.reference
+
+# The documentation as a site that asks nothing of any other host: site/index.html.
+docs: .venv-dev/installed
+	NO_MKDOCS_2_WARNING=1 .venv-dev/bin/mkdocs build --strict
 
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock"
@@ -99,4 +114,4 @@ lock:
 		--output-file requirements/lowest.txt
 
 clean:
-	rm -rf .venv .venv-dev .venv-lowest .venv-wheel dist
+	rm -rf .venv .venv-dev .venv-lowest .venv-wheel dist site

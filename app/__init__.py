@@ -4,17 +4,20 @@
 
 Rooms, top to bottom; a room imports only what stands below it:
 
-    cli/         the command neumo, a module a command: read/, run/
-    server/      processes and sockets: supervisor, worker, acceptor, connection/; knows uvicorn
+    cli/         the command neumo, a module a command: read/, run/, admin/
+    server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
+                 connection/
     main         create_app: the one place that wires rooms together
-    http/        from an ASGI scope to service.read and back: envelope, gate, guard, body/, routes/,
+    http/        from an ASGI scope to service.read and back: front/, body/, routes/,
                  watch/, pages/
-    access/      who may ask for what: caller
+    access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
+                 tokens, issuer
     records/     what is written down, and what it shows: records, trail, writer, courier,
                  diagnosis, performance, audit_metrics, evidence/, store/, migrations/, revisions/
     service/     who is read now, and how it is counted: service, admission, telemetry, logs,
                  witness
-    settings/    every NEUMO_* setting, frozen: settings, audit_settings
+    settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
+                 cors_origins, audit_settings
     render/      one Reading, many shapes: reading_json, problem, overlay, legend,
                  film_picture, wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
@@ -32,13 +35,10 @@ Rooms, top to bottom; a room imports only what stands below it:
 """
 
 import os
-from importlib.metadata import PackageNotFoundError, version
 
 # ONNX Runtime sends usage data to its maker from the moment it is imported, and keeps a device's id
 # in the home folder. It asks this once: so it is set before anything here can import it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-try:
-    __version__ = version("neumo")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0+unknown"
+__version__ = "0.2.0"
+"""The one place where the version stands: wheel, `neumo --version`, OpenAPI and image take it."""

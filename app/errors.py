@@ -3,20 +3,23 @@
 `NeumoError`
     `RequestError`: a call that can't be answered; each has an HTTP status.
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
-        403 `Refused`
+        401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
         404 `NotFound` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
         408 `RequestTimeout`  409 `FeedbackConflict`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `DicomUnsupported` `NotAChestXray`
-        431 `HeadTooLarge`
-        500 `InternalError`  503 `NotReady` `Overloaded` `RecordsFull` `RecordsUnavailable`
+        429 `RateLimited`  431 `HeadTooLarge`
+        500 `InternalError`
+        503 `NotReady` `Overloaded` `IssuerUnavailable` `RecordsFull` `RecordsUnavailable`
         504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
     `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
     `RecordsError`: an audit trail that can't be kept or read; it stops the start.
         `AuditFolderUnusable` `AuditKeyUnusable` `AuditDatabaseUnusable`
+    `AccessError`: who gets in can't be decided as it is set; it stops the start.
+        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown`
@@ -119,6 +122,12 @@ class Malformed(RequestError):
                 'Content-Disposition: form-data; name="...".',
                 "Una parte del formulario no tiene nombre. Ponga en cada parte la cabecera "
                 'Content-Disposition: form-data; name="...".',
+            ),
+            "two_keys": Text(
+                "The request shows two keys that differ. Send one: as 'Authorization: Bearer KEY' "
+                "or as 'X-API-Key: KEY'.",
+                "La petición muestra dos claves distintas. Envíe una: como 'Authorization: Bearer "
+                "CLAVE' o como 'X-API-Key: CLAVE'.",
             ),
             "too_many_parts": Text(
                 "The form has too many parts. Send the images and the fields 'age_years' and "
@@ -272,6 +281,85 @@ class Refused(RequestError):
     def headers(self) -> dict[str, str]:
         """Return the headers that the guard adds."""
         return super().headers() | self._headers
+
+
+class Unauthenticated(RequestError):
+    """Nobody who is known asks: no key, or none that lets anybody in."""
+
+    status = 401
+    code = "unauthenticated"
+    title = Text("Not authenticated", "Sin autenticar")
+    advice = Text(
+        "This call needs a key. Send it as 'Authorization: Bearer KEY' or as 'X-API-Key: KEY'; the "
+        "service's operator makes one with 'neumo keys create'.",
+        "Esta petición necesita una clave. Envíela como 'Authorization: Bearer CLAVE' o como "
+        "'X-API-Key: CLAVE'; quien opera el servicio la crea con 'neumo keys create'.",
+    )
+    reasons = MappingProxyType(
+        {
+            "unknown": Text(
+                "The key is not one of this service's. Check that all of it was sent, and to the "
+                "right service.",
+                "La clave no es de este servicio. Compruebe que se envió completa y al servicio "
+                "correcto.",
+            ),
+            "expired": Text(
+                "The key has expired. Ask the service's operator for a new one.",
+                "La clave ha caducado. Pida otra a quien opera el servicio.",
+            ),
+            "revoked": Text(
+                "The key was revoked. Ask the service's operator for a new one.",
+                "La clave fue revocada. Pida otra a quien opera el servicio.",
+            ),
+            "token": Text(
+                "The token is not one that this service takes: its issuer, audience, signature or "
+                "times are not as they should be. Ask the issuer for a new one.",
+                "Este servicio no admite el token: su emisor, audiencia, firma o fechas no son "
+                "los debidos. Pida otro al emisor.",
+            ),
+        }
+    )
+
+    def headers(self) -> dict[str, str]:
+        """Say how to authenticate (RFC 6750, section 3)."""
+        shown = self.facts.get("reason", "missing") != "missing"
+        error = ', error="invalid_token"' if shown else ""
+        return super().headers() | {"WWW-Authenticate": 'Bearer realm="neumo"' + error}
+
+
+class Forbidden(RequestError):
+    """Who asks is known, and may not ask for this."""
+
+    status = 403
+    code = "forbidden"
+    title = Text("Not allowed", "No permitido")
+    advice = Text(
+        "This call needs the scope '{scope}', which the caller does not have. Ask the service's "
+        "operator for a key with it.",
+        "Esta petición necesita el permiso '{scope}', que quien llama no tiene. Pida a quien opera "
+        "el servicio una clave que lo tenga.",
+    )
+
+    def headers(self) -> dict[str, str]:
+        """Name the scope that is missing (RFC 6750, section 3)."""
+        challenge = 'Bearer realm="neumo", error="insufficient_scope", scope="{scope}"'
+        return super().headers() | {"WWW-Authenticate": challenge.format(**self.facts)}
+
+
+class OriginNotAllowed(RequestError):
+    """A page of another origin calls from a browser, and isn't among those that may."""
+
+    status = 403
+    code = "origin_not_allowed"
+    title = Text("Origin not allowed", "Origen no permitido")
+    advice = Text(
+        "A web page of another origin may not call this service. Whoever runs it can name the "
+        "page's origin in NEUMO_CORS_ORIGINS. If the page is Neumo's own, behind a proxy: let the "
+        "proxy pass on the Host header with its port, or set X-Forwarded-Host.",
+        "Una página web de otro origen no puede llamar a este servicio. Quien lo opera puede "
+        "indicar el origen de la página en NEUMO_CORS_ORIGINS. Si es la página de Neumo detrás de "
+        "un proxy: haga que el proxy transmita la cabecera Host con su puerto, o X-Forwarded-Host.",
+    )
 
 
 class NotFound(RequestError):
@@ -619,6 +707,24 @@ class NotAChestXray(RequestError):
     )
 
 
+class RateLimited(RequestError):
+    """The caller asks more often than it may, or too many who are unknown ask."""
+
+    status = 429
+    code = "rate_limited"
+    title = Text("Too many requests", "Demasiadas peticiones")
+    advice = Text(
+        "More requests came than this caller may send. Try again in {retry_after_s:g} s, or ask "
+        "the service's operator for a higher rate.",
+        "Se recibieron más peticiones de las que puede enviar quien llama. Inténtelo de nuevo en "
+        "{retry_after_s:g} s o pida a quien opera el servicio un límite mayor.",
+    )
+
+    def headers(self) -> dict[str, str]:
+        """Say when the next one is taken."""
+        return {"Retry-After": str(math.ceil(float(self.facts["retry_after_s"])))}
+
+
 class HeadTooLarge(RequestError):
     """The request line and the headers are over their limit."""
 
@@ -704,6 +810,21 @@ class RecordsUnavailable(RequestError):
         "after the seconds in Retry-After.",
         "La base de datos de los registros no responde. Las imágenes se leen igualmente. "
         "Inténtelo de nuevo pasados los segundos indicados en Retry-After.",
+    )
+
+
+class IssuerUnavailable(RequestError):
+    """A token can't be checked: its issuer's keys were never had, and can't be had now."""
+
+    status = 503
+    code = "issuer_unavailable"
+    retry_after_s = 5
+    title = Text("Tokens can't be checked", "No se pueden comprobar los tokens")
+    advice = Text(
+        "The issuer of tokens does not answer, so this one can't be checked. Try again after the "
+        "seconds in Retry-After, or use a key.",
+        "El emisor de tokens no responde, así que este no se puede comprobar. Inténtelo de nuevo "
+        "pasados los segundos indicados en Retry-After o use una clave.",
     )
 
 
@@ -795,6 +916,67 @@ class AuditDatabaseUnusable(RecordsError):
     advice = Text(
         "The audit trail's database can't be used: {reason}. Check NEUMO_AUDIT_DATABASE.",
         "No se puede usar la base de datos del registro: {reason}. Revise NEUMO_AUDIT_DATABASE.",
+    )
+
+
+class AccessError(NeumoError):
+    """Who gets in can't be decided as it is set; the start stops with `exit_code`."""
+
+    exit_code: ClassVar[int] = 2
+    title = Text("It is not set who gets in", "No está definido quién puede entrar")
+
+
+class NobodyKnown(AccessError):
+    """The service would answer other machines, and asks nobody for a key."""
+
+    code = "nobody_known"
+    advice = Text(
+        "{host} can be reached from other machines, and no keys are set: anybody could ask. Make a "
+        "key with 'neumo keys create --file keys.json --name first --scopes predict,metrics' and "
+        "start again with NEUMO_KEYS_FILE=keys.json (in a container: 'neumo keys create --bare' "
+        "makes one for the secret that NEUMO_API_KEY_FILE names). Or listen on 127.0.0.1; or, "
+        "where a proxy asks who calls, set NEUMO_INSECURE_NO_KEYS=true.",
+        "Otras máquinas pueden llegar a {host} y no hay claves: cualquiera podría pedir. Cree una "
+        "con 'neumo keys create --file keys.json --name first --scopes predict,metrics' y arranque "
+        "de nuevo con NEUMO_KEYS_FILE=keys.json (en un contenedor: 'neumo keys create --bare' crea "
+        "la del secreto que indica NEUMO_API_KEY_FILE). O escuche en 127.0.0.1; o, si un proxy ya "
+        "comprueba quién llama, ponga NEUMO_INSECURE_NO_KEYS=true.",
+    )
+
+
+class KeysUnusable(AccessError):
+    """A file of keys can't be used."""
+
+    code = "keys_unusable"
+    advice = Text(
+        "The keys in {file} can't be used: {reason}. 'neumo keys create --file FILE' makes a file "
+        "of keys for NEUMO_KEYS_FILE; 'neumo keys create --bare' prints one key, for the secret "
+        "that NEUMO_API_KEY_FILE names.",
+        "No se pueden usar las claves de {file}: {reason}. 'neumo keys create --file ARCHIVO' crea "
+        "un archivo para NEUMO_KEYS_FILE; 'neumo keys create --bare' muestra una clave, para el "
+        "secreto que indica NEUMO_API_KEY_FILE.",
+    )
+
+
+class TokensUnusable(AccessError):
+    """Tokens of an issuer can't be taken as it is set."""
+
+    code = "tokens_unusable"
+    advice = Text(
+        "Tokens can't be checked: {reason}. See NEUMO_OIDC_* in docs/settings.md.",
+        "No se pueden comprobar tokens: {reason}. Consulte NEUMO_OIDC_* en docs/settings.md.",
+    )
+
+
+class TlsUnusable(AccessError):
+    """The service's certificate, its key or the client authorities can't be used."""
+
+    code = "tls_unusable"
+    advice = Text(
+        "TLS can't be served: {reason}. NEUMO_TLS_CERT is the certificate with its chain, "
+        "NEUMO_TLS_KEY its key, both in PEM, the key without a password.",
+        "No se puede servir TLS: {reason}. NEUMO_TLS_CERT es el certificado con su cadena y "
+        "NEUMO_TLS_KEY su clave, ambos en PEM, la clave sin contraseña.",
     )
 
 

@@ -1,5 +1,6 @@
 """What this computer gives: CPUs and memory within the container's limits, an allocator, VNNI."""
 
+import contextlib
 import ctypes
 import os
 from collections.abc import Iterator
@@ -96,6 +97,15 @@ def has_dot_products(cpu_info: Path = _CPU_INFO) -> bool:
         for flag in line.partition(":")[2].split()
     }
     return not flags.isdisjoint(_DOT_PRODUCTS)
+
+
+def cpu_name(cpu_info: Path = _CPU_INFO) -> str:
+    """Return what the CPU calls itself; the architecture where it doesn't, as ARM's don't."""
+    with contextlib.suppress(OSError):
+        for line in cpu_info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return os.uname().machine
 
 
 def tune_allocator() -> bool:

@@ -12,11 +12,17 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from app import __version__
+from app.access.access import Access
+from app.access.rates import RateTable
 from app.errors import InvalidParameter, Malformed
 from app.http.answer import error_of_framework
-from app.http.envelope import Envelope
-from app.http.gate import BodyRules, Gate
+from app.http.front.cors import Cors, Origins
+from app.http.front.envelope import Envelope
+from app.http.front.gate import BodyRules, Gate
+from app.http.front.guard import Guard
+from app.http.openapi import describe_access
 from app.http.pages import docs_page
+from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
 from app.http.routes import explain, feedback, model_card, predict, preview
 from app.http.watch import health, live_performance, prometheus
@@ -41,6 +47,7 @@ def create_app(
     on_failure: Callable[[], None] = lambda: None,
     *,
     load_before_serving: bool = False,
+    rates: RateTable | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -50,8 +57,14 @@ def create_app(
     load_model : makes the model, on a thread
     on_failure : called if the model can't be served; the process should end then
     load_before_serving : or else it answers at once, and says that it isn't ready
+    rates : that are counted together with other processes'
+
+    Raises
+    ------
+    AccessError : if it is not set who gets in
     """
     settings = settings or Settings()
+    access = Access.of(settings, rates)
     service = Service(settings, load_model, on_failure)
     records = _open_records(settings, service)
     app = FastAPIOffline(
@@ -73,6 +86,8 @@ def create_app(
     app.state.service, app.state.routes, app.state.records = service, routes, records
     for router in (*work, *other):
         app.include_router(router)
+    route_scopes = RouteScopes.of([*work, *other], app.routes)
+    describe_access(app, route_scopes, asked=not access.open)
     # Errors are raised through to the envelope: there each becomes an answer, in one place.
     app.add_exception_handler(HTTPException, _raise_as_ours)
     app.add_exception_handler(RequestValidationError, _raise_invalid)
@@ -88,6 +103,10 @@ def create_app(
         check_ready=service.check_work,
         work_paths=routes.work_paths,
     )
+    app.add_middleware(
+        Guard, access=access, route_scopes=route_scopes, metrics=service.metrics
+    )  # in front of the body
+    app.add_middleware(Cors, origins=Origins(settings.allowed_origins), methods=routes.methods)
     app.add_middleware(Envelope, metrics=service.metrics, routes=routes)  # last added, outermost
     return app
 

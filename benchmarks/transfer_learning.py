@@ -59,6 +59,9 @@ def main() -> None:
                     "epochs": options.epochs,
                     "small_epochs": options.small_epochs,
                     "small_side_px": options.small_side_px,
+                    "side_px": options.side_px,
+                    "augmentation": options.augmentation,
+                    "ema_decay": options.ema_decay,
                     **STARTS[start],
                 }
             )
@@ -124,6 +127,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--small-epochs", type=int, default=0)
     parser.add_argument("--small-side-px", type=int, default=160)
+    parser.add_argument("--side-px", type=int, default=224)
+    parser.add_argument("--augmentation", default="full")
+    parser.add_argument("--ema-decay", type=float, default=0.0)
     return parser.parse_args()
 
 

@@ -17,6 +17,7 @@ From the command down; each imports only what stands below it:
 ``data``      the manifest, the splits by patient, the images in memory, the check before
 ``recipe``    a recipe file and the command line become settings; ``recipes/`` come with neumo
 ``config``    the settings of a run, and the labels
+``meter``     how far something long has come: a bar, or lines
 ``files``     files and folders that appear whole or not at all
 
 Images are read through serving's own code (`app.image`), bundles are what `app.model` reads;

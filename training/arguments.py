@@ -42,6 +42,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         command.set_defaults(run=runs[name])
         command.add_argument("--recipe", type=Path, help=_RECIPE)
         _add_settings(command)
+        _add_quiet(command)
         if name in ("run", "fit"):
             resume = "go on after the last whole epoch of this run"
             command.add_argument("--resume", action="store_true", help=resume)
@@ -51,6 +52,11 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
     _add_weights(commands, runs["weights"])
     _add_data(commands, runs["data check"])
     return parser
+
+
+def _add_quiet(command: argparse.ArgumentParser) -> None:
+    text = "Show no progress: only what was found, warnings and errors"
+    command.add_argument("--quiet", action="store_true", help=text)
 
 
 def _add_folds(command: argparse.ArgumentParser) -> None:
@@ -120,3 +126,4 @@ def _add_data_set(command: argparse.ArgumentParser) -> None:
     command.add_argument("--root", type=Path, help=Config.model_fields["root"].description)
     pattern = Config.model_fields["patient_pattern"].description
     command.add_argument("--patient-pattern", help=pattern)
+    _add_quiet(command)

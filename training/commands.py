@@ -34,6 +34,7 @@ from training.fit.trainer import fit
 from training.holdout.holdout import TABLE_FILE, hold_out
 from training.holdout.record import RECORD_FILE, read_record
 from training.measure.evaluation import describe_apart, evaluate_bundle
+from training.meter import show
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
 from training.recipe import load_config
 from training.release.release import release
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(__doc__, _RUNS).parse_args(given)
     before = signal.signal(signal.SIGTERM, _stop)  # what ends a job of a scheduler
     try:
-        options.run(options)
+        with show("nothing" if options.quiet else "auto"):
+            options.run(options)
     except _WrongCall as error:
         sys.stderr.write("".join(f"neumo-train: {line}\n" for line in error.args))
         return _CALLED_WRONGLY

@@ -1,7 +1,7 @@
 """One acceptance: films in, the content of the acceptance file out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,7 +23,7 @@ NO_SITE: Final = "not named"
 
 
 def accept(
-    films: Sequence[Film],
+    films: Iterable[Film],
     model: Model,
     limits: Limits,
     priors: Shares | None = None,

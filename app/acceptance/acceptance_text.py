@@ -70,10 +70,13 @@ _ONLY_NORMAL: Final = Text(
 )
 _WIDTH: Final = 40
 _COLUMN: Final = 24
+_WIDEST: Final = _WIDTH + 2 * _COLUMN
 
 
-def describe_acceptance(acceptance: Acceptance, card: Card, language: Language) -> str:
-    """Return an acceptance as lines of text, at most 88 columns wide."""
+def describe_acceptance(
+    acceptance: Acceptance, card: Card, language: Language, width: int = _WIDEST
+) -> str:
+    """Return an acceptance as lines of text, its paragraphs at most `width` or 88 columns wide."""
     lines = [
         _TITLE.render(
             language,
@@ -96,7 +99,7 @@ def describe_acceptance(acceptance: Acceptance, card: Card, language: Language) 
     lines += ["", _row(heads[0], *heads[1 : 3 if fitted else 2])]
     lines += _rows(acceptance, card, language)
     for paragraph in _conclude(acceptance, language):
-        lines += ["", *textwrap.wrap(paragraph, _WIDTH + 2 * _COLUMN)]
+        lines += ["", *textwrap.wrap(paragraph, min(width, _WIDEST))]
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ Held are numbers, never pixels or bytes: a few hundred films take no memory.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.acceptance.films import Film
@@ -38,7 +38,7 @@ class Survey:
         return [each.film.patient for each in self.seen]
 
 
-def survey(films: Sequence[Film], reader: Reader) -> Survey:
+def survey(films: Iterable[Film], reader: Reader) -> Survey:
     """Read films one after the other; a file whose bytes came before is not counted again."""
     seen, unreadable, repeated = [], [], []
     known: set[bytes] = set()

@@ -2,12 +2,15 @@
 
 from typing import Any, Final
 
+from fastapi import FastAPI
+
 from app.errors import (
     BodyTooLarge,
     DeadlineExceeded,
     DicomUnsupported,
     EmptyUpload,
     Fact,
+    Forbidden,
     HeadTooLarge,
     ImageTooManyPixels,
     ImageTooSmall,
@@ -19,15 +22,19 @@ from app.errors import (
     MissingFile,
     NotAChestXray,
     NotReady,
+    OriginNotAllowed,
     Overloaded,
+    RateLimited,
     RecordsFull,
     RequestError,
     RequestTimeout,
     TooManyFiles,
+    Unauthenticated,
     UnsupportedMediaType,
 )
 from app.http.body.upload import FIELD
 from app.http.parameters import MOST_WINDOWS
+from app.http.route_scopes import OPEN, RouteScopes
 from app.image.grey_image import MAX_AGE_YEARS
 from app.reading.subject_words import AGE_PATTERN, VIEW_WORDS
 from app.render.film_picture import LEAST_PX, MOST_PX
@@ -36,12 +43,31 @@ from app.render.problem import EXAMPLE, MEDIA_TYPE, Problem, render_problem
 ANY_CALL: Final = (Malformed, RequestTimeout, BodyTooLarge, HeadTooLarge, InternalError)
 """What any call may be answered, whatever it asks for."""
 
+GUARDED: Final = (Unauthenticated, Forbidden, RateLimited)
+"""What a call that needs a scope may be answered before it is looked at."""
+
+_SCHEMES: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key made by `neumo keys create`, or a token (JWT) of the issuer that the "
+        "service takes tokens of",
+    },
+    "api_key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "A key made by `neumo keys create`",
+    },
+}
+
 ANY_UPLOAD: Final = (
     *ANY_CALL,
     MissingFile,
     TooManyFiles,
     UnsupportedMediaType,
     InvalidParameter,
+    OriginNotAllowed,
     NotReady,
     Overloaded,
     RecordsFull,
@@ -68,6 +94,9 @@ _EXAMPLE_FACTS: Final[dict[type[RequestError], dict[str, Fact]]] = {
     NotAChestXray: {"reason": "upside_down"},
     HeadTooLarge: {"max_head_bytes": 32_768},
     Overloaded: {"retry_after_s": 2},
+    Unauthenticated: {"reason": "missing"},
+    Forbidden: {"scope": "predict"},
+    RateLimited: {"retry_after_s": 2},
 }
 # In "Try it out" nothing may stand in these fields: it would be sent, and said of the patient.
 _EMPTY: Final = {"examples": [""], "example": ""}
@@ -200,3 +229,32 @@ def describe_problems(*errors: type[RequestError]) -> dict[int | str, dict[str, 
 def _example_of(kind: type[RequestError]) -> dict[str, Any]:
     error = kind(**_EXAMPLE_FACTS.get(kind, {}))
     return render_problem(error, str(EXAMPLE["request_id"]), "en").model_dump()
+
+
+def describe_access(app: FastAPI, route_scopes: RouteScopes, *, asked: bool) -> None:
+    """Let the page tell, of each call, which scope it needs and how a caller is refused.
+
+    Parameters
+    ----------
+    asked : whether callers are asked who they are; if not, none is told to show a key
+    """
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        document = describe()
+        if asked:
+            document.setdefault("components", {})["securitySchemes"] = _SCHEMES
+        for path, calls in document["paths"].items():
+            scope = route_scopes.declared[path]
+            for call in calls.values() if scope is not OPEN else ():
+                call["responses"] |= {
+                    str(status): problem for status, problem in describe_problems(*GUARDED).items()
+                }
+                if asked:
+                    call["security"] = [{name: []} for name in _SCHEMES]
+                    call["x-neumo-scope"] = scope
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -51,10 +51,10 @@ def load_model(
     exact = read_fp32(path, bundle)
     if exact is None:
         return int8
-    return min((int8, _checked(OnnxModel(exact, threads))), key=_time_run)
+    return min((int8, _checked(OnnxModel(exact, threads))), key=time_run)
 
 
-def _time_run(model: OnnxModel) -> float:
+def time_run(model: OnnxModel) -> float:
     """Return the seconds of a run, the fastest of a few."""
     pixels = np.zeros((1, 1, SIDE_PX, SIDE_PX), np.uint8)
     seconds = []

@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.errors import RecordsError
 from app.records.audit_metrics import AuditMetrics
 from app.records.evidence.chain import Head
-from app.records.store.database import Database
+from app.records.store.database import AWAY, Database
 from app.records.store.delivery import Delivery
 from app.records.store.opening import prepare_database
 from app.records.store.spool import Spool
@@ -85,7 +83,7 @@ class Courier:
             last = self._written_all.is_set()
             try:
                 self._turn(last=last)
-            except (SQLAlchemyError, OSError, RecordsError) as error:
+            except (*AWAY, RecordsError) as error:
                 self._tell_failure(error)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2 or _TURN_S / 2)
             except Exception as error:  # noqa: BLE001 - or nothing would ever be delivered again

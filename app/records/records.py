@@ -9,14 +9,13 @@ from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import FeedbackConflict, NotReady, RecordsUnavailable, RequestUnknown
 from app.reading.reader import Reader
 from app.records.audit_metrics import LiveMetrics
 from app.records.diagnosis import NOT_A_CHEST, Feedback, TakenFeedback, is_right
 from app.records.performance import Case, Performance, work_out
-from app.records.store.database import ROWS, Database
+from app.records.store.database import AWAY, ROWS, Database
 from app.records.trail import Trail
 from app.service.witness import Origin
 from app.settings.settings import Settings
@@ -114,7 +113,7 @@ class Records:
 
         try:
             return await asyncio.to_thread(ask)
-        except (SQLAlchemyError, OSError):
+        except AWAY:
             raise RecordsUnavailable from None
 
     def _refresh(self, database: Database) -> None:

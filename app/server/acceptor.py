@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from app.server.balance import ConnectionTable, Stage
+from app.server.tls import Tls
 
 _log = logging.getLogger("neumo.acceptor")
 
@@ -17,6 +18,8 @@ _LEAST_PAUSE_S: Final = 0.001
 _LONGEST_PAUSE_S: Final = 0.016
 _NO_RESOURCES_PAUSE_S: Final = 1.0
 _MOST_AT_ONCE: Final = 100
+_STOP_S: Final = 1.0
+"""What a stop gives to handshakes that are on their way."""
 
 
 class Acceptor:
@@ -29,7 +32,10 @@ class Acceptor:
     ----------
     listener : doesn't block; the parent listens on it
     worker : this worker's row in the table
-    new_protocol : what a connection is handed to
+    new_protocol : what a connection is handed to, once its handshake is done
+    tls : of these connections; None for those in the clear
+    handshake_timeout_s, shutdown_timeout_s : for a client to take its part in a handshake, and in
+        the end of a connection; later it is closed
     """
 
     def __init__(
@@ -38,11 +44,17 @@ class Acceptor:
         table: ConnectionTable,
         worker: int,
         new_protocol: Callable[[], asyncio.Protocol],
+        tls: Tls | None = None,
+        handshake_timeout_s: float = 10.0,
+        shutdown_timeout_s: float = 10.0,
     ) -> None:
         self._listener = listener
         self._table = table
         self._worker = worker
         self._new_protocol = new_protocol
+        self._tls = tls
+        self._handshake_timeout_s = handshake_timeout_s
+        self._shutdown_timeout_s = shutdown_timeout_s
         self._loop = asyncio.get_running_loop()
         self._most_at_once = 1 if table.workers > 1 else _MOST_AT_ONCE
         self._pause_s = _LEAST_PAUSE_S
@@ -72,6 +84,10 @@ class Acceptor:
         with contextlib.suppress(OSError):  # such as that the port was never opened
             while (accepted := self._accept()) is not None:
                 self._connect(accepted)
+        if self._connecting:
+            _, slow = await asyncio.wait(self._connecting, timeout=_STOP_S)
+            for task in slow:
+                task.cancel()
         while self._connecting:
             await asyncio.wait(self._connecting)
 
@@ -118,11 +134,21 @@ class Acceptor:
 
     async def _hand_over(self, accepted: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._new_protocol, accepted)
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(self._new_protocol, accepted)
+            else:
+                await self._loop.connect_accepted_socket(
+                    self._new_protocol,
+                    accepted,
+                    ssl=self._tls.context,
+                    ssl_handshake_timeout=self._handshake_timeout_s,
+                    ssl_shutdown_timeout=self._shutdown_timeout_s,
+                )
         except BaseException as error:
             accepted.close()
             self._count(-1)  # or this worker would be left out for good
-            if not isinstance(error, OSError):  # which is a client that has left
+            # Those are clients that have left, or whose handshake failed.
+            if not isinstance(error, OSError | asyncio.CancelledError):
                 raise
 
     def _count(self, change: int) -> None:

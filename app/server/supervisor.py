@@ -17,10 +17,13 @@ import tempfile
 import time
 from typing import Final
 
-from app.errors import RecordsError
+from app.access.access import Access
+from app.access.rates import RateTable
+from app.errors import AccessError, RecordsError
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
-from app.server.uvicorn_server import build_server
+from app.server.tls import Tls
+from app.server.uvicorn_server import Shared, build_server
 from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, load_model_from
@@ -47,11 +50,19 @@ PORT_TAKEN: Final = 4
 class Supervisor:
     """Keeps `settings.worker_count` workers alive until SIGTERM or SIGINT."""
 
-    def __init__(self, settings: Settings, load_model: LoadModel, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        load_model: LoadModel,
+        listener: socket.socket,
+        rates: RateTable,
+        tls: Tls | None,
+    ) -> None:
         self._settings = settings
         self._load_model = load_model
         self._listener = listener
         self._table = ConnectionTable(settings.worker_count)
+        self._shared = Shared(self._table, rates, tls)
         self._workers: list[Worker] = []
         self._first_ready_s: float | None = None
         self._signal: signal.Signals | None = None
@@ -81,13 +92,16 @@ class Supervisor:
 
     def _refuse(self, *_: object) -> None:
         """Go on. Whoever sent it wanted other settings or another model: that is a new start."""
-        _log.warning("SIGHUP is not taken: stop by SIGTERM and start anew")
+        _log.warning(
+            "SIGHUP is not taken: stop by SIGTERM and start anew (keys and certificates are read "
+            "anew by themselves)"
+        )
 
     def _start(self, row: int) -> Worker:
         self._table.set_stage(row, Stage.LOADING)
         worker = Worker(
             self._listener,
-            lambda: build_server(self._settings, self._load_model, self._table, row),
+            lambda: build_server(self._settings, self._load_model, self._shared, row),
         )
         worker.start()
         return worker
@@ -168,13 +182,20 @@ class Supervisor:
 def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     """Serve until SIGTERM or SIGINT; return the process's exit code.
 
-    0 after an orderly stop, 1 if a worker had to be stopped by force, `STARTUP_FAILURE`,
-    `PORT_TAKEN`.
+    0 after an orderly stop, 1 if a worker had to be stopped by force, 2 if it is not set who gets
+    in, `STARTUP_FAILURE`, `PORT_TAKEN`.
     """
     configure_logging(settings.log_level)
     for remark in remark_on(os.environ):
         _log.warning("a variable is no setting", extra={"members": {"remark": remark}})
     tune_allocator()
+    rates = RateTable()
+    try:
+        Access.of(settings, rates)  # each worker has its own, and would fail the same way
+        tls = Tls.of(settings)
+    except AccessError as error:
+        _log.critical(str(error), extra={"members": {"code": error.code}})
+        return error.exit_code
     if not _can_keep_records(settings):
         return STARTUP_FAILURE
     listener = _bind(settings)
@@ -193,7 +214,7 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
             _log.warning(_NO_FOLDER + "; one worker serves")
             settings = settings.model_copy(update={"workers": 1})
     try:
-        return Supervisor(settings, load_model, listener).run()
+        return Supervisor(settings, load_model, listener, rates, tls).run()
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -13,21 +13,25 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any, Final, cast
 
 import uvicorn
 
+from app.access.rates import RateTable
 from app.errors import RequestError
 from app.http.answer import problem_answer
-from app.http.envelope import OTHER, UNMATCHED, open_record
+from app.http.front.cors import Origins
+from app.http.front.envelope import OTHER, UNMATCHED, open_record
 from app.main import create_app
 from app.server.acceptor import Acceptor
 from app.server.balance import ConnectionTable
 from app.server.connection.connection import Connection
 from app.server.connection.connection_rules import ConnectionRules
 from app.server.connection.request_parser import RawHeaders
+from app.server.tls import Tls
 from app.server.worker import STARTUP_FAILURE
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service
@@ -48,6 +52,7 @@ class Server(uvicorn.Server):
     work_targets : what takes work, which is refused when there is too much of it; its route by
         the path in a request line
     table, worker : of all workers' connections, and this one's row
+    tls : of all connections; None for those in the clear
     """
 
     def __init__(
@@ -58,7 +63,9 @@ class Server(uvicorn.Server):
         settings: Settings,
         table: ConnectionTable,
         worker: int,
+        tls: Tls | None = None,
     ) -> None:
+        self._tls = tls
         self._service = service
         self._settings = settings
         self._table = table
@@ -73,6 +80,7 @@ class Server(uvicorn.Server):
             on_closed=self._on_closed,
         )
         self._work_targets = work_targets
+        self._origins = Origins(settings.allowed_origins)
         self._exit_at_s: float | None = None
         self._parent = os.getppid()
         super().__init__(
@@ -96,7 +104,15 @@ class Server(uvicorn.Server):
         if not self.started:  # older ones return
             sys.exit(STARTUP_FAILURE)
         for listener in sockets or []:
-            self._acceptor = Acceptor(listener, self._table, self._worker, self._new_connection)
+            self._acceptor = Acceptor(
+                listener,
+                self._table,
+                self._worker,
+                self._new_connection,
+                self._tls,
+                self._settings.head_timeout_s,
+                self._settings.body_timeout_s,
+            )
             self._acceptor.start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -118,6 +134,8 @@ class Server(uvicorn.Server):
         if self._service.admission.longest_s > self._settings.worker_timeout_s:
             _log.critical("an image keeps a thread: this worker ends, to be replaced")
             os._exit(HUNG)  # a thread that hangs can't be ended otherwise
+        if self._tls is not None:
+            self._tls.look()
         if self._acceptor is not None:
             self._acceptor.give_sign()
         return await super().on_tick(counter)
@@ -164,12 +182,28 @@ class Server(uvicorn.Server):
         }
         _log.info("refused", extra={"members": members})
         fields |= {"content-length": str(len(body)), "x-request-id": record.request_id}
+        for name, value in self._origins.answer_headers(headers).items():
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
         return fields, body
 
 
-def build_server(
-    settings: Settings, load_model: LoadModel, table: ConnectionTable, worker: int
-) -> Server:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the parent makes before it forks, for all workers.
+
+    Parameters
+    ----------
+    table : of their connections
+    rates : of their callers
+    tls : None for connections in the clear
+    """
+
+    table: ConnectionTable
+    rates: RateTable
+    tls: Tls | None
+
+
+def build_server(settings: Settings, load_model: LoadModel, shared: Shared, worker: int) -> Server:
     """Build what one worker runs.
 
     A model that can't be served ends the process at once with `STARTUP_FAILURE`, which also
@@ -181,6 +215,8 @@ def build_server(
         load_model,
         on_failure=lambda: os._exit(STARTUP_FAILURE),
         load_before_serving=True,
+        rates=shared.rates,
     )
     service: Service = app.state.service
-    return Server(app, service, app.state.routes.work_targets(), settings, table, worker)
+    targets = app.state.routes.work_targets()
+    return Server(app, service, targets, settings, shared.table, worker, shared.tls)

@@ -70,6 +70,13 @@ class Metrics:
         self._refusals = Counter(
             "neumo_refusals", "Images and requests refused, by code.", ["code"], registry=registry
         )
+        self._unauthenticated = Counter(
+            "neumo_unauthenticated",
+            "Calls of nobody who is known, by reason: missing, unknown, expired, revoked, token, "
+            "throttled.",
+            ["reason"],
+            registry=registry,
+        )
         self._readings = Counter(
             "neumo_readings",
             "Readings given, by label and status (ok, uncertain).",
@@ -142,6 +149,10 @@ class Metrics:
     def count_refusal(self, code: str) -> None:
         """Count one problem that was answered, alone or within a batch."""
         self._refusals.labels(code).inc()
+
+    def count_unauthenticated(self, reason: str) -> None:
+        """Count one call that showed no valid key, certificate or token."""
+        self._unauthenticated.labels(reason).inc()
 
     def count_dropped(
         self,

@@ -13,7 +13,10 @@ from app.machine import count_cpus, memory_bytes
 from app.model.card import Precision
 from app.model.labels import LabelId
 from app.reading.priors import parse_priors
+from app.settings.access_settings import AccessSettings
 from app.settings.audit_settings import AuditSettings
+from app.settings.cors_origins import CorsSettings
+from app.settings.tls_settings import TlsSettings
 
 PREFIX: Final = "NEUMO_"
 _MOST_WORKERS: Final = 64
@@ -30,7 +33,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(AuditSettings):
+class Settings(AccessSettings, TlsSettings, CorsSettings, AuditSettings):
     """Bounded, frozen, built once at start-up and handed down."""
 
     model_config = SettingsConfigDict(
@@ -196,11 +199,16 @@ class Settings(AuditSettings):
         return self.threads or max(cpus // self.worker_count, min(cpus, _LEAST_THREADS))
 
     @property
+    def worker_peak_bytes(self) -> int:
+        """Memory of one worker at its peak."""
+        return _WORKER_BYTES + 2 * self.max_held_bytes
+
+    @property
     def worker_count(self) -> int:
         """`workers`, with 0 resolved."""
         if self.workers:
             return self.workers
-        held = memory_bytes() // (_WORKER_BYTES + 2 * self.max_held_bytes)
+        held = memory_bytes() // self.worker_peak_bytes
         return max(1, min(count_cpus(), held, _MOST_WORKERS))
 
 
@@ -228,18 +236,21 @@ def _is_service_link(port: object) -> bool:
 
 
 def describe_settings() -> str:
-    """Return the settings as a Markdown table, the source of ``docs/settings.md``."""
+    """Return the settings as a Markdown table, the source of ``docs/reference/settings.md``."""
     lines = [
         "# Settings of the service",
         "",
-        "Written by `make settings` from `app/settings/`. Flags of `neumo serve` win over the",
-        "environment. A value out of bounds stops the start with exit code 2 and its name. An",
-        "empty variable counts as unset, and one that is no setting is told at the start.",
+        "Written by `make reference` from the code; do not edit.",
+        "",
+        "Flags of `neumo serve` win over the environment. A value out of bounds stops the start",
+        "with exit code 2 and its name. An empty variable counts as unset, and one that is no",
+        "setting is told at the start.",
         "",
         "| variable | flag | default | meaning |",
         "|---|---|---|---|",
     ]
-    for name, field in Settings.model_fields.items():
+    own = Settings.__annotations__  # first: pydantic puts those of mixins before them
+    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] not in own):
         variable, flag = PREFIX + name.upper(), "--" + name.replace("_", "-")
         lines.append(f"| `{variable}` | `{flag}` | `{field.default}` | {field.description} |")
     return "\n".join(lines) + "\n"

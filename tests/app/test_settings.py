@@ -120,7 +120,7 @@ def test_threads_are_shared_among_the_workers(
 
 
 def test_the_settings_page_says_what_the_code_says() -> None:
-    page = Path(ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    page = Path(ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     assert page == describe_settings()
 
 

@@ -132,3 +132,18 @@ def test_probes_that_ask_the_service_itself_need_no_prefix(service: Server) -> N
     assert service.call("GET", f"{PREFIX}/health/ready")[0] == 200
     assert service.call("GET", f"{PREFIX}health/ready")[0] == 404
     assert service.call("GET", PREFIX)[0] == 404
+
+
+def test_a_page_below_the_prefix_is_the_services_own_though_the_proxy_changes_the_host(
+    proxy: Server, jpeg: bytes
+) -> None:
+    # nginx passes on the upstream's name as Host. Over TLS, and on one machine, browsers tell.
+    page = {"Origin": proxy.url}
+    path = f"{PREFIX}/predict"
+    own = page | {"Sec-Fetch-Site": "same-origin"}
+    assert proxy.call("POST", path, jpeg, own)[0] == 200
+    named = page | {"X-Forwarded-Host": proxy.url.removeprefix("http://")}
+    assert proxy.call("POST", path, jpeg, named)[0] == 200
+    status, _, problem = proxy.call("POST", path, jpeg, page)
+    assert status == 403
+    assert b"Host" in problem

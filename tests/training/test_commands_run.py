@@ -25,6 +25,7 @@ from training import commands as cli
 from training.commands import main
 from training.data.images import load_images
 from training.data.manifest import read_samples
+from training.measure.predictions import read_predictions
 from training.report.plots import PLOTS
 from training.report.readme import render_readme
 
@@ -166,7 +167,24 @@ def test_the_run_folder_holds_all_that_tells_of_a_run(finished: Workplace) -> No
         "history.json",
         "history.csv",
         "curves.png",
+        "predictions.csv",
     }
+
+
+def test_the_run_folder_holds_the_answers_that_the_cards_figures_are_of(
+    finished: Workplace, bundle: Bundle
+) -> None:
+    told = read_predictions(finished.run / "predictions.csv")
+    assert set(told.data_sets) == {"data"}
+    for split in ("validation", "test"):
+        part = told.take(told.splits == split)
+        figures = bundle.card.metrics[split]
+        assert (len(part), len(set(part.patients))) == (figures.images, figures.patients)
+        right = np.array(part.called) == part.labels
+        assert right.mean() == pytest.approx(figures.accuracy.value)
+        assert figures.refused is not None
+        assert (part.statuses == "refused").mean() == pytest.approx(figures.refused.value)
+    assert len(told) == sum(bundle.card.metrics[split].images for split in ("validation", "test"))
 
 
 def test_the_card_tells_how_the_run_was_made(finished: Workplace, bundle: Bundle) -> None:

@@ -102,7 +102,7 @@ def test_the_contract_forbids_every_other_room_of_serving() -> None:
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("from app.http.gate import Gate", {"app.http"}),
+        ("from app.http.front.gate import Gate", {"app.http"}),
         ("from app import main", {"app.main"}),
         ("import app.server.worker as worker", {"app.server"}),
         ("import app", {"app"}),

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from app.errors import RequestError
 from app.image.decode import decode
@@ -19,6 +18,7 @@ from app.image.resize import SIDE_PX, resize
 from training.data.faults import DataError
 from training.data.manifest import Sample
 from training.data.targets import mask_targets
+from training.meter import track
 
 UNREADABLE: Final = (OSError, RequestError)
 """What `read_image` raises for an image that can't be used."""
@@ -89,7 +89,7 @@ def load_images(samples: Sequence[Sample], what: str) -> NDArray[np.uint8]:
     """
     images = np.empty((len(samples), 1, SIDE_PX, SIDE_PX), np.uint8)
     unreadable: list[str] = []
-    for index, sample in enumerate(tqdm(samples, desc=f"reading {what}", unit="image")):
+    for index, sample in enumerate(track(samples, f"reading {what}", "image")):
         try:
             images[index] = resize(read_image(sample))
         except UNREADABLE as error:

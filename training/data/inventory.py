@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats.contingency import association
-from tqdm import tqdm
 
 from app.image.resize import SIDE_PX, resize
 from training.data.faults import DataError
@@ -24,6 +23,7 @@ from training.data.images import UNREADABLE, read_image
 from training.data.manifest import NO_PATIENTS, DataSets, Sample, lacks_patients, read_samples
 from training.data.splits import find_folders
 from training.data.targets import order_of
+from training.meter import track
 
 NEAR_CORRELATION: Final = 0.979
 """Of two thumbnails. On cxr4, pairs above are one image saved twice; below, two children."""
@@ -81,7 +81,7 @@ def take_inventory(
     thumbnails: list[NDArray[np.uint8]] = []
     digests: list[str] = []
     readable: list[Sample] = []
-    for sample in tqdm(samples, desc="reading", unit="image"):
+    for sample in track(samples, "reading", "image"):
         try:
             grey = read_image(sample)
         except UNREADABLE as error:

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from app.errors import NeumoError
 from app.language import Text
@@ -26,6 +25,7 @@ from training.fit.network import GreyResNet, build_model, parameter_groups, set_
 from training.fit.sampling import group_samples
 from training.fit.schedule import average_weights, warmup_cosine
 from training.fit.teachers import find_teacher
+from training.meter import Meter
 from training.metrics.metrics import macro_auroc
 from training.run.checkpoint import RunFolder
 from training.run.environment import choose_device, describe_environment
@@ -79,11 +79,11 @@ def fit(
         folder.save(trainer.state(history) | {"images": images})
     if not finished(history, config):
         trainer.teachers = [_train_teacher(each, train, validation) for each in config.as_teachers]
-    with closing(Journal(folder.path, history)) as journal:
+    with closing(Journal(folder.path, history)) as journal, trainer.meter(history) as meter:
         while not finished(history, config):
             started = time.monotonic()
             side_px = _side_px(config, len(history))
-            loss = trainer.train_one_epoch(len(history) + 1, side_px)
+            loss = trainer.train_one_epoch(len(history) + 1, side_px, meter)
             logits = predict(trainer.result, shrink(judged.images, side_px), config)
             seconds = time.monotonic() - started
             rate = trainer.learning_rate
@@ -94,7 +94,7 @@ def fit(
                 folder.save_best(trainer.result.resnet.state_dict())
             folder.save(trainer.state(history) | {"images": images})
             folder.write_history(history)
-            journal.write(history)
+            journal.write(history, meter)
     return history
 
 
@@ -156,15 +156,20 @@ class Trainer:
         self._generator.set_state(state["generator"])
         return [Epoch(**line) for line in state["history"]]
 
-    def train_one_epoch(self, number: int, side_px: int) -> float:
+    def meter(self, history: Sequence[Epoch]) -> Meter:
+        """Return what counts the batches of all epochs, those of the history done."""
+        batches = len(_batches(torch.arange(self._sampler.count), self._config))
+        done = len(history) * batches
+        return Meter(self._config.name, self._config.epochs * batches, "batch", done=done)
+
+    def train_one_epoch(self, number: int, side_px: int, meter: Meter) -> float:
         """Pass over the images of one epoch; return the mean loss."""
         set_training_mode(self._model, self._config.strategy)
         pixels = self._shrink(side_px)
         batches = _batches(self._sampler.draw(self._generator), self._config)
-        title = f"epoch {number}/{self._config.epochs}"
+        title = f"{self._config.name}, epoch {number} of {self._config.epochs}"
         total = 0.0
-        progress = tqdm(batches, desc=title, unit="batch", leave=False)
-        for done, batch in enumerate(progress, start=1):
+        for done, batch in enumerate(batches, start=1):
             picked = torch.from_numpy(pixels[batch.numpy()]).to(self._device)
             images = augment(
                 picked, self._generator, self._config.augmentation, self._config.augmented_share
@@ -173,7 +178,7 @@ class Trainer:
             total += self._step(images, batch)
             if not math.isfinite(total):
                 raise Diverged(epoch=str(number))
-            progress.set_postfix(loss=f"{total / done:.3f}", rate=f"{self.learning_rate:.1e}")
+            meter.step(f"loss {total / done:.3f}, rate {self.learning_rate:.1e}", title)
         return total / len(batches)
 
     def _shrink(self, side_px: int) -> NDArray[np.uint8]:

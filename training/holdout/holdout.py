@@ -18,8 +18,10 @@ from training.holdout.held_answers import HeldAnswers
 from training.holdout.record import RECORD_FILE, Record, chosen_by, limits_of
 from training.holdout.source_figures import measure_sources
 from training.holdout.threshold_choice import choose_thresholds, cool_by_validation
-from training.report.plots import plot_trade_off
-from training.report.readme_holdout import describe_sources_held_out
+from training.meter import Shown, keep_showing, shown_now
+from training.report.audit_plots import draw_trade_off
+from training.report.plot_style import save_figure
+from training.report.readme_holdout import count_images, describe_sources_held_out
 
 TABLE_FILE = "README.md"
 PLOT_FILE = "trade-off.png"
@@ -74,7 +76,8 @@ def hold_out(
     folder = config.run_folder / "holdout"
     text = describe_sources_held_out(record.sources, record.certainty, record.from_validation)
     write_whole(folder / TABLE_FILE, ("\n\n".join(text) + "\n").encode())
-    plot_trade_off(record.trade_off, record.certainty, folder / PLOT_FILE)
+    images = count_images(record.sources)
+    save_figure(draw_trade_off(record.trade_off, record.certainty, images), folder / PLOT_FILE)
     content = record.model_dump_json(indent=1) + "\n"
     write_whole(config.run_folder / RECORD_FILE, content.encode())
     return record
@@ -96,7 +99,13 @@ def _run(runs: Sequence[tuple[Config, Fold]], jobs: int) -> list[HeldAnswers]:
     with ProcessPoolExecutor(
         jobs,
         mp_context=get_context("spawn"),
-        initializer=torch.set_num_threads,
-        initargs=(max(1, count_cpus() // jobs),),
+        initializer=_begin,
+        # Bars of several processes would draw over one another.
+        initargs=(max(1, count_cpus() // jobs), "lines" if shown_now() == "auto" else shown_now()),
     ) as pool:
         return list(pool.map(run_fold, *zip(*runs, strict=True)))
+
+
+def _begin(threads: int, shown: Shown) -> None:
+    torch.set_num_threads(threads)
+    keep_showing(shown)

@@ -12,7 +12,6 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from scipy.special import softmax
-from tqdm import tqdm
 
 from app.machine import count_cpus
 from app.model.bundle import Bundle
@@ -22,9 +21,19 @@ from app.model.measured.figures import Metrics
 from app.model.session import Network, Outputs
 from training.config import LABELS
 from training.data.images import ImageSet
-from training.data.manifest import DataSets, Sample, read_samples
+from training.data.manifest import DataSets, read_samples
 from training.data.splits import load_set
 from training.files import write_whole
+from training.measure.predictions import (
+    PREDICTIONS_FILE,
+    Places,
+    Predictions,
+    join_predictions,
+    tell_statuses,
+    write_predictions,
+)
+from training.meter import track
+from training.metrics.doubt import find_answered
 from training.metrics.metrics import measure
 from training.report import plots
 
@@ -35,7 +44,7 @@ def run_network(network: Network, images: NDArray[np.uint8], what: str) -> Outpu
     """Run images, uint8 [N, 1, 224, 224], one at a time as serving does."""
     parts = [
         network.run(images[index : index + 1])
-        for index in tqdm(range(len(images)), desc=f"measuring {what}", unit="image")
+        for index in track(range(len(images)), f"measuring {what}", "image")
     ]
     return Outputs(
         *(
@@ -55,7 +64,7 @@ def run_core(
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    starts = tqdm(range(0, len(images), _BATCH), desc="taking features", unit="batch")
+    starts = track(range(0, len(images), _BATCH), "taking features", "batch")
     parts = [
         session.run(["cam", "pooled"], {"image": images[start : start + _BATCH]})
         for start in starts
@@ -114,6 +123,41 @@ def in_our_order(outputs: Outputs, labels: Sequence[Label]) -> Outputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What makes an answer `ok`, and what is refused: members as of a card."""
+
+    operating_points: Mapping[LabelId, float] | None
+    certainty: Certainty | None
+    refusal: Refusal
+
+
+def card_rules(card: Card) -> Rules:
+    """Return the rules of a bundle."""
+    refusal = Refusal(card.distance_threshold, card.upright_threshold)
+    return Rules(card.operating_points, card.certainty, refusal)
+
+
+def predict_images(
+    outputs: Outputs, images: ImageSet, split: str, rules: Rules, places: Places
+) -> Predictions:
+    """Write down what a network answered for images, columns in the order of `LABELS`."""
+    found = [places.find(sample) for sample in images.samples]
+    answered = find_answered(outputs.probabilities, rules.operating_points, rules.certainty)
+    return Predictions(
+        data_sets=np.array([name for name, _ in found], np.str_),
+        paths=np.array([path for _, path in found], np.str_),
+        splits=np.full(len(found), split),
+        sources=np.array([sample.source for sample in images.samples], np.str_),
+        labels=np.array([sample.named for sample in images.samples], np.str_),
+        patients=np.array(images.patients, np.str_),
+        probabilities=outputs.probabilities,
+        logits=outputs.logits,
+        distance=outputs.distance,
+        statuses=tell_statuses(rules.refusal.holds(outputs), answered),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Apart:
     """What a network answered for images whose label is a set, or other: no figure is of them.
 
@@ -166,7 +210,9 @@ def evaluate_bundle(
     patient_pattern: str | None = None,
     root: Path | None = None,
 ) -> tuple[Metrics, dict[str, Apart]]:
-    """Measure a bundle on one split of data sets; write ``evaluation.json`` and the plots.
+    """Measure a bundle on one split of data sets; write figures, answers and plots.
+
+    ``evaluation.json``, ``predictions.csv`` and those of `plots.PLOTS`, into a folder.
 
     A pattern and a root are as of `read_samples`. The figures are of images that have one label
     each; the others are counted apart.
@@ -178,13 +224,24 @@ def evaluate_bundle(
     """
     every = read_samples(data, (split,), patient_pattern, root)
     samples = [sample for sample in every if sample.split == split]
-    images = load_set([sample for sample in samples if sample.label is not None], split)
+    single, others = (
+        [sample for sample in samples if (sample.label is not None) == one] for one in (True, False)
+    )
+    images = load_set(single, split)
     network = Network(bundle.graph, count_cpus())
-    outputs = in_our_order(run_network(network, images.images, split), bundle.card.labels)
-    apart = _ask_apart(network, bundle.card, [each for each in samples if each.label is None])
     card = bundle.card
-    refusal = Refusal(card.distance_threshold, card.upright_threshold)
-    metrics = evaluate(outputs, images, card.operating_points, refusal, card.certainty)
+    outputs = in_our_order(run_network(network, images.images, split), card.labels)
+    rules = card_rules(card)
+    metrics = evaluate(outputs, images, rules.operating_points, rules.refusal, rules.certainty)
+    places = Places(data, root)
+    told = [predict_images(outputs, images, split, rules, places)]
+    apart = {}
+    if others:
+        what = "sets and other findings"
+        beside = load_set(others, what)
+        answers = in_our_order(run_network(network, beside.images, what), card.labels)
+        apart = measure_apart(answers.probabilities, beside)
+        told.append(predict_images(answers, beside, split, rules, places))
     report.mkdir(parents=True, exist_ok=True)
     whole = {
         "model": {"name": bundle.card.name, "sha256": bundle.card.sha256},
@@ -192,14 +249,6 @@ def evaluate_bundle(
         "metrics": metrics.model_dump(),
     } | ({"apart": {name: asdict(told) for name, told in apart.items()}} if apart else {})
     write_whole(report / "evaluation.json", (json.dumps(whole, indent=1) + "\n").encode())
-    plots.plot_all(images.labels, outputs.probabilities, report)
+    write_predictions(report / PREDICTIONS_FILE, join_predictions(told))
+    plots.plot_all(images.labels, outputs.probabilities, metrics, split, report)
     return metrics, apart
-
-
-def _ask_apart(network: Network, card: Card, samples: Sequence[Sample]) -> dict[str, Apart]:
-    if not samples:
-        return {}
-    what = "sets and other findings"
-    images = load_set(samples, what)
-    outputs = in_our_order(run_network(network, images.images, what), card.labels)
-    return measure_apart(outputs.probabilities, images)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from app.errors import BundleError, NeumoError
 from app.language import Text
 from app.machine import count_cpus
@@ -11,10 +13,12 @@ from app.model.card import Card
 from app.model.session import OnnxModel
 from training.files import appearing_whole
 from training.metrics.metrics import Labels, Probabilities
-from training.report.plots import plot_all, plot_changes, plot_deletion, plot_trade_off
+from training.report.audit_plots import draw_changes, draw_deletion, draw_trade_off
+from training.report.plot_style import save_figure
+from training.report.plots import plot_all
 from training.report.readme import render_readme
 from training.report.readme_audit import CHANGES_PLOT, DELETION_PLOT
-from training.report.readme_holdout import TRADE_OFF_PLOT
+from training.report.readme_holdout import TRADE_OFF_PLOT, count_images
 
 
 class BundleRefused(NeumoError):
@@ -51,13 +55,23 @@ def write_bundle(
             (building / name).write_bytes(graph)
         (building / "card.json").write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (building / "README.md").write_text(render_readme(card), encoding="utf-8")
-        plot_all(labels, probabilities, building)
-        if audit := card.audit.get("test"):
-            plot_changes(audit.changed, card.metrics["test"].accuracy, building / CHANGES_PLOT)
-            plot_deletion(audit.deletion, building / DELETION_PLOT)
-        if card.trade_off and card.certainty:
-            plot_trade_off(card.trade_off, card.certainty, building / TRADE_OFF_PLOT)
+        plot_all(labels, probabilities, card.metrics["test"], "test", building)
+        for name, figure in draw_surroundings(card).items():
+            save_figure(figure, building / name)
         _check_as_served(building)
+
+
+def draw_surroundings(card: Card) -> dict[str, Figure]:
+    """Draw what a card tells beyond its figures, by the file's name."""
+    drawn = {}
+    if audit := card.audit.get("test"):
+        test = card.metrics["test"]
+        drawn[CHANGES_PLOT] = draw_changes(audit.changed, test.accuracy, "test", test.images)
+        drawn[DELETION_PLOT] = draw_deletion(audit.deletion, "test")
+    if card.trade_off and card.certainty:
+        images = count_images(card.holdout)
+        drawn[TRADE_OFF_PLOT] = draw_trade_off(card.trade_off, card.certainty, images)
+    return drawn
 
 
 def _check_as_served(folder: Path) -> None:

@@ -24,15 +24,24 @@ from training.export.certainty import choose_certainty
 from training.export.evidence import Evidence
 from training.holdout.record import Record, limits_of, read_record
 from training.measure.audit import audit_graph
-from training.measure.evaluation import Refusal, evaluate, in_our_order, run_network
+from training.measure.evaluation import (
+    Refusal,
+    Rules,
+    evaluate,
+    in_our_order,
+    predict_images,
+    run_network,
+)
+from training.measure.predictions import Places, Predictions, join_predictions
 from training.metrics.metrics import Probabilities
 from training.metrics.reliability import can_calibrate
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was chosen and measured; `tested` are the probabilities of the test split.
+    """What was chosen and measured.
 
+    `predictions` are the answers for validation and test, `tested` the test's probabilities.
     There are no operating points, and no certainty, where validation is too small to choose them
     by and nothing was held out.
     """
@@ -43,6 +52,7 @@ class Measured:
     metrics: dict[str, Metrics]
     audit: dict[str, Audit]
     tested: Probabilities
+    predictions: Predictions
     held_out: Record | None
 
     def members(self) -> dict[str, Any]:
@@ -107,8 +117,14 @@ def measure_bundle(
         audit[split] = audit_graph(int8, images, answers[split], refusal, seed)
         if fp32:
             metrics[f"{split}_fp32"] = evaluate(ask(fp32, images, f"{split}, fp32"), images)
+    rules, places = Rules(points, certainty, refusal), Places(config.data, config.root)
+    predictions = [
+        predict_images(answers[split], images, split, rules, places)
+        for split, images in measured.items()
+    ]
     tested = answers["test"].probabilities
-    return Measured(points, certainty, refusal, metrics, audit, tested, held_out)
+    joined = join_predictions(predictions)
+    return Measured(points, certainty, refusal, metrics, audit, tested, joined, held_out)
 
 
 def _choose(

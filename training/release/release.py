@@ -25,6 +25,7 @@ from training.export.onnx_export import export_fp32
 from training.fit.sampling import share_labels, shift_to_priors
 from training.fit.trainer import load_best
 from training.holdout.record import read_record
+from training.measure.predictions import PREDICTIONS_FILE, write_predictions
 from training.metrics.reliability import can_calibrate
 from training.release.bundle_writer import write_bundle
 from training.release.known_answers import ask_known, describe_fp32
@@ -49,10 +50,12 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     """Write the bundle of a trained run to ``config.bundle_folder``; return its card.
 
     The folder appears whole: it is built beside and moved into place. ``model.fp32.onnx``,
-    the graph before quantisation, lies in it too. Where validation is too small to choose by, the
-    card claims no calibration and has no operating points. All is chosen and measured by images
-    that have one label each, but for what the sources held out decide, where `config.holdout`
-    names what they gave.
+    the graph before quantisation, lies in it too. What it answers for each image of validation and
+    test lies in the run's folder, ``predictions.csv``: a bundle names nobody's files.
+
+    Where validation is too small to choose by, the card claims no calibration and has no operating
+    points. All is chosen and measured by images that have one label each, but for what the sources
+    held out decide, where `config.holdout` names what they gave.
     """
     held_out = read_record(config)
     temperature = held_out.temperature if held_out else None
@@ -97,6 +100,7 @@ def release(config: Config, splits: Splits, command: str) -> Card:
     )
     graphs = {"model.onnx": int8.graph, FP32_FILE: fp32}
     write_bundle(config.bundle_folder, card, graphs, splits.test.labels, measured.tested)
+    write_predictions(config.run_folder / PREDICTIONS_FILE, measured.predictions)
     return card
 
 

@@ -24,6 +24,7 @@ from training.export.calibration import label_priors
 from training.export.graph import Tail, answer, cut_tail
 from training.export.input_rule import read_blocks
 from training.holdout.record import read_record
+from training.measure.predictions import PREDICTIONS_FILE, write_predictions
 from training.release.bundle_writer import write_bundle
 from training.release.known_answers import ask_again, describe_fp32
 from training.release.measurement import measure_bundle
@@ -122,6 +123,8 @@ def _count(sources: Iterable[DataSource]) -> Counter[tuple[str, str]]:
 def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits) -> Card:
     """Fit distance and orientation, choose, and measure anew; write ``config.bundle_folder``.
 
+    And ``predictions.csv``, into the folder of the runs' that bears the bundle's name.
+
     The network stays, so the priors do too, and how it was quantised; its temperature also, unless
     sources held out gave another; texts and population are the card's where `config` was given no
     others. `fp32` is the float32 graph
@@ -156,6 +159,7 @@ def remeasure(config: Config, int8: Bundle, fp32: Bundle | None, splits: Splits)
     graphs = {path.name: path.read_bytes() for path in folder.glob("model*.onnx")}
     graphs |= {"model.onnx": graph} | ({FP32_FILE: exact} if exact else {})
     write_bundle(folder, card, graphs, singly.test.labels, measured.tested)
+    write_predictions(config.run_folder / PREDICTIONS_FILE, measured.predictions)
     return card
 
 

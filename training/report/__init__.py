@@ -1,5 +1,5 @@
 """Report: what people read of a model.
 
-`plots` draws figures as PNG, the same bytes for the same figures; `readme` writes a card out in
-Markdown.
+`plots` and `audit_plots` draw figures in one style (`plot_style`), the same bytes for the same
+figures; `readme` writes a card out in Markdown.
 """

@@ -6,6 +6,7 @@
 ``last.pt``         all that `--resume` needs, after the last whole epoch
 ``best.pt``         the best epoch's weights: a plain torchvision state dict
 ``history.json``, ``history.csv``, ``curves.png``, ``events.*`` (TensorBoard)
+``predictions.csv``  what the bundle made of it answers for validation and test
 ``holdout/``, ``holdout.json``  what `training.holdout` found, before or after the run
 ==================  ============================================================
 """

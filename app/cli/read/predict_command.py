@@ -1,154 +1,151 @@
-"""``neumo predict``: read files in the terminal, without a server."""
+"""``neumo predict``: read films in the terminal, without a server."""
 
-import argparse
-import json
-import os
+import contextlib
 import sys
-import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from app.cli.options import read_settings, write_whatever_the_terminal_lacks
-from app.language import Language, Text
+import click
+
+from app.cli.options import (
+    language_option,
+    model_option,
+    read_said,
+    read_settings,
+    remark_on_settings,
+    said_options,
+)
+from app.cli.read.film_files import check_place, list_files
+from app.cli.terminal import follow, is_watched, open_console, write_whatever_the_terminal_lacks
 
 if TYPE_CHECKING:
-    from app.errors import NeumoError
-    from app.reading.reader import Reader
-    from app.reading.reading import Reading
+    from app.cli.read.film_results import Output, Result
+    from app.language import Language
 
-_UNCERTAIN = Text(" (uncertain)", " (dudoso)")
-_WHY = Text("  uncertain: {reason}", "  dudoso: {reason}")
-_WARNINGS = Text("  warnings: {codes}", "  avisos: {codes}")
+_STDOUT = Path("-")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the files, and how their Readings are written."""
-    parser.set_defaults(run=_run)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="one Reading or problem a line")
-    parser.add_argument("--language", choices=("en", "es"), default="en")
-    parser.add_argument(
-        "--window", type=int, metavar="N", help="which VOI LUT or window of a DICOM file, from 1"
-    )
-    parser.add_argument(
-        "--include", choices=("uid",), help="with --json: tell a DICOM file's SOP Instance UID"
-    )
-    parser.add_argument("--model", help="bundle to use; over NEUMO_MODEL")
+@click.command()
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE|FOLDER|-...",
+)
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each film.")
+@click.option(
+    "--csv",
+    "csv_path",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Write a table for spreadsheets too; - writes it instead of all else.",
+)
+@said_options
+@click.option(
+    "--include",
+    type=click.Choice(("uid",)),
+    help="With --json: tell a DICOM file's SOP Instance UID.",
+)
+@language_option
+@model_option
+def command(
+    files: tuple[Path, ...],
+    as_json: bool,
+    csv_path: Path | None,
+    age: str | None,
+    view: str | None,
+    window: int | None,
+    include: str | None,
+    language: "Language",
+    model: str | None,
+) -> int:
+    """Read films here, without a server: JPEG, PNG or DICOM, known by their content.
 
+    Folders are walked, with the folders in them; - is standard input. On a terminal the answers
+    are drawn. Elsewhere they are lines of plain text, or of JSON with --json; a film that can't be
+    read is told on standard error, or with --json in its place.
 
-def _run(options: argparse.Namespace) -> int:
-    from app.errors import BundleError
-    from app.render.wording import NOTICE
-    from app.service.service import load_model_from, make_reader
-    from app.settings.settings import remark_on
-
+    Exit code 1 if any film was not read.
+    """
     write_whatever_the_terminal_lacks()
-    settings = read_settings(options)
-    if settings is None:
-        return 2
-    for remark in remark_on(os.environ):
-        sys.stderr.write(f"neumo: {remark}\n")
+    settings = read_settings(model=model)
+    subject = read_said(age, view, language)
+    listed = list_files(files)
+    if csv_path == _STDOUT and as_json:
+        raise click.UsageError("--json and --csv - both want standard output")
+    if csv_path is not None and csv_path != _STDOUT:
+        check_place(csv_path, "--csv", listed)
+    remark_on_settings()
+
+    from app.cli.read.film_results import read_films
+    from app.cli.read.prediction_lines import CsvLines, JsonLines, PlainLines
+    from app.cli.read.prediction_table import PredictionTable
+    from app.errors import BundleError
+    from app.machine import count_cpus
+    from app.service.service import load_model_from, make_reader
+
     try:
         reader = make_reader(settings, load_model_from(settings))
     except BundleError as error:
-        sys.stderr.write(f"neumo: {error.detail(options.language)}\n")
+        click.echo(f"neumo: {error.detail(language)}", err=True)
         return BundleError.exit_code
-    readings = [_read(reader, path, options) for path in options.files]
-    given = [reading for reading in readings if reading is not None]
-    if given and not options.json:
-        sys.stdout.write(_explain_warnings(given, options.language))
-        sys.stdout.write(f"{NOTICE.render(options.language)}\n")
-    return 0 if len(given) == len(readings) else 1
+    results = read_films(
+        listed,
+        reader,
+        subject,
+        None if window is None else window - 1,
+        settings.max_body_bytes,
+        settings.threads or count_cpus(),
+    )
+    streamed = as_json or csv_path == _STDOUT
+    watched = is_watched()
+    with _opened(csv_path) as csv_file:
+        outputs: list[Output] = [] if csv_file is None else [CsvLines(csv_file, language)]
+        if as_json:
+            outputs.append(JsonLines(language, with_uid=include == "uid"))
+        elif watched and not streamed:
+            outputs.append(PredictionTable(language, open_console()))
+        elif not streamed:
+            outputs.append(PlainLines(language))
+        # Lines that stream over the terminal are progress enough, and would tear a bar.
+        bar = not (watched and streamed)
+        return _tell(follow(results, len(listed), shown=bar), outputs)
 
 
-def _read(reader: "Reader", path: Path, options: argparse.Namespace) -> "Reading | None":
-    """Print what is said of one file, or why nothing is; return its Reading if it was read."""
-    from app.errors import FileUnreadable, NeumoError
-
-    begun_s = time.perf_counter()
+def _tell(results: "Iterable[Result]", outputs: "Sequence[Output]") -> int:
+    """Tell each result in all the ways that were asked for; return the exit code."""
+    told, failed, others = 0, 0, 0
     try:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise FileUnreadable(reason=reason) from None
-        window = None if options.window is None else options.window - 1
-        reading = reader.read(data, window=window)
-    except NeumoError as error:
-        if options.json:
-            _write_line(path, _problem(error, options.language))
-        else:
-            sys.stderr.write(f"{_shown(path)}: {error.detail(options.language)}\n")
-        return None
-    if options.json:
-        total_ms = (time.perf_counter() - begun_s) * 1000
-        _write_line(path, _reading(reading, options, total_ms))
-    else:
-        sys.stdout.write(_describe(path, reading, options.language))
-    return reading
+        for result in results:
+            if result.reading is None and result.error is None:
+                others += 1
+                continue
+            told += 1
+            failed += result.reading is None
+            for output in outputs:
+                output.add(result)
+    finally:  # interrupted too: what was read is told
+        for output in outputs:
+            output.end()
+    if others:
+        click.echo(
+            f"neumo: {others} other file(s) in the folders are neither JPEG, PNG nor DICOM, and "
+            "were left out",
+            err=True,
+        )
+    return 0 if told > failed == 0 else 1
 
 
-def _write_line(path: Path, members: dict[str, object]) -> None:
-    """Write one line of JSON in ASCII, which every terminal and pipe takes."""
-    sys.stdout.write(json.dumps({"path": _text(path)} | members) + "\n")
-
-
-def _reading(reading: "Reading", options: argparse.Namespace, total_ms: float) -> dict[str, object]:
-    from ulid import ULID
-
-    from app.render.reading_json import render_reading
-
-    answer = render_reading(
-        reading, str(ULID()), options.language, total_ms, with_uid=options.include == "uid"
-    )
-    return answer.model_dump(mode="json", exclude_none=True)
-
-
-def _problem(error: "NeumoError", language: Language) -> dict[str, object]:
-    from ulid import ULID
-
-    from app.errors import RequestError
-    from app.render.problem import render_problem
-
-    if isinstance(error, RequestError):
-        return render_problem(error, str(ULID()), language).model_dump()
-    title = error.title.render(language)
-    return {"title": title, "detail": error.detail(language), "code": error.code}
-
-
-def _describe(path: Path, reading: "Reading", language: Language) -> str:
-    from app.render.wording import REASONS
-
-    judgement, card = reading.judgement, reading.card
-    doubt = _UNCERTAIN.render(language) if judgement.status == "uncertain" else ""
-    lines = [f"{_shown(path)}: {card.display(judgement.label, language)}{doubt}"]
-    lines += [
-        f"  {card.display(label, language):<22}{share:7.1%}"
-        for label, share in judgement.probabilities.items()
-    ]
-    lines += [
-        _WHY.render(language, reason=REASONS[code].render(language)) for code in judgement.reasons
-    ]
-    if judgement.warnings:
-        lines.append(_WARNINGS.render(language, codes=", ".join(judgement.warnings)))
-    return "\n".join(lines) + "\n"
-
-
-def _explain_warnings(readings: "list[Reading]", language: Language) -> str:
-    """Say once what the warnings of all the Readings mean."""
-    from app.render.wording import WARNINGS
-
-    codes = dict.fromkeys(code for each in readings for code in each.judgement.warnings)
-    return "".join(f"{code}: {WARNINGS[code].render(language)}\n" for code in codes)
-
-
-def _text(path: Path) -> str:
-    """Return a path as text; bytes that are none in UTF-8 become replacement characters."""
-    return os.fsencode(path).decode(errors="replace")
-
-
-def _shown(path: Path) -> str:
-    """Return a path for a terminal, on which a control character could do anything."""
-    return "".join(
-        sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in _text(path)
-    )
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None or path == _STDOUT:
+        yield None if path is None else sys.stdout
+        return
+    try:
+        file = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise click.UsageError(f"--csv can't be written ({error.strerror})") from None
+    with file:
+        yield file

@@ -7,12 +7,9 @@ from starlette.requests import Request
 
 from app.errors import EmptyUpload, MissingFile, UnsupportedMediaType
 from app.http.body.form import Form
-from app.http.envelope import record_of
-from app.http.guard import caller_of
 from app.http.parameters import SUBJECT_FIELDS, has_unknown, read_subject, read_subjects
 from app.reading.population import Subject, WarningCode
 from app.service.service import Service
-from app.service.witness import Origin
 
 FIELD: Final = "file"
 """The form field that holds an image; `app.http.body.form.FILE_FIELD` are all that are taken."""
@@ -35,17 +32,6 @@ class Upload:
 def service_of(request: Request) -> Service:
     """Return this process's service."""
     return cast("Service", request.app.state.service)
-
-
-def origin_of(request: Request, upload: Upload, index: int = 0) -> Origin:
-    """Return where an image of a request came from, as far as it may be written down."""
-    return Origin(
-        request_id=record_of(request.scope).request_id,
-        caller=caller_of(request.scope).name,
-        call=request.scope["route"].path,
-        index=index,
-        remarks=tuple(upload.remarks),
-    )
 
 
 async def read_upload(request: Request, query: tuple[str, ...] = ()) -> Upload:

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.http.answer import answer_headers
-from app.http.body.upload import origin_of, read_upload, service_of
-from app.http.envelope import record_of
-from app.http.gate import claim_of
+from app.http.body.upload import read_upload, service_of
+from app.http.front.envelope import record_of
+from app.http.front.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
     IMAGE_QUERY,
@@ -18,6 +18,7 @@ from app.http.openapi import (
     describe_problems,
     with_query,
 )
+from app.http.origin import origin_of
 from app.http.parameters import IMAGE_PARAMETERS, read_window, read_with_uid
 from app.model.labels import LabelId
 from app.render.overlay import DEFAULT_ALPHA, render_overlay

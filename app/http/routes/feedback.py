@@ -18,8 +18,8 @@ from app.errors import (
     UnsupportedMediaType,
 )
 from app.http.answer import answer_headers
-from app.http.envelope import is_request_id, record_of
-from app.http.guard import caller_of
+from app.http.front.envelope import is_request_id, record_of
+from app.http.front.guard import caller_of
 from app.http.openapi import ANY_CALL, describe_problems
 from app.records.diagnosis import Feedback, TakenFeedback
 from app.service.witness import Origin

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from app.errors import CallerGone, InternalError, RequestError
 from app.http.answer import answer_headers
-from app.http.body.upload import origin_of, read_upload, read_uploads, service_of
-from app.http.envelope import record_of
-from app.http.gate import claim_of
+from app.http.body.upload import read_upload, read_uploads, service_of
+from app.http.front.envelope import record_of
+from app.http.front.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
     HEATMAP_QUERY,
@@ -22,6 +22,7 @@ from app.http.openapi import (
     describe_problems,
     with_query,
 )
+from app.http.origin import origin_of
 from app.http.parameters import IMAGE_PARAMETERS, read_flag, read_window, read_with_uid
 from app.language import Language
 from app.render.overlay import render_overlay

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.errors import InvalidParameter
 from app.http.body.upload import read_upload, service_of
-from app.http.gate import claim_of
+from app.http.front.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
     DECODED,

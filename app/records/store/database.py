@@ -17,6 +17,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.errors import AuditDatabaseUnusable
 
+AWAY: Final = (SQLAlchemyError, OSError)
+"""What is raised where the database does not answer, or does not do what it is asked."""
+
 METADATA: Final = sa.MetaData()
 REVISION_TABLE: Final = "neumo_revision"
 

@@ -41,6 +41,11 @@ class Mark:
     mac: str
 
 
+def ledger_genesis(key: AuditKey) -> str:
+    """Return what the first entry holds instead of the MAC before it."""
+    return key.sign("ledger begins", {})
+
+
 def append_entry(
     database: Database,
     connection: sa.Connection,
@@ -56,7 +61,7 @@ def append_entry(
         "number": 1 if last is None else last.number + 1,
         "kind": kind,
         "time": format_time(time.time_ns()),
-        "previous": key.sign("ledger begins", {}) if last is None else last.mac,
+        "previous": ledger_genesis(key) if last is None else last.mac,
         **columns,
     }
     entry["mac"] = key.sign(ENTRY, entry)

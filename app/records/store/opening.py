@@ -4,12 +4,11 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
 from app.errors import AuditFolderUnusable, AuditKeyUnusable
 from app.records.evidence.audit_key import AuditKey, is_open_to_others, make_key, read_key
-from app.records.store.database import Database, database_url
+from app.records.store.database import AWAY, Database, database_url
 from app.records.store.ledger import begin_ledger, has_mark
 from app.records.store.spool import SUFFIX
 from app.settings.audit_settings import AuditSettings
@@ -81,7 +80,7 @@ def prepare_records(settings: AuditSettings) -> None:
         _log.warning("the audit trail's key lies beside its database: set NEUMO_AUDIT_KEY_FILE")
     try:
         prepare_database(database, key)
-    except (SQLAlchemyError, OSError) as error:
+    except AWAY as error:
         if database.is_file:
             raise AuditFolderUnusable(reason=type(error).__name__) from None
         members = {"error": type(error).__name__}

@@ -2,7 +2,8 @@
 
 An `asyncio.Protocol` that uvicorn takes as its `http`. Slow and endless
 clients are bounded here: heads, what still comes after an answer, clients that don't read, and
-those that send many requests before they read (pipelining). Bodies are timed by `app.http.gate`.
+those that send many requests before they read (pipelining). Bodies are timed by
+`app.http.front.gate`.
 
 An answer that is complete before its request's body has ended must not be lost: to close, or to
 leave unread what the client still sends, would reset the connection, and the client might never
@@ -12,6 +13,7 @@ see the answer (RFC 9112, section 9.6). So what comes is read and thrown away, f
 import asyncio
 import contextvars
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from uvicorn import Config
@@ -80,6 +82,8 @@ class Connection(asyncio.Protocol):
             "client": _address(transport.get_extra_info("peername")),
             "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
         }
+        if certificate := transport.get_extra_info("peercert"):
+            self._scope["extensions"] = {"tls": {"client_cert_name": _common_name(certificate)}}
         cast("set[Any]", self._server_state.connections).add(self)
         self._set_timer(self._rules.head_timeout_s)
 
@@ -357,6 +361,13 @@ class Connection(asyncio.Protocol):
     ) -> None:
         answer = self._rules.problem(error, path, headers, self.default_headers(), close=close)
         self.transport.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if bodiless else answer)
+
+
+def _common_name(certificate: Mapping[str, Any]) -> str | None:
+    """Return under which name a client certificate that was verified knows its holder."""
+    fields = [field for group in certificate.get("subject", ()) for field in group]
+    names = [str(value) for name, value in fields if name == "commonName"]
+    return names[0] if names and names[0].isprintable() else None
 
 
 def _address(name: object) -> tuple[str, int] | None:

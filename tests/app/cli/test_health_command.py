@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.run.health_command import _find_port
+from app.cli.run.health_command import find_port
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ def test_the_port_is_the_variables_or_the_first_processes(
 ) -> None:
     first = tmp_path / "cmdline"
     first.write_bytes(b"\0".join(argument.encode() for argument in arguments) + b"\0")
-    assert _find_port(variable, first) == port
+    assert find_port(variable, first) == port
 
 
 def test_without_a_first_process_to_see_it_is_the_default(tmp_path: Path) -> None:
-    assert _find_port("", tmp_path / "none") == "8000"
+    assert find_port("", tmp_path / "none") == "8000"

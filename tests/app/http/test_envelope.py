@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.envelope import Envelope
+from app.http.front.envelope import Envelope
 from app.http.route_table import RouteTable
 from app.service.telemetry import Metrics
 from tests.contract.test_health import value_of

@@ -85,7 +85,7 @@ def test_auto_is_the_faster_one_elsewhere(
     def time_run(model: OnnxModel) -> float:
         return 1.0 if (model.card.sha256 == sha256) == (faster == "int8") else 2.0
 
-    monkeypatch.setattr(precision, "_time_run", time_run)
+    monkeypatch.setattr(precision, "time_run", time_run)
     assert served(both, "auto") == faster
 
 

@@ -66,7 +66,11 @@ def test_the_report_holds_the_figures_the_model_and_the_plots(
         "split": "test",
         "metrics": figures.model_dump(),
     }
-    assert {path.name for path in report.iterdir()} == {"evaluation.json", *PLOTS}
+    assert {path.name for path in report.iterdir()} == {
+        "evaluation.json",
+        "predictions.csv",
+        *PLOTS,
+    }
     for name in PLOTS:
         with Image.open(report / name) as plot:
             assert min(plot.size) > 300

@@ -9,7 +9,8 @@ from app.model.card import Card, Certainty
 from app.model.labels import LABEL_IDS
 from app.model.measured.figures import HeldOut, Interval, TradeOff
 from tests.bundles import make_card
-from training.report.plots import plot_trade_off
+from training.report.audit_plots import draw_trade_off
+from training.report.plot_style import COLOURS, save_figure
 from training.report.readme import render_readme
 
 RATE = Interval(value=0.125, low=0.0625, high=0.25)
@@ -86,11 +87,12 @@ def test_a_card_without_a_hold_out_says_nothing_of_one() -> None:
 def test_the_trade_off_is_drawn_with_what_was_chosen(tmp_path: Path) -> None:
     pictures = []
     for certainty in (CERTAINTY, CERTAINTY.model_copy(update={"answered": RATE})):
-        plot_trade_off(TRADE_OFF, certainty, tmp_path / "plot.png")
+        save_figure(draw_trade_off(TRADE_OFF, certainty, 40), tmp_path / "plot.png")
         with Image.open(tmp_path / "plot.png") as plot:
             pictures.append(np.asarray(plot.convert("RGB")).astype(int))
     first, second = pictures
     assert first.shape == second.shape
-    orange = [np.argwhere(np.abs(each - [255, 127, 14]).sum(2) < 40) for each in pictures]
+    red = list(bytes.fromhex(COLOURS[1].removeprefix("#")))
+    orange = [np.argwhere(np.abs(each - red).sum(2) < 40) for each in pictures]
     # The point chosen moves left, from 62 % answered to 12 %; the legend's stays.
     assert orange[1][:, 1].max() < orange[0][:, 1].max() - 50

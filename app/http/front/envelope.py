@@ -40,7 +40,7 @@ class Record:
     """One request, as the log and the metrics will tell it.
 
     `started_s` is `time.perf_counter` at its head, `stages_ms` the milliseconds of each stage,
-    summed over the files of a batch.
+    summed over the files of a batch, `headers` are added to the answer, also to that of an error.
     """
 
     request_id: str
@@ -49,6 +49,7 @@ class Record:
     status: int = _CLIENT_CLOSED
     code: str | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def total_ms(self) -> float:
@@ -110,7 +111,10 @@ class Envelope:
             if message["type"] == "http.response.start":
                 answering = True
                 record.status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = record.request_id
+                for name, value in record.headers.items():
+                    headers.append(name, value)  # Vary may be there already
             await send(message)
 
         try:

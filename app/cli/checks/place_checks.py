@@ -1,0 +1,95 @@
+"""Where the service listens and writes: its port, the folder of temporary files."""
+
+import errno
+import http.client
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from app.cli.checks.finding import Finding
+from app.settings.settings import Settings
+
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - as `app.server.supervisor` does
+_ENOUGH_BYTES: Final = 50_000_000
+_ASK_S: Final = 2.0
+
+
+def check_port(settings: Settings) -> Finding:
+    """Try to take the port, as the service would."""
+    where = f"{settings.host}:{settings.port}"
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen(1)
+        except OSError as error:
+            return _explain_port(settings, where, error)
+    told = f"{where} is free" if settings.port else f"a free one will be taken on {settings.host}"
+    return Finding("port", "ok", told)
+
+
+def _explain_port(settings: Settings, where: str, error: OSError) -> Finding:
+    if error.errno == errno.EADDRINUSE and _is_neumo(settings):
+        advice = "Nothing, unless you want to start another: then choose another --port."
+        return Finding("port", "warn", f"a Neumo answers on {where} already", advice)
+    advice = {
+        errno.EADDRINUSE: f"Stop what holds it (ss -ltnp 'sport = :{settings.port}'), or choose "
+        "another --port.",
+        errno.EACCES: "Choose a --port of 1024 or more, and let a proxy hold the low one.",
+        errno.EADDRNOTAVAIL: "Set --host to an address of this machine; 0.0.0.0 is all of them.",
+    }.get(error.errno or 0, "Set --host to an address of this machine.")
+    reason = error.strerror or type(error).__name__
+    return Finding("port", "fail", f"{where} can't be had ({reason})", advice)
+
+
+def _is_neumo(settings: Settings) -> bool:
+    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=_ASK_S)
+    try:
+        connection.request("GET", "/health/live")
+        return connection.getresponse().read(100) == b'{"status":"ok"}'
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def check_temporary_files(settings: Settings) -> Finding:
+    """Look for the folder that workers share their metrics in, as the service does."""
+    several = settings.worker_count > 1
+    try:
+        folder = _find_writable()
+    except OSError:
+        advice = "Set TMPDIR to a folder that can be written, or mount /dev/shm."
+        told = "no folder for temporary files can be written"
+        if not several:
+            return Finding("temporary_files", "ok", f"{told}; one worker needs none")
+        if settings.workers:
+            return Finding(
+                "temporary_files", "fail", f"{told}: workers share metrics there", advice
+            )
+        return Finding("temporary_files", "warn", f"{told}: only one worker will serve", advice)
+    free = shutil.disk_usage(folder).free
+    told = f"{folder} can be written, {free / 1e6:,.0f} MB free"
+    if free < _ENOUGH_BYTES:
+        advice = "Make room there, or set TMPDIR to another folder."
+        return Finding("temporary_files", "warn", told, advice)
+    return Finding("temporary_files", "ok", told)
+
+
+def _find_writable() -> Path:
+    """Return the folder of temporary files, or shared memory.
+
+    Raises
+    ------
+    OSError
+        If neither can be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="neumo-") as folder:
+            return Path(folder).parent
+    except OSError:
+        with tempfile.TemporaryDirectory(prefix="neumo-", dir=_SHARED_MEMORY) as folder:
+            return Path(folder).parent
