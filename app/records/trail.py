@@ -10,10 +10,10 @@ yet: what was seen within the last flush interval, and while the write then unde
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from time import time_ns
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -149,7 +149,7 @@ class Trail:
         kind : of the row, in a word
         columns : of `app.records.store.database.ROWS`; lists and dicts become JSON
         """
-        self._writer.put(Entry(_columns(kind, origin, columns), time.time_ns()))
+        self._writer.put(Entry(_columns(kind, origin, columns), time_ns()))
 
     async def write(self, kind: str, origin: Origin, **columns: object) -> None:
         """Write a row down as `append` does, and return once it is on the disk.
@@ -160,7 +160,7 @@ class Trail:
             If it can't be written.
         """
         written: Future[None] = Future()
-        self._writer.put(Entry(_columns(kind, origin, columns), time.time_ns(), written))
+        self._writer.put(Entry(_columns(kind, origin, columns), time_ns(), written))
         await asyncio.wrap_future(written)
 
 
