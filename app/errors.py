@@ -450,8 +450,8 @@ class FeedbackConflict(RequestError):
                 "Esa petición no tenía ningún archivo con ese index. Se cuenta desde 0.",
             ),
             "not_read": Text(
-                "That image was not read ({code}), so there is no answer to compare with.",
-                "Esa imagen no se leyó ({code}), así que no hay respuesta con que comparar.",
+                "That image was not read ({refusal}), so there is no answer to compare with.",
+                "Esa imagen no se leyó ({refusal}), así que no hay respuesta con que comparar.",
             ),
         }
     )

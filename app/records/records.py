@@ -216,5 +216,5 @@ def _choose(
         raise FeedbackConflict(reason="index")
     answer = answers[index]
     if answer["code"] not in (None, NOT_A_CHEST):
-        raise FeedbackConflict(reason="not_read", code=answer["code"])
+        raise FeedbackConflict(reason="not_read", refusal=answer["code"])
     return index, answer
