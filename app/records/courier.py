@@ -32,6 +32,8 @@ class Courier:
     ----------
     arrived : set when there is something new in the spool
     written_all : set once the spool gets no more rows
+    pace_s : least seconds from one delivery to the next: rows are safe in the spool, and a
+        transaction for a few costs as much as one for many
     retention_days : after which sealed segments are dropped; 0: never
     on_turn : called about once a second while the database answers
     """
@@ -43,12 +45,13 @@ class Courier:
         metrics: AuditMetrics,
         arrived: threading.Event,
         written_all: threading.Event,
+        pace_s: float,
         retention_days: int,
         on_turn: Callable[[Database], None],
     ) -> None:
         self._delivery, self._spool, self._metrics = delivery, spool, metrics
         self._arrived, self._written_all = arrived, written_all
-        self._retention_days = retention_days
+        self._pace_s, self._retention_days = pace_s, retention_days
         self._on_turn = on_turn
         self._head = Head(spool.chain)
         self._ready, self._well = False, True
@@ -75,10 +78,9 @@ class Courier:
     def _run(self) -> None:
         pause_s = 0.0
         while True:
-            if pause_s:  # rows that arrive are no reason to try sooner
-                self._written_all.wait(pause_s)
-            else:
+            if not pause_s:
                 self._arrived.wait(_TURN_S)
+            self._written_all.wait(pause_s or self._pace_s)  # more rows are no reason to hurry
             self._arrived.clear()
             last = self._written_all.is_set()
             try:

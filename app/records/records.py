@@ -16,7 +16,7 @@ from app.records.audit_metrics import LiveMetrics
 from app.records.diagnosis import NOT_A_CHEST, Feedback, TakenFeedback, is_right
 from app.records.performance import Case, Performance, work_out
 from app.records.store.database import AWAY, ROWS, Database
-from app.records.trail import Trail
+from app.records.trail import Trail, pace_s
 from app.service.witness import Origin
 from app.settings.settings import Settings
 
@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 _REFRESH_S: Final = 30.0
 _OLDEST_S: Final = 3600.0
 _LOOKS: Final = 4
-"""How often a request's rows are looked for, a flush apart: they may be on their way."""
+"""How often a request's rows are looked for, half a pace apart: they may be on their way."""
 
 
 class Records:
@@ -45,7 +45,7 @@ class Records:
         self, settings: Settings, registry: CollectorRegistry, find_reader: Callable[[], Reader]
     ) -> None:
         self._find_reader = find_reader
-        self._flush_s = settings.audit_flush_ms / 1000
+        self._look_s = pace_s(settings) / 2
         self._days = settings.performance_days
         self._live = LiveMetrics(registry)
         self._seen: tuple[object, ...] = ()
@@ -68,7 +68,7 @@ class Records:
         """
         for look in range(_LOOKS):
             if look:
-                await asyncio.sleep(self._flush_s)
+                await asyncio.sleep(self._look_s)
             rows = await self._ask(lambda connection: _rows_of(connection, [request_id]))
             answers = _answers(rows)
             if answers:

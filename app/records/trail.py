@@ -39,6 +39,9 @@ STOP_S: Final = 5.0
 """How long a stop waits for the database to take the last rows; what it doesn't is adopted."""
 
 
+_LONGEST_PACE_S: Final = 1.0
+
+
 class Trail:
     """Keeps the audit trail of one worker: a chain of its own, from `start` to `stop`.
 
@@ -81,6 +84,7 @@ class Trail:
             metrics,
             arrived,
             self._writer.ended,
+            pace_s(settings),
             settings.audit_retention_days,
             on_turn,
         )
@@ -162,6 +166,12 @@ class Trail:
         written: Future[None] = Future()
         self._writer.put(Entry(_columns(kind, origin, columns), time_ns(), written))
         await asyncio.wrap_future(written)
+
+
+def pace_s(settings: AuditSettings) -> float:
+    """Return how many seconds the courier lets pass between two deliveries: up to five flushes."""
+    flush_s = settings.audit_flush_ms / 1000
+    return max(flush_s, min(_LONGEST_PACE_S, 5 * flush_s))
 
 
 def _columns(kind: str, origin: Origin | None, columns: dict[str, object]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from app.errors import RecordsFull
 from app.records.audit_metrics import AuditMetrics
 from app.records.evidence.audit_key import AuditKey
 from app.records.evidence.chain import Head, Row, link
-from app.records.store.spool import Spool, encode
+from app.records.store.spool import Spool
 
 _log = logging.getLogger("neumo.records")
 
@@ -112,15 +112,14 @@ class Writer:
         entries = list(self._pending)
         if lost:
             entries.append(Entry({"kind": "lost", "lost": lost}, time.time_ns()))
-        head, rows = self._head, []
+        head, lines = self._head, []
         for entry in entries:
-            row = link(head, self._key, entry.time_ns, _as_text(entry.columns))
-            rows.append(row)
-            head = head.after(row)
+            head, line = link(head, self._key, entry.time_ns, _as_text(entry.columns))
+            lines.append(line)
         try:
             self._spool.empty()
-            if rows:
-                self._append(rows)
+            if lines:
+                self._append("".join(lines).encode())
         except OSError:
             self._note(full=True)
             self._give_up_those_who_wait()
@@ -132,11 +131,10 @@ class Writer:
         for entry in entries:
             if entry.written is not None:
                 entry.written.set_result(None)
-        if rows:
+        if lines:
             self._arrived.set()
 
-    def _append(self, rows: list[Row]) -> None:
-        data = encode(rows)
+    def _append(self, data: bytes) -> None:
         if self._spool.size + len(data) > self._most_bytes:
             raise OSError("the spool is full")
         self._spool.append(data)

@@ -222,9 +222,9 @@ def test_live_figures_are_metrics(tmp_path: Path, jpeg: bytes) -> None:
             tell(client, read(client, jpeg), label)
         records = client.app.state.records  # type: ignore[attr-defined]
         records._look_at_s = 0.0  # look now
-        for _ in range(100):
+        for _ in range(200):
             text = client.get("/metrics").text
-            if 'neumo_live_films{truth="covid19"} 2.0' in text:
+            if 'neumo_live_wrong{bound="value"} 0.333333' in text:
                 break
             time.sleep(0.05)
             records._look_at_s = 0.0

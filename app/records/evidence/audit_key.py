@@ -36,10 +36,19 @@ class AuditKey:
         purpose : what they are, so that one kind of signature can't stand for another
         values : of JSON's types; None counts as absent, so a column added later changes nothing
         """
-        told = {name: value for name, value in values.items() if value is not None}
+        return self.sign_text(purpose, as_text(values))
+
+    def sign_text(self, purpose: str, text: str) -> str:
+        """Return the MAC of values that were made text by `as_text`."""
         signing = self._template.copy()
-        signing.update(f"{purpose}\n{json.dumps(told, sort_keys=True)}".encode())
+        signing.update(f"{purpose}\n{text}".encode())
         return signing.hexdigest()
+
+
+def as_text(values: Mapping[str, object]) -> str:
+    """Return values as they are signed: JSON in one line, sorted, without those that are None."""
+    told = {name: value for name, value in values.items() if value is not None}
+    return json.dumps(told, sort_keys=True)
 
 
 def read_key(path: Path) -> AuditKey:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from app.records.evidence.audit_key import AuditKey
+from app.records.evidence.audit_key import AuditKey, as_text
 
 Row = dict[str, Any]
 """A row of `app.records.store.database.ROWS`, by column; what is None may be absent."""
@@ -71,8 +71,8 @@ def genesis(chain: str, key: AuditKey) -> str:
     return key.sign("chain", {"chain": chain})
 
 
-def link(head: Head, key: AuditKey, time_ns: int, columns: Mapping[str, Any]) -> Row:
-    """Return the next row of a chain.
+def link(head: Head, key: AuditKey, time_ns: int, columns: Mapping[str, Any]) -> tuple[Head, str]:
+    """Return where a chain is with one row more, and that row as a line of JSON.
 
     Parameters
     ----------
@@ -80,15 +80,21 @@ def link(head: Head, key: AuditKey, time_ns: int, columns: Mapping[str, Any]) ->
     columns : of the row; None counts as absent
     """
     time = format_time(time_ns)
-    row = {name: value for name, value in columns.items() if value is not None}
-    row |= {
-        "chain": head.chain,
-        "seq": head.seq + 1,
-        "segment": max(head.segment, time[:10]),  # a clock may be set back
-        "time": time,
-        "previous": head.mac or genesis(head.chain, key),
-    }
-    return row | {"mac": key.sign(ROW, row)}
+    segment = max(head.segment, time[:10])  # a clock may be set back
+    text = as_text(
+        {
+            **columns,
+            "chain": head.chain,
+            "seq": head.seq + 1,
+            "segment": segment,
+            "time": time,
+            "previous": head.mac or genesis(head.chain, key),
+        }
+    )
+    mac = key.sign_text(ROW, text)
+    first_seq = head.first_seq if segment == head.segment else head.seq + 1
+    after = Head(head.chain, segment, first_seq, head.seq + 1, mac)
+    return after, f'{text[:-1]}, "mac": "{mac}"}}\n'
 
 
 def format_time(time_ns: int) -> str:

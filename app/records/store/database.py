@@ -123,9 +123,14 @@ class Database:
         )
         try:
             self.engine = sa.create_engine(
-                url, connect_args=arguments, pool_size=2, max_overflow=2, pool_pre_ping=True,
-                hide_parameters=True, pool_timeout=5,
-            )  # fmt: skip
+                url,
+                connect_args=arguments,
+                pool_size=2,
+                max_overflow=2,
+                pool_timeout=5,
+                pool_pre_ping=self._path is None,
+                hide_parameters=True,
+            )
         except (ModuleNotFoundError, SQLAlchemyError):
             raise AuditDatabaseUnusable(reason="PostgreSQL needs neumo[postgres]") from None
         if self._path is not None:

@@ -91,7 +91,7 @@ class Spool:
         return self._offset < self._size
 
     def append(self, data: bytes) -> None:
-        """Write encoded rows, and return once they are on the disk: all of them, or none.
+        """Write lines, and return once they are on the disk: all of them, or none.
 
         Raises
         ------
@@ -158,11 +158,6 @@ class Spool:
         for line in rest.splitlines(keepends=True)[:most_rows]:
             if line.endswith(b"\n"):
                 yield line
-
-
-def encode(rows: list[Row]) -> bytes:
-    """Return rows as they stand in a spool."""
-    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """app.records.store.database: one schema in both kinds, upgraded once, from older ones too."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,9 +48,8 @@ def test_rows_of_an_older_schema_are_whole_after_the_upgrade(
 ) -> None:
     database.upgrade("0001")
     assert revision(database) == "0001"
-    row = link(
-        Head("chain"), KEY, 1_795_000_000_000_000_000, {"kind": "reading", "label": "normal"}
-    )
+    _, line = link(Head("chain"), KEY, 10**18, {"kind": "reading", "label": "normal"})
+    row = json.loads(line)
     older = sa.Table("audit_row", sa.MetaData(), *(
         sa.Column(name, sa.Text) for name in row if name != "seq"
     ), sa.Column("seq", sa.BigInteger))  # fmt: skip
