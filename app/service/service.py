@@ -23,7 +23,6 @@ from app.reading.population import Subject
 from app.reading.reader import Film, Reader
 from app.reading.reading import Reading
 from app.service.active.model_roster import ModelRoster, SharedModels
-from app.service.active.shadow import Listener
 from app.service.admission import Admission, Check, Claim
 from app.service.telemetry import Metrics
 from app.settings.settings import Settings
@@ -53,7 +52,6 @@ class Service:
     on_failure : called when the model can't be served
     shared : with other workers; this one's own where missing
     row : of this worker in what is shared
-    listeners : told what the shadow says
     """
 
     def __init__(
@@ -63,7 +61,6 @@ class Service:
         on_failure: Callable[[], None],
         shared: SharedModels | None = None,
         row: int = 0,
-        listeners: tuple[Listener, ...] = (),
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
@@ -81,7 +78,6 @@ class Service:
             row,
             idle=lambda: not self.admission.expected_wait_s,
             fail=on_failure,
-            listeners=listeners,
         )
 
     @property
