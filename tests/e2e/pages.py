@@ -29,11 +29,7 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-<<<<<<< HEAD
     """A block of commands; `mark`: why it isn't run, which test runs it, how it is refused."""
-=======
-    """A block of commands; `mark` says why it isn't run, which test runs it, or what refuses it."""
->>>>>>> models
 
     page: Path
     line: int
