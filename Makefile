@@ -66,7 +66,7 @@ lint: .venv-dev/installed
 	.venv-dev/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.txt
 	.venv-dev/bin/pip install $(PIP_FLAGS) $(TORCH)
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps $(TORCHVISION)
-	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable . --editable client
 	.venv-dev/bin/python -m training.fit.torchvision_compat
 	touch $@
 
@@ -102,11 +102,11 @@ docs: .venv-dev/installed
 
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock"
-EXTRAS := --extra dicom --extra oidc --extra otel --extra postgres --extra score
+EXTRAS := --extra dicom --extra oidc --extra otel --extra postgres --extra signatures --extra score
 
 lock:
 	$(LOCK) pyproject.toml --extra dicom --output-file requirements/serve.txt
-	$(LOCK) pyproject.toml --extra dicom --extra oidc --extra otel --extra postgres \
+	$(LOCK) pyproject.toml --extra dicom --extra oidc --extra otel --extra postgres --extra signatures \
 		--constraints requirements/serve.txt --output-file requirements/image.txt
 	$(LOCK) pyproject.toml $(EXTRAS) --extra train --extra docs --extra dev --excludes requirements/not-locked.txt \
 		--constraints requirements/serve.txt --output-file requirements/dev.txt

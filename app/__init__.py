@@ -4,7 +4,7 @@
 
 Rooms, top to bottom; a room imports only what stands below it:
 
-    cli/         the command neumo, a module a command: read/, run/, admin/
+    cli/         the command neumo, a module a command: read/, run/, admin/; checks/
     server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
                  connection/
     main         create_app: the one place that wires rooms together
@@ -15,18 +15,20 @@ Rooms, top to bottom; a room imports only what stands below it:
     records/     what is written down, and what it shows: records, trail, writer, courier,
                  diagnosis, performance, audit_metrics, evidence/, store/, migrations/, revisions/
     service/     who is read now, and how it is counted: service, admission, telemetry, logs,
-                 witness
+                 witness, processes, active/
     settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
-                 cors_origins, audit_settings
+                 cors_origins, model_settings, audit_settings
     render/      one Reading, many shapes: reading_json, problem, overlay, legend,
                  film_picture, wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
                  site_temperature, acceptance_run, acceptance_text
     reading/     numbers become what is said: reader, judge, refusal, priors, population,
                  subject_words
-    model/       a bundle, checked, in a session: card, labels, bundle, session, load, measured/
+    model/       a bundle, checked, in a session: card, labels, bundle, session, load, registry,
+                 signature, choice, measured/
     image/       bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window,
                  dicom/
+    web/         the page for people, as files that a browser runs (HTML, CSS, JavaScript)
     errors       the tree of all errors
     language     the two languages
     machine      what this computer gives

@@ -4,14 +4,17 @@
     `RequestError`: a call that can't be answered; each has an HTTP status.
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
         401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
-        404 `NotFound` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
-        408 `RequestTimeout`  409 `FeedbackConflict`  413 `BodyTooLarge`
+        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
+        408 `RequestTimeout`
+        409 `ModelNotUsable` `SwitchInProgress` `NoFormerModel` `FeedbackConflict`
+        413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `DicomUnsupported` `NotAChestXray`
         429 `RateLimited`  431 `HeadTooLarge`
         500 `InternalError`
-        503 `NotReady` `Overloaded` `IssuerUnavailable` `RecordsFull` `RecordsUnavailable`
+        503 `NotReady` `Overloaded` `SwitchFailed` `IssuerUnavailable` `RecordsFull`
+            `RecordsUnavailable`
         504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
@@ -22,7 +25,8 @@
         `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
-        `KnownAnswerWrong` `PriorsUnknown`
+        `KnownAnswerWrong` `PriorsUnknown` `BundleChanged` `ChoiceUnusable`
+        `SignatureMissing` `SignatureWrong` `SignatureKeysUnusable`
         `AcceptanceMissing` `AcceptanceMalformed` `AcceptanceMismatch`
 
 Texts are templates filled with `facts`: numbers and names of Neumo's own. Nothing that
@@ -842,6 +846,97 @@ class DeadlineExceeded(RequestError):
     )
 
 
+class ModelUnknown(RequestError):
+    """No bundle of that name is loaded."""
+
+    status = 404
+    code = "model_unknown"
+    title = Text("No such model", "No existe ese modelo")
+    advice = Text(
+        "The service holds no model of that name. GET /models lists those it holds; name a further "
+        "one in NEUMO_MODELS and start anew.",
+        "El servicio no tiene ningún modelo con ese nombre. GET /models enumera los que tiene; "
+        "indique otro en NEUMO_MODELS y reinicie.",
+    )
+
+
+class ModelNotUsable(RequestError):
+    """A bundle that was not loaded, or fails its check, was to become the active one."""
+
+    status = 409
+    code = "model_not_usable"
+    title = Text("The model can't be used", "El modelo no se puede usar")
+    advice = Text(
+        "The model '{model}' was not switched to, and the one before goes on, in every worker: "
+        "{failure}. GET /models tells more. Mend the bundle and call again.",
+        "No se cambió al modelo '{model}', y el anterior sigue en todos los procesos: {failure}. "
+        "GET /models dice más. Corrija el modelo y llame de nuevo.",
+    )
+
+
+class SwitchInProgress(RequestError):
+    """Another switch of models is under way."""
+
+    status = 409
+    code = "switch_in_progress"
+    title = Text("A switch is under way", "Hay un cambio en curso")
+    advice = Text(
+        "Another switch of models is under way. See in GET /models how it ended, then call again.",
+        "Hay otro cambio de modelo en curso. Vea en GET /models cómo terminó y llame de nuevo.",
+    )
+
+
+class NoFormerModel(RequestError):
+    """There is no model to roll back to."""
+
+    status = 409
+    code = "no_former_model"
+    title = Text("Nothing to roll back to", "No hay modelo anterior")
+    advice = Text(
+        "No model was active before this one, so there is none to roll back to. Name one with POST "
+        "/admin/models/NAME/activate.",
+        "Ningún modelo estuvo activo antes de este, así que no hay a cuál volver. Indique uno con "
+        "POST /admin/models/NOMBRE/activate.",
+    )
+
+
+class SwitchFailed(RequestError):
+    """A switch of models was given up, or isn't confirmed."""
+
+    status = 503
+    code = "switch_failed"
+    retry_after_s = 5
+    title = Text("The switch failed", "El cambio falló")
+    advice = Text(
+        "The switch of models failed: {reason}.",
+        "El cambio de modelo falló: {reason}.",
+    )
+    reasons = MappingProxyType(
+        {
+            "no_vote": Text(
+                "A worker did not say in time whether it can use the model. The one before goes "
+                "on, in every worker. Call again.",
+                "Un proceso no dijo a tiempo si puede usar el modelo. El anterior sigue en todos "
+                "los procesos. Llame de nuevo.",
+            ),
+            "not_kept": Text(
+                "The choice could not be written to the file of NEUMO_MODEL_CHOICE, so it would be "
+                "forgotten at the next start. The model before goes on, in every worker. Make the "
+                "file's folder one that the service can write, and call again.",
+                "La elección no se pudo escribir en el archivo de NEUMO_MODEL_CHOICE, y se "
+                "olvidaría al reiniciar. El modelo anterior sigue en todos los procesos. Permita "
+                "que el servicio escriba en esa carpeta y llame de nuevo.",
+            ),
+            "not_confirmed": Text(
+                "The switch is made, but a worker has not confirmed it in time; one that hangs is "
+                "replaced, and starts with the new model. See GET /models.",
+                "El cambio está hecho, pero un proceso no lo confirmó a tiempo; el que se bloquea "
+                "se reemplaza y empieza con el modelo nuevo. Vea GET /models.",
+            ),
+        }
+    )
+
+
 class CallerGone(NeumoError):
     """Nobody waits for the answer any more; nobody is answered."""
 
@@ -963,8 +1058,8 @@ class TokensUnusable(AccessError):
 
     code = "tokens_unusable"
     advice = Text(
-        "Tokens can't be checked: {reason}. See NEUMO_OIDC_* in docs/settings.md.",
-        "No se pueden comprobar tokens: {reason}. Consulte NEUMO_OIDC_* en docs/settings.md.",
+        "Tokens can't be checked: {reason}. 'neumo settings' lists NEUMO_OIDC_*.",
+        "No se pueden comprobar tokens: {reason}. 'neumo settings' enumera NEUMO_OIDC_*.",
     )
 
 
@@ -1095,4 +1190,66 @@ class AcceptanceMismatch(BundleError):
         "El archivo de aceptación '{file}' se midió con un modelo distinto de '{bundle}': lo que "
         "muestra no vale para este. Mida de nuevo con neumo accept, use el modelo que se midió "
         "(NEUMO_MODEL) o deje NEUMO_ACCEPTANCE vacío.",
+    )
+
+
+class BundleChanged(BundleError):
+    """A bundle is not what another worker of this service has loaded under its name."""
+
+    code = "bundle_changed"
+    advice = Text(
+        "The bundle '{bundle}' is not the one that the other workers loaded: its folder was "
+        "changed while the service runs. Put the bundle back, or start the whole service anew; "
+        "give a new bundle a new name.",
+        "El modelo '{bundle}' no es el que cargaron los demás procesos: su carpeta cambió con el "
+        "servicio en marcha. Restaure el modelo o reinicie el servicio entero; dé a un modelo "
+        "nuevo un nombre nuevo.",
+    )
+
+
+class ChoiceUnusable(BundleError):
+    """The file that keeps which model was chosen can't be read."""
+
+    code = "choice_unusable"
+    advice = Text(
+        "The file '{file}' of NEUMO_MODEL_CHOICE can't be read, so which model was active is not "
+        "known. Put it back, or delete it: then the one of NEUMO_MODEL is served.",
+        "No se puede leer el archivo '{file}' de NEUMO_MODEL_CHOICE, y no se sabe qué modelo "
+        "estaba activo. Restáurelo o bórrelo: entonces se sirve el de NEUMO_MODEL.",
+    )
+
+
+class SignatureMissing(BundleError):
+    """Signatures are required, and the bundle has none."""
+
+    code = "signature_missing"
+    advice = Text(
+        "The bundle '{bundle}' is not signed, and NEUMO_SIGNATURES_REQUIRED asks for it. Sign it "
+        "with neumo models sign, where its private key is kept.",
+        "El modelo '{bundle}' no está firmado y NEUMO_SIGNATURES_REQUIRED lo exige. Fírmelo con "
+        "neumo models sign, donde se guarda la clave privada.",
+    )
+
+
+class SignatureWrong(BundleError):
+    """The bundle's signature is not of these bytes, or not by a trusted key."""
+
+    code = "signature_wrong"
+    advice = Text(
+        "The signature of the bundle '{bundle}' does not hold: {reason}. Do not serve it. Copy the "
+        "whole bundle again, and ask who signed it.",
+        "La firma del modelo '{bundle}' no es válida: {reason}. No lo sirva. Copie de nuevo el "
+        "modelo completo y consulte a quien lo firmó.",
+    )
+
+
+class SignatureKeysUnusable(BundleError):
+    """Signatures can't be checked: there are no keys to do it with."""
+
+    code = "signature_keys_unusable"
+    advice = Text(
+        "Signatures can't be checked: {reason}. Point NEUMO_SIGNATURE_KEYS at a PEM file of "
+        "Ed25519 public keys.",
+        "No se pueden comprobar las firmas: {reason}. Indique en NEUMO_SIGNATURE_KEYS un archivo "
+        "PEM de claves públicas Ed25519.",
     )

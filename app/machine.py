@@ -10,6 +10,7 @@ from typing import Final
 _CGROUP: Final = Path("/sys/fs/cgroup")
 _MEMBERSHIP: Final = Path("/proc/self/cgroup")
 _CPU_INFO: Final = Path("/proc/cpuinfo")
+_PAGES: Final = Path("/proc/self/statm")
 _DOT_PRODUCTS: Final = frozenset(("avx512_vnni", "avx_vnni", "asimddp"))
 _ARENA_MAX: Final = -8  # the names are those of mallopt(3)
 _MMAP_THRESHOLD: Final = -3
@@ -128,3 +129,12 @@ def tune_allocator() -> bool:
         (_TRIM_THRESHOLD, _KEPT_BYTES),
     )
     return all(libc.mallopt(option, value) == 1 for option, value in options)
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process; 0 where the system doesn't tell."""
+    try:
+        pages = int(_PAGES.read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -21,12 +21,13 @@ from app.http.front.envelope import Envelope
 from app.http.front.gate import BodyRules, Gate
 from app.http.front.guard import Guard
 from app.http.openapi import describe_access
-from app.http.pages import docs_page
+from app.http.pages import docs_page, front_page
 from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
 from app.http.routes import explain, feedback, model_card, predict, preview
-from app.http.watch import health, live_performance, prometheus
+from app.http.watch import health, live_performance, model_admin, prometheus
 from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
+from app.service.active.model_roster import SharedModels
 from app.service.service import LoadModel, Service, load_model_from
 from app.settings.settings import Settings
 
@@ -48,6 +49,8 @@ def create_app(
     *,
     load_before_serving: bool = False,
     rates: RateTable | None = None,
+    shared_models: SharedModels | None = None,
+    row: int = 0,
 ) -> FastAPI:
     """Build the application.
 
@@ -58,14 +61,16 @@ def create_app(
     on_failure : called if the model can't be served; the process should end then
     load_before_serving : or else it answers at once, and says that it isn't ready
     rates : that are counted together with other processes'
+    shared_models, row : what the workers of a service share of their models, and this one's row
 
     Raises
     ------
     AccessError : if it is not set who gets in
+    BundleError : if which model was chosen can't be read
     """
     settings = settings or Settings()
     access = Access.of(settings, rates)
-    service = Service(settings, load_model, on_failure)
+    service = Service(settings, load_model, on_failure, shared_models, row)
     records = _open_records(settings, service)
     app = FastAPIOffline(
         title="Neumo",
@@ -80,8 +85,16 @@ def create_app(
         lifespan=partial(_lifespan, service, records, load_before_serving),
     )
     work = [predict.router, explain.router, preview.router]
-    other = [health.router, model_card.router, prometheus.router, docs_page.router]
-    other += [feedback.router, live_performance.router]
+    other = [
+        health.router,
+        model_card.router,
+        model_admin.router,
+        prometheus.router,
+        docs_page.router,
+        front_page.router,
+        feedback.router,
+        live_performance.router,
+    ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes, app.state.records = service, routes, records
     for router in (*work, *other):
@@ -120,11 +133,17 @@ async def _lifespan(
 ) -> AsyncIterator[None]:
     if records is not None:
         records.trail.start()
-    loading = asyncio.create_task(service.start())
+
+    async def run() -> None:
+        if not load_before_serving:
+            await service.start()
+        await service.follow()
+
     if load_before_serving:
-        await loading
+        await service.start()
+    running = asyncio.create_task(run())
     yield
-    loading.cancel()
+    running.cancel()
     await asyncio.to_thread(service.stop)
     if records is not None:
         await asyncio.to_thread(records.trail.stop)
@@ -138,6 +157,7 @@ def _open_records(settings: Settings, service: Service) -> "Records | None":
 
     records = Records(settings, service.metrics.registry, lambda: service.reader)
     service.witness = records.trail
+    service.models.listeners.append(records.trail.saw_comparison)
     return records
 
 

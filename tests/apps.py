@@ -1,6 +1,7 @@
 """The application around a model of a test's own, in this process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -61,3 +62,11 @@ async def wait_for(is_so: Callable[[], Awaitable[bool]], limit_s: float = 10.0) 
     async with asyncio.timeout(limit_s):
         while not await is_so():  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(0.005)
+
+
+def wait_until(is_so: Callable[[], bool], limit_s: float = 10.0) -> None:
+    """Return once it is so; other threads go on meanwhile."""
+    end_s = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < end_s, "never so"
+        time.sleep(0.005)

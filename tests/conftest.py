@@ -18,7 +18,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_configure() -> None:
-    """Give a process of several one thread of torch: on shared CPUs more would only spin."""
+    """Take English for this terminal's language, and one thread of torch in a process of several.
+
+    On shared CPUs more would only spin.
+    """
+    os.environ["LC_ALL"] = "C.UTF-8"
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 

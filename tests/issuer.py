@@ -1,6 +1,7 @@
 """An OpenID Connect issuer for tests: a real HTTP server on this machine, with keys of its own."""
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ class LocalIssuer:
         now = int(time.time())
         good = {
             "iss": self.address, "aud": AUDIENCE, "sub": "radiology-7", "scope": "predict openid",
-            "iat": now, "nbf": now, "exp": now + 300,
+            "iat": now, "nbf": now, "exp": now + 300, "jti": secrets.token_hex(8),
         }  # fmt: skip
         return {name: value for name, value in (good | changed).items() if value is not None}
 
@@ -87,6 +88,11 @@ def issuing() -> Iterator[LocalIssuer]:
             elif self.path == "/realm/certs":
                 issuer.asked += 1
                 content = issuer.jwks()
+            elif self.path == "/realm/moved":
+                self.send_response(302)
+                self.send_header("Location", "/realm/certs")
+                self.end_headers()
+                return
             time.sleep(issuer.pause_s)
             if issuer.down or content is None:
                 self.send_error(503)

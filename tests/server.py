@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,15 +23,22 @@ ONE_WORKER_AT_ONCE = {"NEUMO_WORKERS": "1", "NEUMO_DRAIN_DELAY_S": "0"}
 
 @dataclass
 class Server:
-    """A running service; `log` grows as it writes."""
+    """A running service; `log` grows as it writes. With a `context` it is spoken to in TLS."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    context: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.context else ''}://127.0.0.1:{self.port}"
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a connection, which opens at its first request."""
+        if self.context is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self.context)
 
     def call(
         self,
@@ -40,7 +48,7 @@ class Server:
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
         """Make one request on a connection of its own; headers come back in lower case."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = self.connect()
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
@@ -98,7 +106,10 @@ def free_port() -> int:
 
 @contextmanager
 def started(
-    *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> Iterator[Server]:
     """Start `neumo serve` on a free port; end it, by its own process id, on leaving."""
     port = free_port()
@@ -115,7 +126,7 @@ def started(
                 | dict(environment or {}),
             )
         try:
-            yield Server(process, port, log)
+            yield Server(process, port, log, context)
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -147,10 +158,13 @@ def running_code(code: str, folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def running(
-    *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> Iterator[Server]:
     """As `started`, and ready."""
-    with started(*arguments, environment=environment, cwd=cwd) as server:
+    with started(*arguments, environment=environment, cwd=cwd, context=context) as server:
         server.wait_until_ready()
         yield server
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.cli.command import main
+from app.cli.command import USAGE, main
 from tests.conftest import ROOT
 from tests.images import encode
 
@@ -68,9 +68,10 @@ def test_the_terminal_reads_it_by_any_of_its_windows(
         served = client.post(f"/predict?window={number}", content=FILM.read_bytes()).json()
         assert (line["probabilities"], line["image"]) == (served["probabilities"], served["image"])
     assert told(capsys)["image"] == told(capsys, "--window=1")["image"]
-    for number in (0, 3, -1):
-        line = told(capsys, f"--window={number}")
-        assert (line["code"], line["windows"]) == ("invalid_parameter", 2)
+    line = told(capsys, "--window=3")
+    assert (line["code"], line["windows"]) == ("invalid_parameter", 2)
+    for number in (0, -1):
+        assert main(["predict", f"--window={number}", str(FILM)]) == USAGE
 
 
 def test_the_terminal_tells_its_instance_if_asked(capsys: pytest.CaptureFixture[str]) -> None:

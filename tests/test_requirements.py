@@ -52,3 +52,16 @@ def test_what_is_locked_is_within_the_bounds(lock: str, requirements: list[Requi
 def test_no_version_with_a_known_vulnerability_is_let_in(package: str) -> None:
     (requirement,) = (each for each in SERVE if each.name == package)
     assert lower_bound(requirement) >= Version(NOT_OLDER[package])
+
+
+@pytest.mark.parametrize("lock", ["serve", "image", "dev", "lowest"])
+def test_everything_is_locked_with_hashes_and_installed_by_them(lock: str) -> None:
+    content = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+    pinned = [part for part in re.split(r"\n(?=\S)", content) if not part.startswith("#")]
+    assert len(pinned) > 20
+    assert [part for part in pinned if part.strip() and "--hash=sha256:" not in part] == []
+    setups = [(ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "Dockerfile")]
+    assert any(
+        re.search(rf"--require-hashes --requirement requirements/{lock}\.txt", setup)
+        for setup in setups
+    )

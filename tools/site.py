@@ -20,6 +20,7 @@ PAGES: Final = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "README.es.md",
+    "client/README.md",
     "examples/README.md",
     "models/neumo-r18-2/README.md",
     "models/neumo-r18-3/README.md",

@@ -5,6 +5,9 @@ From the command down; each imports only what stands below it:
 ``__main__``  the entry point of ``neumo-train``, even where its dependencies are missing
 ``commands``  what ``neumo-train`` can do, and its exit codes
 ``arguments`` its flags: one for each setting
+``compare``   two models on the same images, paired by patient
+``html_report`` a run or a bundle on one page of HTML
+``asking``    a model asked about images that it was not fitted to
 ``release``   a run becomes a bundle; a bundle is measured anew
 ``holdout``   the recipe trained without each source in turn: thresholds for a new hospital
 ``measure``   graphs run as they are served: figures of a split, audit, images changed

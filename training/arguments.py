@@ -25,7 +25,8 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
 
     Parameters
     ----------
-    runs : run, fit, export, remeasure, holdout, evaluate, weights, and data check
+    runs : run, fit, export, remeasure, reference, holdout, evaluate, report, compare, weights, and
+        data check
     """
     parser = argparse.ArgumentParser(
         prog="neumo-train", description=description, allow_abbrev=False
@@ -36,6 +37,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         ("fit", "only train: write the best checkpoint to the run folder"),
         ("export", "only the rest: make the bundle of a run that was fitted"),
         ("remeasure", "fit refusal and measure a bundle anew; the network stays"),
+        ("reference", "write into a bundle's card how validation's films lie, to tell drift"),
         ("holdout", "train without each source in turn; choose thresholds by what that answers"),
     ):
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -49,6 +51,8 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         if name == "holdout":
             _add_folds(command)
     _add_evaluate(commands, runs["evaluate"])
+    _add_report(commands, runs["report"])
+    _add_compare(commands, runs["compare"])
     _add_weights(commands, runs["weights"])
     _add_data(commands, runs["data check"])
     return parser
@@ -99,6 +103,58 @@ def _add_evaluate(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse k
     )
 
 
+def _add_report(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    text = "show a run or a bundle on one page of HTML, and write predictions.csv beside it"
+    command = commands.add_parser("report", help=text, description=text, allow_abbrev=False)
+    command.set_defaults(run=run)
+    command.add_argument("target", metavar="RUN|BUNDLE", help="By folder or by name")
+    _add_data_set(command, required=False)
+    _add_measured_split(command)
+    command.add_argument("--out", type=Path, help="File to write (default: NAME-report.html)")
+    command.add_argument("--no-films", action="store_true", help="Leave all films out")
+    command.add_argument(
+        "--show-licence",
+        action="append",
+        default=[],
+        metavar="LICENCE",
+        help="Show films of this licence too, as the manifest writes it; others than Creative "
+        "Commons BY, BY-SA, CC0 and the public domain stay out",
+    )
+    command.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="Folder that holds the runs (default: runs)"
+    )
+    command.add_argument(
+        "--run", type=Path, dest="run_folder", help="The bundle's run (default: RUNS/NAME)"
+    )
+    command.add_argument("--bundle", type=Path, help="The run's bundle (default: by its settings)")
+    command.add_argument(
+        "--holdout", type=Path, help="What `neumo-train holdout` wrote (default: the card's)"
+    )
+
+
+def _add_compare(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    text = "compare two models on images that neither was fitted to, paired by patient"
+    command = commands.add_parser("compare", help=text, description=text, allow_abbrev=False)
+    command.set_defaults(run=run)
+    for name in ("first", "second"):
+        told = "A bundle, by folder or name, or a predictions.csv"
+        command.add_argument(name, metavar="A" if name == "first" else "B", help=told)
+    _add_data_set(command, required=False)
+    _add_measured_split(command)
+    command.add_argument("--json", type=Path, help="File to write all figures to")
+    command.add_argument("--html", type=Path, help="File to write a page to")
+
+
+def _add_measured_split(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--split",
+        choices=("validation", "test"),
+        default="validation",
+        help="What is asked: what training held out, or the test split, which chooses nothing "
+        "only while nobody reads it (default: validation)",
+    )
+
+
 def _add_weights(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself
     text = "make a bundle's int8 graph a state dict that --weights takes, its head included"
     command = commands.add_parser("weights", help=text, description=text)
@@ -119,9 +175,9 @@ def _add_data(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps
     command.add_argument("--json", type=Path, help="File to write the whole inventory to")
 
 
-def _add_data_set(command: argparse.ArgumentParser) -> None:
+def _add_data_set(command: argparse.ArgumentParser, *, required: bool = True) -> None:
     command.add_argument(
-        "--data", type=Path, action="append", required=True, help=f"{_DATA}; may be repeated"
+        "--data", type=Path, action="append", required=required, help=f"{_DATA}; may be repeated"
     )
     command.add_argument("--root", type=Path, help=Config.model_fields["root"].description)
     pattern = Config.model_fields["patient_pattern"].description

@@ -16,7 +16,10 @@ from app.errors import NeumoError
 from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
 from app.model.measured.figures import Interval, Metrics
+from app.model.signature import SIGNATURE_FILE
 from training.arguments import Run, build_parser
+from training.compare.comparison import compare
+from training.compare.comparison_page import render_page, render_terminal, to_json
 from training.config import LABELS, Config, compile_pattern
 from training.data.images import ImageSet, digest_images
 from training.data.inventory import (
@@ -33,10 +36,14 @@ from training.fit.network import build_model
 from training.fit.trainer import fit
 from training.holdout.holdout import TABLE_FILE, hold_out
 from training.holdout.record import RECORD_FILE, read_record
+from training.html_report.films_part import Showing
+from training.html_report.html_report import write_report
+from training.html_report.material import Wanted
 from training.measure.evaluation import describe_apart, evaluate_bundle
 from training.meter import show
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
 from training.recipe import load_config
+from training.release.film_reference import add_reference
 from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
 from training.run.checkpoint import RunFolder, RunUnfinished, save_whole
@@ -129,6 +136,18 @@ def _remeasure(options: argparse.Namespace) -> None:
     _summarise(config, remeasure(config, bundle, exact, load_splits(division)))
 
 
+def _reference(options: argparse.Namespace) -> None:
+    config = _config(options)
+    bundle = read_bundle(config.bundle_folder)
+    division = divide_again(config, bundle.card)
+    validation = load_set(division.validation, "validation").singly()
+    reference = add_reference(config, bundle, validation).reference
+    count = reference.images if reference else 0
+    sys.stdout.write(f"reference of {count} images\n{config.bundle_folder}\n")
+    if (config.bundle_folder / SIGNATURE_FILE).exists():
+        sys.stderr.write("neumo-train: the card is another: sign the bundle anew\n")
+
+
 def _hold_out(options: argparse.Namespace) -> None:
     config = _config(options)
     # Other findings are asked about also where they are not learned.
@@ -158,6 +177,43 @@ def _weights(options: argparse.Namespace) -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_whole(options.out, state)
     sys.stdout.write(f"{options.out}\n")
+
+
+def _report(options: argparse.Namespace) -> None:
+    _check_pattern(options.patient_pattern)
+    wanted = Wanted(
+        target=options.target,
+        data=options.data or (),
+        root=options.root,
+        patient_pattern=options.patient_pattern,
+        split=options.split,
+        runs=options.runs,
+        run=options.run_folder,
+        bundle=options.bundle,
+        holdout=options.holdout,
+    )
+    showing = Showing(films=not options.no_films, licences=frozenset(options.show_licence))
+    path, found = write_report(wanted, showing, options.out)
+    for each in found.missing:
+        sys.stderr.write(f"neumo-train: missing: {each.what}\n  {each.command}\n")
+    sys.stdout.write(f"{path}\n")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    _check_pattern(options.patient_pattern)
+    told = compare(
+        options.first,
+        options.second,
+        options.split,
+        options.data or (),
+        options.patient_pattern,
+        options.root,
+    )
+    for path, content in ((options.json, to_json), (options.html, render_page)):
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content(told).encode())
+    sys.stdout.write(render_terminal(told))
 
 
 def _check_data(options: argparse.Namespace) -> None:
@@ -289,8 +345,11 @@ _RUNS: Final[Mapping[str, Run]] = MappingProxyType(
         "fit": _fit,
         "export": _export,
         "remeasure": _remeasure,
+        "reference": _reference,
         "holdout": _hold_out,
         "evaluate": _evaluate,
+        "report": _report,
+        "compare": _compare,
         "weights": _weights,
         "data check": _check_data,
     }

@@ -31,9 +31,9 @@ class RateTable:
 
     def __init__(self) -> None:
         size = _ROWS * _CELLS * _CELL_BYTES
+        self._cells = memoryview(mmap.mmap(-1, size)).cast("q")
+        # Without content: what is locked of a file need not be there.
         self._file = os.memfd_create("neumo-rates")
-        os.ftruncate(self._file, size)
-        self._cells = memoryview(mmap.mmap(self._file, size)).cast("q")
 
     def take(self, account: str, rate: Rate) -> float:
         """Count one request.
@@ -59,7 +59,7 @@ class RateTable:
         return max(0, wait_ns) / _NS
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Let go of the locks."""
         os.close(self._file)
 
     def _place_of(self, mark: int, row: int, now_ns: int) -> int:

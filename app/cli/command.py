@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "keys": ("app.cli.admin.keys_command", "Make, list and revoke the keys that callers show."),
         "audit": ("app.cli.admin.audit_command", "Check and export the audit trail."),
         "model": ("app.cli.admin.model_command", "Show what the model says of itself."),
+        "models": ("app.cli.admin.models_command", "List, switch and sign models."),
         "settings": ("app.cli.run.settings_command", "List every setting."),
     }
 )

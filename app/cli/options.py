@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from app.language import Language
@@ -93,8 +95,20 @@ def language_option(function: Decorated) -> Decorated:
 def model_option(function: Decorated) -> Decorated:
     """Add ``--model``."""
     return click.option(
-        "--model", metavar="NAME|FOLDER", help="The bundle to use; over NEUMO_MODEL."
+        "--model",
+        metavar="NAME|FOLDER",
+        shell_complete=_complete_bundles,
+        help="The bundle to use; over NEUMO_MODEL.",
     )(function)
+
+
+def _complete_bundles(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Offer the bundles that Neumo keeps (`app.model.bundle.find_bundle`), and else folders."""
+    package = Path(__file__).parents[1]
+    folders = (package / "models", package.parent / "models")
+    names = {card.parent.name for folder in folders for card in folder.glob("*/card.json")}
+    offered = [CompletionItem(name) for name in sorted(names) if name.startswith(begun)]
+    return offered or [CompletionItem(begun, type="dir")]
 
 
 def said_options(function: Decorated) -> Decorated:

@@ -20,6 +20,7 @@ from app.errors import (
     InvalidParameter,
     Malformed,
     MissingFile,
+    ModelNotUsable,
     NotAChestXray,
     NotReady,
     OriginNotAllowed,
@@ -28,6 +29,7 @@ from app.errors import (
     RecordsFull,
     RequestError,
     RequestTimeout,
+    SwitchFailed,
     TooManyFiles,
     Unauthenticated,
     UnsupportedMediaType,
@@ -37,7 +39,7 @@ from app.http.parameters import MOST_WINDOWS
 from app.http.route_scopes import OPEN, RouteScopes
 from app.image.grey_image import MAX_AGE_YEARS
 from app.reading.subject_words import AGE_PATTERN, VIEW_WORDS
-from app.render.film_picture import LEAST_PX, MOST_PX
+from app.render.film_picture import DEFAULT_PX, LEAST_PX, MOST_PX
 from app.render.problem import EXAMPLE, MEDIA_TYPE, Problem, render_problem
 
 ANY_CALL: Final = (Malformed, RequestTimeout, BodyTooLarge, HeadTooLarge, InternalError)
@@ -67,7 +69,6 @@ ANY_UPLOAD: Final = (
     TooManyFiles,
     UnsupportedMediaType,
     InvalidParameter,
-    OriginNotAllowed,
     NotReady,
     Overloaded,
     RecordsFull,
@@ -97,6 +98,8 @@ _EXAMPLE_FACTS: Final[dict[type[RequestError], dict[str, Fact]]] = {
     Unauthenticated: {"reason": "missing"},
     Forbidden: {"scope": "predict"},
     RateLimited: {"retry_after_s": 2},
+    ModelNotUsable: {"model": "neumo-r18-2", "failure": "bundle_hash_mismatch"},
+    SwitchFailed: {"reason": "no_vote"},
 }
 # In "Try it out" nothing may stand in these fields: it would be sent, and said of the patient.
 _EMPTY: Final = {"examples": [""], "example": ""}
@@ -160,7 +163,7 @@ MAX_PX_QUERY: Final = _query(
             "type": "integer",
             "minimum": LEAST_PX,
             "maximum": MOST_PX,
-            "default": MOST_PX,
+            "default": DEFAULT_PX,
         }
     },
     "Most pixels of the longer side; nothing is enlarged",
@@ -248,9 +251,11 @@ def describe_access(app: FastAPI, route_scopes: RouteScopes, *, asked: bool) -> 
             document.setdefault("components", {})["securitySchemes"] = _SCHEMES
         for path, calls in document["paths"].items():
             scope = route_scopes.declared[path]
-            for call in calls.values() if scope is not OPEN else ():
+            for method, call in calls.items() if scope is not OPEN else ():
+                # Pages of other origins are refused all that isn't only looking.
+                guarded = GUARDED if method == "get" else (*GUARDED, OriginNotAllowed)
                 call["responses"] |= {
-                    str(status): problem for status, problem in describe_problems(*GUARDED).items()
+                    str(status): problem for status, problem in describe_problems(*guarded).items()
                 }
                 if asked:
                     call["security"] = [{name: []} for name in _SCHEMES]

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route, compile_path
 
 from app.access.caller import Scope
 from app.http.pages.docs_page import STATIC_PATH
+from app.http.pages.front_page import PATHS as PAGE_PATHS
 
 OPEN: Final = None
 """Anybody may ask: it tells nothing that is not public."""
@@ -21,6 +22,9 @@ ROUTE_SCOPES: Final[Mapping[str, Scope | None]] = MappingProxyType(
         "/explain": "predict",
         "/preview": "predict",
         "/model": "predict",
+        "/models": "predict",
+        "/admin/models/rollback": "admin",
+        "/admin/models/{name}/activate": "admin",
         "/feedback/{request_id}": "feedback",
         "/performance": "metrics",
         "/metrics": "metrics",
@@ -30,6 +34,7 @@ ROUTE_SCOPES: Final[Mapping[str, Scope | None]] = MappingProxyType(
         "/docs": OPEN,
         "/openapi.json": OPEN,
         STATIC_PATH: OPEN,
+        **dict.fromkeys(PAGE_PATHS, OPEN),
     }
 )
 """By a route's path as it is declared, or the folder that is mounted."""

@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Self
 
 from fastapi import APIRouter
@@ -17,15 +16,16 @@ class RouteTable:
 
     Parameters
     ----------
-    methods : by path, as the header Allow names them; what a path has in braces stands for any one
-        part of it
+    methods : by path as it is declared, as the header Allow names them
     work_paths : those whose POST needs the model and a place in the queue
     root_path : that a proxy may have put before each path, and may have stripped; or empty
+    shapes : of the paths that hold a parameter
     """
 
     methods: Mapping[str, str]
     work_paths: frozenset[str]
     root_path: str = ""
+    shapes: tuple[tuple[re.Pattern[str], str], ...] = ()
 
     @classmethod
     def of(cls, *, work: list[APIRouter], other: list[APIRouter], root_path: str = "") -> Self:
@@ -37,13 +37,14 @@ class RouteTable:
             methods={path: ", ".join(sorted(each)) for path, each in methods.items()},
             work_paths=frozenset(route.path for route in _routes(*work)),
             root_path=root_path,
+            shapes=tuple((compile_path(path)[0], path) for path in methods if "{" in path),
         )
 
-    def find(self, path: str) -> str | None:
-        """Return the route of a request's path, with its braces; None if it is of none."""
-        if path in self.methods and "{" not in path:
+    def declared_path(self, path: str) -> str | None:
+        """Return the path of a route as it is declared, whatever its parameters; None if none."""
+        if path in self.methods:
             return path
-        return next((each for each in self.methods if _pattern(each).fullmatch(path)), None)
+        return next((declared for shape, declared in self.shapes if shape.match(path)), None)
 
     def own_path(self, path: str) -> str:
         """Return a request's path without the root path, if it begins with it."""
@@ -57,11 +58,6 @@ class RouteTable:
             for root_path in ("", self.root_path)
             for path in self.work_paths
         }
-
-
-@cache
-def _pattern(template: str) -> re.Pattern[str]:
-    return compile_path(template)[0]
 
 
 def _routes(*routers: APIRouter) -> list[Route]:

@@ -25,11 +25,15 @@ _EXTERNAL_DATA_MARK: Final = b"\n\x08location\x12"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle in memory: its card, and the very bytes that were hashed."""
+    """A bundle in memory: its card, and the very bytes that were hashed.
+
+    `signed_by` is the id of the key whose signature was checked; None where none was.
+    """
 
     card: Card
     card_json: bytes
     graph: bytes
+    signed_by: str | None = None
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -65,7 +69,7 @@ def read_fp32(path: Path, int8: Bundle) -> Bundle | None:
         return None
     graph = _read(path, FP32_FILE)
     _check_graph(graph, card, path, FP32_FILE)
-    return Bundle(card, int8.card_json, graph)
+    return Bundle(card, int8.card_json, graph, int8.signed_by)
 
 
 def _check_graph(graph: bytes, card: Card, path: Path, file: str = "model.onnx") -> None:

@@ -21,11 +21,13 @@ from app.model.measured.figures import (
     Strict,
     TradeOff,
 )
+from app.model.measured.reference import Reference
 
-BUNDLE_FORMAT: Final = 3
-"""The newest: since 2, graphs tell `orientation`; since 3, cards may tell `certainty`."""
+BUNDLE_FORMAT: Final = 4
+"""The newest: since 2, graphs tell `orientation`; cards may tell `certainty` since 3, `reference`
+since 4."""
 
-READABLE_FORMATS: Final = (1, 2, BUNDLE_FORMAT)
+READABLE_FORMATS: Final = (1, 2, 3, BUNDLE_FORMAT)
 _ORIENTED_FORMAT: Final = 2
 KNOWN_SIDE_PX: Final = 28
 Precision = Literal["auto", "int8", "fp32"]
@@ -256,6 +258,9 @@ class Card(Strict):
         "percentile", description="How the figures' intervals were worked out"
     )
     metrics: dict[str, Metrics] = Field(description="Figures by split")
+    reference: Reference | None = Field(
+        None, description="How validation's films lay, to tell drift in service"
+    )
     quantisation: Quantisation | None = Field(None, description="How int8 was made")
     audit: dict[str, Audit] = Field(
         default_factory=dict, description="Where the answers come from, by split"

@@ -5,6 +5,7 @@ slower of the two. `auto` trusts the CPU's flags where they promise them, and ot
 """
 
 import time
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,12 +16,18 @@ from app.machine import has_dot_products
 from app.model.bundle import FP32_FILE, find_bundle, read_bundle, read_fp32
 from app.model.card import Precision
 from app.model.session import OnnxModel
+from app.model.signature import ANY_BUNDLE, SignatureRule, check_signature
 
 _TIMED_RUNS: Final = 5
 
 
 def load_model(
-    name: str, precision: Precision, threads: int, *, priors_needed: bool = False
+    name: str,
+    precision: Precision,
+    threads: int,
+    *,
+    priors_needed: bool = False,
+    signatures: SignatureRule = ANY_BUNDLE,
 ) -> OnnxModel:
     """Load, warm up and check the graph of a bundle that `precision` names.
 
@@ -31,6 +38,7 @@ def load_model(
     name : as of `app.model.bundle.find_bundle`
     threads : of one run of the graph
     priors_needed : whether probabilities will be re-weighted, so the card has to tell its priors
+    signatures : whose are asked for; checked before anything of the graph is run
 
     Raises
     ------
@@ -38,6 +46,7 @@ def load_model(
     """
     path = find_bundle(name)
     bundle = read_bundle(path)
+    bundle = replace(bundle, signed_by=check_signature(path, bundle, signatures))
     if priors_needed and bundle.card.priors is None:
         raise PriorsUnknown(bundle=bundle.card.name)
     if precision == "fp32":

@@ -143,6 +143,7 @@ class OnnxModel(Network):
         super().__init__(bundle.graph, threads)
         self.card = bundle.card
         self.card_json = bundle.card_json
+        self.signed_by = bundle.signed_by
 
     def check_known_answers(self) -> None:
         """Ask for the card's known answers; the first run also warms the session up.

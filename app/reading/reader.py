@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from app.image.decode import decode
 from app.image.grey_image import GreyImage, Limits
 from app.image.resize import resize
 from app.model.measured.acceptance_file import Acceptance
-from app.model.session import Model
-from app.reading.judge import judge
+from app.model.session import ImageOutputs, Model, Pixels
+from app.reading.judge import Judgement, judge
 from app.reading.population import NOBODY, Subject, heed_tags
 from app.reading.priors import Shares
 from app.reading.reading import Reading
@@ -21,6 +21,21 @@ Check = Callable[[], None]
 
 def _always_wanted() -> None:
     """Never raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What a network was shown of one image, and what it gave, also if that is then refused.
+
+    Parameters
+    ----------
+    pixels : uint8 [1, 1, 224, 224]
+    subject : whom it is taken to be of
+    """
+
+    pixels: Pixels
+    subject: Subject
+    outputs: ImageOutputs
 
 
 class Reader:
@@ -76,6 +91,7 @@ class Reader:
         window: int | None = None,
         *,
         check: Check = _always_wanted,
+        show: Callable[[Film], object] = lambda _: None,
     ) -> Reading:
         """Read one image file.
 
@@ -85,6 +101,7 @@ class Reader:
         subject : what is said of the patient and the projection; it wins over a DICOM file's tags
         window : which of a DICOM file's VOI LUTs and windows, counted from 0; the first if None
         check : called before each run of the network; what it raises ends the reading
+        show : given the film once the network has seen it, before it is judged or refused
 
         Raises
         ------
@@ -98,18 +115,41 @@ class Reader:
         decoded_s = time.perf_counter()
         outputs = self.model.run(pixels).one(self._labels)
         inferred_s = time.perf_counter()
-        refuse_unlike(self.model, pixels, outputs, check)
         subject, of_tags = heed_tags(subject, image.tags)
-        judgement = judge(outputs, self.model.card, subject, self._priors, self.acceptance)
+        film = Film(pixels, subject, outputs)
+        show(film)
+        judgement = self._judge(film, check)
         return Reading(
             image=image,
             outputs=outputs,
             judgement=replace(judgement, warnings=[*judgement.warnings, *of_tags]),
             card=self.model.card,
             acceptance=self.acceptance,
+            subject=subject,
             decode_ms=_milliseconds(begun_s, decoded_s),
             inference_ms=_milliseconds(decoded_s, inferred_s),
         )
+
+    def read_again(self, film: Film, show: Callable[[Film], object]) -> Judgement:
+        """Judge a film that another model was shown.
+
+        Parameters
+        ----------
+        show : given the film with what this model makes of it, before it is judged or refused
+
+        Raises
+        ------
+        NotAChestXray
+        """
+        outputs = self.model.run(film.pixels).one(self._labels)
+        film = replace(film, outputs=outputs)
+        show(film)
+        return self._judge(film, _always_wanted)
+
+    def _judge(self, film: Film, check: Check) -> Judgement:
+        refuse_unlike(self.model, film.pixels, film.outputs, check)
+        card = self.model.card
+        return judge(film.outputs, card, film.subject, self._priors, self.acceptance)
 
 
 def _milliseconds(begin_s: float, end_s: float) -> float:

@@ -10,6 +10,7 @@ from app.model.card import Card
 from app.model.measured.acceptance_file import Acceptance
 from app.model.session import ImageOutputs
 from app.reading.judge import Judgement
+from app.reading.population import NOBODY, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Reading:
     judgement : what that means
     card : of the model that read it
     acceptance : what the hospital measured of that model; None if it told nothing
+    subject : whom it was taken to be of: as was said, and where nothing was, as the file's tags say
     decode_ms, inference_ms : milliseconds of decoding with resizing, and of the network
     """
 
@@ -33,6 +35,7 @@ class Reading:
     decode_ms: float
     inference_ms: float
     acceptance: Acceptance | None = None
+    subject: Subject = NOBODY
 
     @property
     def facts(self) -> ImageFacts:

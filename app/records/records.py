@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 _REFRESH_S: Final = 30.0
 _OLDEST_S: Final = 3600.0
 _MARGIN_S: Final = 1.5
-"""How much longer than a delivery's pace a request's rows are looked for: they may be on the way."""
+"""How much longer than a pace a request's rows are looked for: they may be on their way."""
 
 
 class Records:

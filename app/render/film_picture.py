@@ -1,4 +1,4 @@
-"""The film as it was read: 8 bits of grey, no larger than a screen, as PNG or JPEG.
+"""The film as it was read: 8 bits of grey, as PNG or JPEG.
 
 What is drawn is what the network's pixels are made from: upright, bright means dense, a DICOM file
 by its window. Nothing of a file but its pixels goes into the picture.
@@ -11,7 +11,9 @@ from PIL import Image
 
 from app.image.grey_image import GreyImage
 
-MOST_PX: Final = 1024
+MOST_PX: Final = 4096
+DEFAULT_PX: Final = 1024
+"""No larger than a screen."""
 LEAST_PX: Final = 64
 _FASTEST_COMPRESSION: Final = 1
 _JPEG_QUALITY: Final = 90

@@ -14,7 +14,8 @@ from app.model.labels import LabelId
 from app.model.measured.acceptance_file import AcceptanceSummary
 from app.reading import reading as domain
 from app.reading.judge import ReasonCode, Status
-from app.reading.population import WarningCode
+from app.reading.population import NOBODY, SaidView, WarningCode
+from app.render.overlay import lies_outside
 from app.render.problem import Problem
 from app.render.wording import NOTICE, REASONS, WARNINGS
 
@@ -66,6 +67,13 @@ class Image(_Answer):
     bits: int = Field(description="Bits of one sample")
     sha256: str = Field(description="Of the uploaded bytes")
     dicom: Dicom | None = Field(None, description="Of a DICOM file")
+
+
+class Subject(_Answer):
+    """Whom the film was taken to be of: as was sent, or as a DICOM file's tags say."""
+
+    age_years: float | None = Field(None, ge=0, le=130, description="Years")
+    view: SaidView | None = Field(None, description="How the X-rays passed")
 
 
 class ModelReference(_Answer):
@@ -146,6 +154,9 @@ class Reading(_Answer):
     notice: str = Field(description="What this Reading is and isn't")
     schema_version: int = Field(description="Counts up when a member changes meaning")
     image: Image = Field(description="What the file says of itself")
+    subject: Subject | None = Field(
+        None, description="Whom it was taken to be of; absent if nothing is known"
+    )
     model: ModelReference = Field(description="Which model answered")
     timing_ms: Timing = Field(description="Where the time went, milliseconds")
     heatmap: Heatmap | None = Field(None, description="Of the label called; with ?heatmap=true")
@@ -162,6 +173,10 @@ class Explanation(_Answer):
     reasons: list[Reason] = Field(description="Of the Reading: why it is uncertain")
     warnings: list[Caution] = Field(description="Of the Reading: what to know of it; may be empty")
     map: ActivationMap = Field(description="The numbers")
+    outside_body: bool = Field(
+        description="Whether what the map marks most lies at the border or where the film shows "
+        "no body"
+    )
     notice: str = Field(description="What this is and isn't")
     schema_version: int = Field(description="Counts up when a member changes meaning")
     image: Image = Field(description="What the file says of itself")
@@ -217,6 +232,7 @@ def render_reading(
         notice=NOTICE.render(language),
         schema_version=SCHEMA_VERSION,
         image=_image(reading, with_uid=with_uid),
+        subject=None if reading.subject == NOBODY else Subject(**asdict(reading.subject)),
         model=_model(reading),
         timing_ms=Timing(
             decode=reading.decode_ms, inference=reading.inference_ms, total=round(total_ms, 3)
@@ -251,6 +267,7 @@ def render_explanation(
         reasons=_reasons(reading, language),
         warnings=_cautions(reading, remarks, language),
         map=_map(reading, label),
+        outside_body=lies_outside(reading.image, reading.outputs.cam[label]),
         notice=NOTICE.render(language),
         schema_version=SCHEMA_VERSION,
         image=_image(reading, with_uid=with_uid),

@@ -19,12 +19,13 @@ from typing import Final
 
 from app.access.access import Access
 from app.access.rates import RateTable
-from app.errors import AccessError, RecordsError
+from app.errors import AccessError, BundleError, RecordsError
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
 from app.server.tls import Tls
 from app.server.uvicorn_server import Shared, build_server
 from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
+from app.service.active.model_roster import SharedModels
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, load_model_from
 from app.service.telemetry import forget_process, share_among_processes
@@ -57,12 +58,13 @@ class Supervisor:
         listener: socket.socket,
         rates: RateTable,
         tls: Tls | None,
+        models: SharedModels,
     ) -> None:
         self._settings = settings
         self._load_model = load_model
         self._listener = listener
         self._table = ConnectionTable(settings.worker_count)
-        self._shared = Shared(self._table, rates, tls)
+        self._shared = Shared(self._table, rates, tls, models)
         self._workers: list[Worker] = []
         self._first_ready_s: float | None = None
         self._signal: signal.Signals | None = None
@@ -73,6 +75,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Return the exit code: 0 after an orderly stop."""
+        self._shared.models.processes.supervise()
         gc.collect()
         gc.freeze()  # or the collector would copy the memory that is shared
         self._workers = [self._start(row) for row in range(self._settings.worker_count)]
@@ -150,6 +153,7 @@ class Supervisor:
         members = {"pid": worker.pid, "exit_code": worker.exit_code, "hung": hangs}
         _log.error("a worker is replaced", extra={"members": members})
         forget_process(worker.pid)
+        self._shared.models.processes.leave(row)
         return self._start(row)
 
     def _stop(self) -> int:
@@ -191,13 +195,14 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     tune_allocator()
     rates = RateTable()
     try:
-        Access.of(settings, rates)  # each worker has its own, and would fail the same way
+        access = Access.of(settings, rates)  # each worker has its own, and would fail the same way
         tls = Tls.of(settings)
-    except AccessError as error:
+        _prepare_records(settings)
+    except (AccessError, RecordsError) as error:
         _log.critical(str(error), extra={"members": {"code": error.code}})
         return error.exit_code
-    if not _can_keep_records(settings):
-        return STARTUP_FAILURE
+    if access.open:
+        _log.info("nobody is asked for a key", extra={"members": {"host": settings.host}})
     listener = _bind(settings)
     if listener is None:
         return PORT_TAKEN
@@ -214,27 +219,31 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
             _log.warning(_NO_FOLDER + "; one worker serves")
             settings = settings.model_copy(update={"workers": 1})
     try:
-        return Supervisor(settings, load_model, listener, rates, tls).run()
+        models = SharedModels(settings, settings.worker_count)
+        return Supervisor(settings, load_model, listener, rates, tls, models).run()
+    except BundleError as error:
+        members: dict[str, object] = {"code": error.code, "detail": error.detail("en")}
+        _log.critical("model can't be served", extra={"members": members})
+        return STARTUP_FAILURE
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _can_keep_records(settings: Settings) -> bool:
-    """See that the audit trail can be kept, if one is to be."""
+def _prepare_records(settings: Settings) -> None:
+    """See that the audit trail can be kept, if one is to be.
+
+    Raises
+    ------
+    RecordsError
+    """
     if not settings.audit_folder:
         _log.info("no audit trail is kept: NEUMO_AUDIT_FOLDER is empty")
-        return True
+        return
     # It brings a database's libraries, which are not always wanted; and before workers are forked.
     from app.records.store.opening import prepare_records  # noqa: PLC0415
 
-    try:
-        prepare_records(settings)
-    except RecordsError as error:
-        members = {"code": error.code, "detail": error.detail("en")}
-        _log.critical("the audit trail can't be kept", extra={"members": members})
-        return False
-    return True
+    prepare_records(settings)
 
 
 def _metrics_folder() -> str | None:
@@ -258,8 +267,9 @@ def _bind(settings: Settings) -> socket.socket | None:
         listener.close()
         return None
     listener.setblocking(False)
-    address = {"host": settings.host, "port": listener.getsockname()[1]}
-    _log.info("bound", extra={"members": address})
+    port = listener.getsockname()[1]
+    members = {"host": settings.host, "port": port, "tls": bool(settings.tls_cert)}
+    _log.info("bound", extra={"members": members})
     return listener
 
 

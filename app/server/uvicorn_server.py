@@ -33,6 +33,7 @@ from app.server.connection.connection_rules import ConnectionRules
 from app.server.connection.request_parser import RawHeaders
 from app.server.tls import Tls
 from app.server.worker import STARTUP_FAILURE
+from app.service.active.model_roster import SharedModels
 from app.service.logs import configure_logging
 from app.service.service import LoadModel, Phase, Service
 from app.settings.settings import Settings
@@ -196,11 +197,13 @@ class Shared:
     table : of their connections
     rates : of their callers
     tls : None for connections in the clear
+    models : which of them is active
     """
 
     table: ConnectionTable
     rates: RateTable
     tls: Tls | None
+    models: SharedModels
 
 
 def build_server(settings: Settings, load_model: LoadModel, shared: Shared, worker: int) -> Server:
@@ -216,6 +219,8 @@ def build_server(settings: Settings, load_model: LoadModel, shared: Shared, work
         on_failure=lambda: os._exit(STARTUP_FAILURE),
         load_before_serving=True,
         rates=shared.rates,
+        shared_models=shared.models,
+        row=worker,
     )
     service: Service = app.state.service
     targets = app.state.routes.work_targets()

@@ -12,18 +12,25 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
-from app.errors import BundleError, InternalError, NeumoError, NotReady, RequestError
+from app.errors import (
+    BundleError,
+    InternalError,
+    NeumoError,
+    NotAChestXray,
+    NotReady,
+    RequestError,
+)
 from app.image.grey_image import GreyImage
 from app.image.resize import warm_up
 from app.model.load import load_model
-from app.model.measured.acceptance_file import read_acceptance
+from app.model.measured.acceptance_file import find_acceptance
 from app.model.session import Model, OnnxModel
 from app.reading.population import Subject
-from app.reading.reader import Reader
+from app.reading.reader import Film, Reader
 from app.reading.reading import Reading
+from app.service.active.model_roster import ModelRoster, SharedModels
 from app.service.admission import Admission, Check, Claim
 from app.service.telemetry import Metrics
 from app.service.witness import NOWHERE, Nobody, Origin, Witness
@@ -46,18 +53,25 @@ class Phase(Enum):
 
 
 class Service:
-    """Holds settings, metrics, admission and, once loaded, the reader.
+    """Holds settings, metrics, admission and, once loaded, the models.
 
     Whoever is to be told of every image is set as `witness`.
 
     Parameters
     ----------
-    load_model : called on a thread; what it raises is the end of this service
+    load_model : called on a thread; what it raises of the active one is the end of this service
     on_failure : called when the model can't be served
+    shared : with other workers; this one's own where missing
+    row : of this worker in what is shared
     """
 
     def __init__(
-        self, settings: Settings, load_model: LoadModel, on_failure: Callable[[], None]
+        self,
+        settings: Settings,
+        load_model: LoadModel,
+        on_failure: Callable[[], None],
+        shared: SharedModels | None = None,
+        row: int = 0,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
@@ -66,22 +80,31 @@ class Service:
         )
         self.witness: Witness = Nobody()
         self.phase = Phase.STARTING
-        self._load_model = load_model
         self._on_failure = on_failure
-        self._reader: Reader | None = None
+        self.models = ModelRoster(
+            settings,
+            load_model,
+            make_reader,
+            self.metrics,
+            shared or SharedModels(settings),
+            row,
+            idle=lambda: not self.admission.expected_wait_s,
+            fail=on_failure,
+        )
 
     @property
     def reader(self) -> Reader:
-        """The reader of the loaded model.
+        """The reader of the active model; whoever reads several films as one takes it once.
 
         Raises
         ------
         NotReady
             Before the model is loaded and while the service stops.
         """
-        if self._reader is None or self.phase not in (Phase.READY, Phase.DRAINING):
+        reader = self.models.reader
+        if reader is None or self.phase not in (Phase.READY, Phase.DRAINING):
             raise NotReady
-        return self._reader
+        return reader
 
     def check_work(self) -> None:
         """Raise if no image can be read now.
@@ -100,6 +123,8 @@ class Service:
         claim: Claim,
         window: int | None = None,
         origin: Origin = NOWHERE,
+        *,
+        reader: Reader | None = None,
     ) -> Reading:
         """Read one image within the deadline, count it, and tell the witness.
 
@@ -110,6 +135,7 @@ class Service:
         claim : of the request that was let in, as `Admission.admit` gives it
         window : which of a DICOM file's VOI LUTs and windows, counted from 0; the first if None
         origin : of the image, for the witness
+        reader : of the model that reads the others of a batch; the active one's if None
 
         Raises
         ------
@@ -117,11 +143,14 @@ class Service:
             `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.reading.reader.Reader.read`.
         CallerGone
         """
+        chosen = reader or self.reader
+        card = chosen.model.card
+        shown: list[Film] = []
         hashed: list[str] = []
 
         def work(*, check: Check) -> Reading:
             try:
-                return self.reader.read(data, subject, window, check=check)
+                return chosen.read(data, subject, window, check=check, show=shown.append)
             except RequestError:
                 hashed.append(hashlib.sha256(data).hexdigest())
                 raise
@@ -130,9 +159,11 @@ class Service:
             reading = await self.admission.run(work, claim)
         except Exception as error:
             code = error.code if isinstance(error, NeumoError) else InternalError.code
-            card = self._reader.model.card if self._reader else None
             self.witness.saw_refusal(origin, code, hashed[0] if hashed else None, card)
+            if isinstance(error, NotAChestXray):
+                self.models.note(shown[0], chosen, None, origin.request_id)
             raise
+        self.models.note(shown[0], chosen, reading.judgement, origin.request_id)
         self.metrics.count_reading(reading)
         self.witness.saw_reading(origin, reading)
         return reading
@@ -176,11 +207,10 @@ class Service:
         return await self.admission.run(work, claim, refuse_late=False)
 
     async def start(self) -> None:
-        """Load the model on a thread; meanwhile the health routes answer."""
+        """Load the models on a thread; meanwhile the health routes answer."""
         begun = time.perf_counter()
         try:
-            model = await asyncio.to_thread(self._load_model, self.settings)
-            reader = make_reader(self.settings, model)
+            reader = await asyncio.to_thread(self.models.load)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the start
             code = error.code if isinstance(error, BundleError) else "load_failed"
             members: dict[str, object] = {"code": code}
@@ -190,18 +220,23 @@ class Service:
             self.phase = Phase.FAILED
             self._on_failure()
             return
-        self._reader = reader
-        self.metrics.set_model(model.card)
+        self.models.begin()
         self.phase = Phase.READY
         gc.freeze()  # what was made to start lives on: no collection need walk through it
+        card = reader.model.card
         members = {
-            "model": model.card.name,
-            "sha256": model.card.sha256,
+            "model": card.name,
+            "sha256": card.sha256,
             "accepted": reader.acceptance is not None,
             "threads": self.settings.reader_threads,
             "load_ms": round((time.perf_counter() - begun) * 1000),
         }
         _log.info("ready", extra={"members": members})
+
+    async def follow(self) -> None:
+        """Follow what is decided of the models, once they are loaded, until cancelled."""
+        if self.phase is Phase.READY:
+            await self.models.follow()
 
     def drain(self) -> None:
         """Tell load balancers to send nothing more; still answer what comes."""
@@ -212,6 +247,7 @@ class Service:
         """Refuse what comes now, finish what is being read."""
         self.phase = Phase.STOPPING
         self.admission.close()
+        self.models.stop()
 
 
 def load_model_from(settings: Settings) -> OnnxModel:
@@ -227,18 +263,20 @@ def load_model_from(settings: Settings) -> OnnxModel:
         settings.precision,
         settings.inference_threads,
         priors_needed=settings.label_priors is not None,
+        signatures=settings.signature_rule,
     )
     warm_up()
     return model
 
 
 def make_reader(settings: Settings, model: Model) -> Reader:
-    """Return the reader of `settings`, with the hospital's acceptance if they name one.
+    """Return the reader of a model as `settings` have it, with the hospital's acceptance of it.
 
     Raises
     ------
     BundleError
-        Of the kinds of `app.model.measured.acceptance_file.read_acceptance`.
+        Of the kinds of `app.model.measured.acceptance_file.find_acceptance`.
     """
-    acceptance = read_acceptance(Path(settings.acceptance), model) if settings.acceptance else None
+    alone = len(settings.bundles) == 1
+    acceptance = find_acceptance(settings.acceptance, model, needed=alone)
     return Reader(model, settings.limits, settings.label_priors, acceptance)

@@ -114,7 +114,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == _LOOPBACK_NAME
+        return host.lower() == _LOOPBACK_NAME
 
 
 def _words(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from app.reading.priors import parse_priors
 from app.settings.access_settings import AccessSettings
 from app.settings.audit_settings import AuditSettings
 from app.settings.cors_origins import CorsSettings
+from app.settings.model_settings import ModelSettings
 from app.settings.tls_settings import TlsSettings
 
 PREFIX: Final = "NEUMO_"
@@ -23,6 +24,8 @@ _MOST_WORKERS: Final = 64
 _LEAST_THREADS: Final = 4
 _WORKER_BYTES: Final = 150_000_000
 """Resident memory of a worker that holds nothing, and some."""
+_MODEL_BYTES: Final = 35_000_000
+"""Of each further model in a worker; measured 31 MB of int8."""
 _DECODE_SHARE: Final = 0.7
 """Of the time an image has, for a decoder that hangs: it is told before the deadline."""
 
@@ -33,7 +36,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(AccessSettings, TlsSettings, CorsSettings, AuditSettings):
+class Settings(AccessSettings, TlsSettings, CorsSettings, ModelSettings, AuditSettings):
     """Bounded, frozen, built once at start-up and handed down."""
 
     model_config = SettingsConfigDict(
@@ -56,10 +59,7 @@ class Settings(AccessSettings, TlsSettings, CorsSettings, AuditSettings):
         le=_MOST_WORKERS,
         description="Processes that serve the same port and share its connections evenly; 0: one "
         "for each CPU of this machine or container, but no more than its memory holds at their "
-        "peaks (150 MB and twice max_held_bytes each).",
-    )
-    model: str = Field(
-        "neumo-r18-3", description="Bundle to serve: a name below models/, or a folder's path."
+        "peaks (150 MB, 35 MB for each further model, and twice max_held_bytes each).",
     )
     threads: int = Field(
         0,
@@ -201,7 +201,8 @@ class Settings(AccessSettings, TlsSettings, CorsSettings, AuditSettings):
     @property
     def worker_peak_bytes(self) -> int:
         """Memory of one worker at its peak."""
-        return _WORKER_BYTES + 2 * self.max_held_bytes
+        further = (len(self.bundles) - 1) * _MODEL_BYTES
+        return _WORKER_BYTES + further + 2 * self.max_held_bytes
 
     @property
     def worker_count(self) -> int:
@@ -240,7 +241,7 @@ def describe_settings() -> str:
     lines = [
         "# Settings of the service",
         "",
-        "Written by `make reference` from the code; do not edit.",
+        "<!-- Written by `make reference` from the code; do not edit. -->",
         "",
         "Flags of `neumo serve` win over the environment. A value out of bounds stops the start",
         "with exit code 2 and its name. An empty variable counts as unset, and one that is no",

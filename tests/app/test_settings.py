@@ -1,6 +1,7 @@
 """Settings: from NEUMO_*, bounded, documented."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -82,6 +83,7 @@ GIB = 2**30
         (1, 64 * GIB, {}, 1),
         (16, 2 * GIB, {}, 3),  # of 687 MB each
         (16, 2 * GIB, {"max_held_bytes": 64 * 2**20}, 7),  # of 284 MB each
+        (16, 2 * GIB, {"max_held_bytes": 64 * 2**20, "models": "neumo-r18-2"}, 6),  # of 319 MB
         (2, GIB // 4, {}, 1),
         (200, 1000 * GIB, {}, 64),
         (2, 2 * GIB, {"workers": 1}, 1),
@@ -91,13 +93,13 @@ GIB = 2**30
 def test_there_is_a_worker_a_cpu_but_no_more_than_the_memory_holds(
     cpus: int,
     memory: int,
-    settings: dict[str, int],
+    settings: dict[str, Any],
     workers: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("app.settings.settings.count_cpus", lambda: cpus)
     monkeypatch.setattr("app.settings.settings.memory_bytes", lambda: memory)
-    assert Settings(**settings).worker_count == workers  # type: ignore[arg-type]
+    assert Settings(**settings).worker_count == workers
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,45 @@ def test_a_page_that_may_nothing_is_told_so_when_it_asks(
 
 def test_options_without_a_page_that_asks_is_no_method_of_a_path(client: TestClient) -> None:
     check_problem(client.options("/predict"), 405, "method_not_allowed")
+
+
+@pytest.fixture(scope="module")
+def with_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The same, where callers have to show a key."""
+    key = tmp_path_factory.mktemp("key") / "key"
+    key.write_text("k" * 40)
+    key.chmod(0o600)
+    app = create_app(Settings(cors_origins=VIEWER, api_key_file=str(key)))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        wait_until_ready(client)
+        yield client
+
+
+def test_a_page_asks_without_a_key_and_then_shows_it(with_key: TestClient, jpeg: bytes) -> None:
+    assert with_key.options("/predict", headers=ASKING).status_code == 204
+    page = {"Origin": VIEWER}
+    without = with_key.post("/predict", content=jpeg, headers=page)
+    check_problem(without, 401, "unauthenticated")
+    assert without.headers["access-control-allow-origin"] == VIEWER
+    shown = page | {"Authorization": "Bearer " + "k" * 40}
+    assert with_key.post("/predict", content=jpeg, headers=shown).status_code == 200
+
+
+def test_a_key_does_not_let_another_page_in(with_key: TestClient, jpeg: bytes) -> None:
+    shown = {"Origin": EVIL, "Authorization": "Bearer " + "k" * 40}
+    check_problem(with_key.post("/predict", content=jpeg, headers=shown), 403, "origin_not_allowed")
+
+
+def test_the_document_names_the_refusal_where_something_is_done(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    naming = {
+        (method, path)
+        for path, calls in paths.items()
+        for method, call in calls.items()
+        if "origin_not_allowed" in call["responses"].get("403", {}).get("description", "")
+    }
+    doing = {(method, path) for path, calls in paths.items() for method in calls} - {
+        ("get", path) for path in paths
+    }
+    assert naming == doing
+    assert ("post", "/predict") in doing

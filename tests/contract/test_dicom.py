@@ -313,6 +313,34 @@ def test_tags_are_compared_with_the_population_and_with_what_is_said(
             assert [code for code in told if code != "site_not_validated"] == codes
 
 
+@pytest.mark.parametrize(
+    ("tags", "said", "subject"),
+    [
+        pytest.param({}, {}, None, id="nothing known"),
+        pytest.param({}, {"age_years": "4"}, {"age_years": 4.0}, id="said"),
+        pytest.param(
+            {"x00101010": "018M", "x00185101": "AP"},
+            {},
+            {"age_years": 1.5, "view": "AP"},
+            id="of the file",
+        ),
+        pytest.param(
+            {"x00101010": "061Y", "x00185101": "AP"},
+            {"view": "PA"},
+            {"age_years": 61.0, "view": "PA"},
+            id="what is said wins",
+        ),
+    ],
+)
+def test_an_answer_tells_whom_the_film_was_taken_to_be_of(
+    tags: dict[str, dicoms.Value], said: dict[str, str], subject: dict[str, object] | None
+) -> None:
+    film = store(np.full((224, 224), 99, np.uint8), **tags)
+    with served(FakeModel(card=KNOWN)) as client:
+        answer = client.post("/predict", files={"file": film}, data=said).json()
+    assert answer.get("subject") == subject
+
+
 def test_warnings_of_tags_are_told_in_both_languages() -> None:
     film = store(np.full((224, 224), 99, np.uint8), x00180015="FOOT", x00185101="AP")
     texts = []
@@ -456,7 +484,7 @@ def test_a_jpeg_is_given_to_who_prefers_it(
 @pytest.mark.parametrize(
     ("query", "size"), [("", (1024, 512)), ("?max_px=300", (300, 150)), ("?max_px=64", (64, 32))]
 )
-def test_a_picture_is_never_larger_than_a_screen(
+def test_a_picture_is_no_larger_than_a_screen_unless_it_is_asked_for(
     client: TestClient, query: str, size: tuple[int, int]
 ) -> None:
     halves = np.zeros((1000, 2000), np.uint8)
@@ -467,12 +495,18 @@ def test_a_picture_is_never_larger_than_a_screen(
     assert (picture[:, size[0] // 2 + 4 :] == 200).all()
 
 
+def test_who_looks_closely_is_shown_all_pixels(client: TestClient) -> None:
+    lines = np.tile(np.array([0, 255], np.uint8), (100, 1500))  # a pixel wide: gone at a half
+    picture = shown(client.post("/preview?max_px=4096", content=store(lines)))
+    assert np.array_equal(picture, lines)
+
+
 def test_nothing_is_enlarged(client: TestClient) -> None:
     small = np.full((80, 100), 77, np.uint8)
     assert np.array_equal(shown(client.post("/preview", content=store(small))), small)
 
 
-@pytest.mark.parametrize("max_px", ["63", "1025", "0", "-5", "x", "", "1e3"])
+@pytest.mark.parametrize("max_px", ["63", "4097", "0", "-5", "x", "", "1e3"])
 def test_a_size_out_of_bounds_is_refused(client: TestClient, film: bytes, max_px: str) -> None:
     refused = client.post("/preview", content=film, params={"max_px": max_px})
     assert (refused.status_code, refused.json()["parameter"]) == (400, "max_px")

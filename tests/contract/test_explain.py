@@ -203,6 +203,17 @@ def test_a_normal_film_comes_without_a_map_unless_it_is_asked_for() -> None:
     assert base64.b64decode(heatmap["png_base64"]) == answers[0].content
 
 
+def test_numbers_tell_whether_what_is_marked_most_lies_outside_the_body() -> None:
+    plain = encode(np.tile(np.arange(0, 252, 9, dtype=np.uint8), (448, 16)), "PNG")
+    with served(FakeModel((0.1, 0.2, 0.3, 0.4), one_hot_cams())) as client:
+        told = {
+            label: client.post(f"/explain?format=json&label={label}", content=plain).json()
+            for label in LABEL_IDS
+        }
+    outside = [told[label]["outside_body"] for label in LABEL_IDS]
+    assert outside == [True, False, False, True]  # the corners of 7 x 7 cells, and cells within
+
+
 def test_a_graph_of_fewer_cells_is_explained_as_it_is() -> None:
     cams = np.zeros((4, 5, 5), np.float32)
     cams[1, 2, 3] = 1

@@ -127,3 +127,17 @@ def test_a_refused_file_of_a_batch_carries_its_index(client: TestClient, jpeg: b
 
 def test_a_single_reading_has_no_index(client: TestClient, jpeg: bytes) -> None:
     assert "index" not in client.post("/predict", files={"file": jpeg}).json()
+
+
+def test_a_form_as_dotnet_writes_it(client: TestClient, jpeg: bytes) -> None:
+    # Names without quotes, the boundary in some, and the file's name twice (RFC 6266).
+    body = (
+        b"--g-1\r\nContent-Disposition: form-data; name=file; filename=film; "
+        b"filename*=utf-8''film\r\n\r\n" + jpeg + b"\r\n--g-1\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Disposition: form-data; name=age_years\r\n\r\n61\r\n--g-1--\r\n"
+    )
+    headers = {"Content-Type": 'multipart/form-data; boundary="g-1"'}
+    answer = client.post("/predict", content=body, headers=headers).json()
+    assert answer["label"] == "normal"
+    assert [warning["code"] for warning in answer["warnings"]] == ["site_not_validated"]

@@ -19,6 +19,8 @@ OPERATIONS = {
     "/preview": "preview",
     "/health/live": "live", "/health/ready": "ready", "/health/startup": "startup",
     "/model": "model", "/metrics": "metrics",
+    "/models": "models", "/admin/models/{name}/activate": "activate_model",
+    "/admin/models/rollback": "roll_back_model",
     "/feedback/{request_id}": "feedback", "/performance": "performance",
 }  # fmt: skip
 PROBLEM = {"$ref": "#/components/schemas/Problem"}

@@ -84,7 +84,7 @@ def neumo_client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
         [
             *(sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"),
             *("--url", f"{server.url}/openapi.json", "--config", str(CONFIG)),
-            *("--output-path", str(folder / "neumo_client"), "--fail-on-warning"),
+            *("--output-path", str(folder / "generated_client"), "--fail-on-warning"),
         ],
         env=os.environ | {"PATH": f"{bin_folder}:{os.environ['PATH']}"},
         capture_output=True,
@@ -93,7 +93,7 @@ def neumo_client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        yield "neumo_client"
+        yield "generated_client"  # `neumo_client` is the one that is written by hand
 
 
 def call(package: str, server: Server, module: str, **arguments: Any) -> Any:  # noqa: ANN401

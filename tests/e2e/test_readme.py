@@ -1,44 +1,18 @@
-"""The README's commands and its answer, run and compared word for word."""
+"""README.md and README.es.md: the answer shown, what is said first, and that both say the same."""
 
 import json
 import re
-import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.errors import RequestError
 from tests.conftest import ROOT
+from tests.e2e.pages import blocks
 from tests.server import Server
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-LINES = [line.partition(" #")[0].strip() for block in BLOCKS for line in block.splitlines()]
-CURLS = [line for line in LINES if line.startswith("curl ")]
-DRAWS = {name: line for line in CURLS for name in re.findall(r" -o (\S+)", line)}
-ASKS = [line for line in CURLS if line not in DRAWS.values()]
-NEUMOS = [line for line in LINES if line.startswith(".venv/bin/neumo ")]
-
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-
-
-def run(command: str, server: Server) -> str:
-    """Run a README line against the test's own server and interpreter."""
-    command = command.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-    command = command.replace("curl ", "curl --silent --show-error --fail ")
-    command = command.replace(
-        ".venv/bin/neumo health", f".venv/bin/neumo health --port {server.port}"
-    )
-    command = command.replace(".venv/bin/neumo", f"{shlex.quote(sys.executable)} -m app")
-    result = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+ENGLISH, SPANISH = ROOT / "README.md", ROOT / "README.es.md"
+README = ENGLISH.read_text(encoding="utf-8")
 
 
 def without_what_changes(reading: dict[str, Any]) -> dict[str, Any]:
@@ -48,16 +22,16 @@ def without_what_changes(reading: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def test_the_readme_holds_commands() -> None:
-    assert len(CURLS) == 10
-    assert list(DRAWS) == ["film.png", "map.png"]
-    assert len(NEUMOS) == 3
-
-
-@needs_curl
-def test_the_first_question_gets_the_answer_shown(server: Server) -> None:
-    (shown,) = re.findall(r"^```json\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    expected, got = json.loads(shown), json.loads(run(ASKS[0], server))
+@pytest.mark.parametrize(("page", "language"), [(ENGLISH, "en"), (SPANISH, "es")])
+def test_the_first_question_gets_the_answer_shown(
+    server: Server, page: Path, language: str
+) -> None:
+    text = page.read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    image = (ROOT / "examples" / "normal.jpg").read_bytes()
+    status, _, answer = server.call("POST", "/predict", image, {"Accept-Language": language})
+    assert status == 200
+    expected, got = json.loads(shown), json.loads(answer)
     assert set(got) == set(expected)
     assert set(got["timing_ms"]) == set(expected["timing_ms"])
     expected, got = without_what_changes(expected), without_what_changes(got)
@@ -67,50 +41,74 @@ def test_the_first_question_gets_the_answer_shown(server: Server) -> None:
     assert got == expected
 
 
-@needs_curl
-@pytest.mark.parametrize("command", ASKS[1:])
-def test_every_curl_is_answered(server: Server, command: str) -> None:
-    answer = json.loads(run(command, server))
-    assert answer.get("status") == "ok" or len(answer["results"]) == 2
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        (ENGLISH, ("**Not a medical device.**", "for research use only")),
+        (SPANISH, ("**No es un producto sanitario.**", "solo para investigación")),
+    ],
+)
+def test_what_neumo_is_not_stands_above_all_commands(page: Path, told: tuple[str, ...]) -> None:
+    top = page.read_text(encoding="utf-8").partition("\n## ")[0]
+    for each in told:
+        assert each in top
 
 
-@needs_curl
-@pytest.mark.parametrize("name", DRAWS)
-def test_what_is_drawn_is_a_picture(server: Server, tmp_path: Path, name: str) -> None:
-    run(DRAWS[name].replace(name, str(tmp_path / name)), server)
-    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+def commands(page: Path) -> list[str]:
+    """Return a page's commands, without what is said of them."""
+    return [
+        re.sub(r"\s+# .*", "", line) for block in blocks(page) for line in block.script.splitlines()
+    ]
 
 
-@needs_curl
-def test_the_dicom_file_is_read_and_what_was_asked_for_is_told(server: Server) -> None:
-    first, second = (json.loads(run(line, server)) for line in ASKS if ".dcm" in line)
-    assert [answer["label"] for answer in (first, second)] == ["normal", "normal"]
-    shown = [answer["image"]["dicom"] for answer in (first, second)]
-    assert [each["window"]["width"] for each in shown] == [2551, 1913]
-    assert "sop_instance_uid" not in shown[0]
-    assert shown[1]["sop_instance_uid"].startswith("2.25.")
+def links(page: Path) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"\]\(((?:docs|models|examples)/[^)#]+)", text)
 
 
-@pytest.mark.parametrize("command", NEUMOS)
-def test_every_terminal_command_succeeds(server: Server, command: str) -> None:
-    assert run(command, server)
+def test_both_languages_give_the_same_commands() -> None:
+    assert commands(ENGLISH) == commands(SPANISH)
+    assert len(commands(ENGLISH)) >= 12
 
 
-def test_every_error_code_stands_in_the_table_under_its_status() -> None:
-    rows = re.findall(r"^\| (\d{3}(?:, \d{3})?)[^|]*\| ([^|]*) \|$", README, re.MULTILINE)
-    told = {(status, code) for statuses, codes in rows for status in statuses.split(", ")
-            for code in re.findall(r"`(\w+)`", codes)}  # fmt: skip
-    errors = RequestError.__subclasses__()
-    assert {code for _, code in told} == {error.code for error in errors}
-    assert {(str(error.status), error.code) for error in errors} <= told
+def test_both_languages_have_the_same_chapters_and_lead_to_the_same_pages() -> None:
+    levels = [
+        [len(hashes) for hashes in re.findall(r"^(#+) ", page.read_text(encoding="utf-8"), re.M)]
+        for page in (ENGLISH, SPANISH)
+    ]
+    assert levels[0] == levels[1]
+    assert sorted(set(links(ENGLISH))) == sorted(set(links(SPANISH)))
 
 
-def test_what_neumo_is_not_stands_above_all_commands() -> None:
-    top = README.partition("\n## ")[0]
-    assert "**Not a medical device.**" in top
-    assert "for research use only" in top
+def test_both_languages_tell_the_same_figures() -> None:
+    figures = [
+        re.findall(
+            r"\d\.\d{3}|\d+ %", page.read_text(encoding="utf-8").rpartition("neumo-r18-3`,")[2]
+        )
+        for page in (ENGLISH, SPANISH)
+    ]
+    assert len(figures[0]) > 10
+    assert sorted(figures[0]) == sorted(figures[1])
 
 
-def test_every_relative_link_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
+CARD = json.loads((ROOT / "models" / "neumo-r18-3" / "card.json").read_text(encoding="utf-8"))
+
+
+def shown(figure: dict[str, float]) -> str:
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def test_the_limits_are_the_card_s() -> None:
+    told = " ".join(README.partition("\n## Limits\n")[2].split())
+    test = CARD["metrics"]["test"]
+    for figure in (test["accuracy"], test["answered"], CARD["certainty"]["answered"]):
+        assert shown(figure) in told
+    wrong = CARD["certainty"]["wrong"]
+    assert shown(wrong) in told
+    assert f"test, {test['images']} images" in told
+
+
+@pytest.mark.parametrize("page", [ENGLISH, SPANISH], ids=["en", "es"])
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (ROOT / target).exists(), target

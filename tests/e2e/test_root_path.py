@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import CHROMIUM, browsing
 from tests.contract.test_health import value_of
 from tests.server import Server, free_port, running
 
@@ -97,6 +98,28 @@ def test_the_page_and_all_it_asks_for_come_from_below_the_prefix(proxy: Server) 
     for address in addresses:
         assert address.startswith(f"{PREFIX}/")
         assert proxy.call("GET", address)[0] == 200, address
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt install chromium)")
+def test_the_page_for_people_reads_a_film_below_the_prefix(
+    proxy: Server, tmp_path: Path, examples: dict[str, Path]
+) -> None:
+    with browsing(tmp_path / "profile") as browser:
+        browser.open(f"{proxy.url}{PREFIX}/")
+        browser.wait_for("document.querySelector('#start-title')?.textContent")
+        browser.choose_file("#files", examples["covid19"])
+        said = "document.querySelector('.verdict.ok')?.textContent"
+        assert "COVID-19" in browser.wait_for(said)
+        # The map too, and the model's card.
+        browser.wait_for("!document.querySelector('#map-pane').hidden")
+        browser.wait_for(
+            "document.querySelector('#model-name').textContent.includes('neumo-r18-3')"
+        )
+        addresses = browser.evaluate(
+            "performance.getEntriesByType('resource').map((entry) => new URL(entry.name).pathname)"
+        )
+    assert len(addresses) > 20
+    assert [address for address in addresses if not address.startswith(f"{PREFIX}/")] == []
 
 
 def test_what_openapi_names_as_the_server_is_where_calls_are_answered(

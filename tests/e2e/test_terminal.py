@@ -1,4 +1,4 @@
-"""`neumo predict` and `neumo health`."""
+"""The command `neumo` in processes of its own: pipes, locales, and real terminals."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from app.model.labels import LABEL_IDS
 from app.settings.settings import Settings
 from tests.bundles import make_acceptance, make_certainty
 from tests.conftest import ROOT
+from tests.ptys import show
 from tests.server import Server, free_port, predict
 
 
@@ -182,3 +183,143 @@ def test_an_acceptance_of_another_model_stops_the_start_with_what_to_do(
     result = neumo(*command, environment={"NEUMO_ACCEPTANCE": str(path)})
     assert result.returncode == 3
     assert b"Measure again with neumo accept" in result.stderr
+
+
+COLOUR = "\x1b[1m"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_person_sees_bars_and_a_pipe_gets_lines(examples: dict[str, Path], columns: int) -> None:
+    path = str(examples["covid19"].relative_to(ROOT))
+    told = show("predict", path, columns=columns)
+    assert told.code == 0
+    assert COLOUR in told.raw
+    assert told.lines[:2] == [path, "  COVID-19, ok"]
+    assert told.lines[3].startswith("    COVID-19            99.6% ━━━━")
+    assert max(map(len, told.lines)) <= columns
+    piped = neumo("predict", path).stdout.decode()
+    assert piped.startswith(f"{path}: COVID-19\n  Normal")
+    assert "\x1b" not in piped
+    assert "━" not in piped
+
+
+def test_a_folder_has_a_progress_bar_meanwhile_and_a_table_then() -> None:
+    told = show("predict", "examples", "README.md", "--age", "61")
+    assert told.code == 1  # README.md is no film
+    assert "10/10" in told.text
+    rows = [line.split() for line in told.lines if ".jpg" in line or ".dcm" in line]
+    assert ["examples/normal.dcm", "Normal", "ok"] in [row[:3] for row in rows]
+    assert any(line.startswith(" examples/viral_") and " uncertain " in line for line in told.lines)
+    assert "6 films: 3 ok, 2 uncertain, 1 not read." in told.text
+    assert "\x1b[?25h" in told.raw  # the cursor is shown again
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_no_color_and_a_dumb_terminal_are_heeded(
+    examples: dict[str, Path], environment: dict[str, str], coloured: bool
+) -> None:
+    told = show("predict", str(examples["normal"]), str(examples["covid19"]),
+                environment=environment)  # fmt: skip
+    assert ("\x1b[36m" in told.raw or "\x1b[32m" in told.raw) == coloured
+    assert told.code == 0
+
+
+def test_the_environments_language_is_spoken(examples: dict[str, Path]) -> None:
+    told = show("predict", str(examples["normal"]), environment={"LC_ALL": "es_ES.UTF-8"})
+    assert "Atención: Nadie ha mostrado que se pueda confiar" in " ".join(told.text.split())
+
+
+def test_a_terminal_without_utf_8_gets_what_it_can_show(examples: dict[str, Path]) -> None:
+    environment = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    told = show("predict", str(examples["covid19"]), "--language", "es", environment=environment)
+    assert told.code == 0
+    assert told.raw.isascii()
+    assert "-----" in told.text
+    assert "Neumon?a bacteriana" in told.text
+
+
+def test_a_narrow_terminal_is_not_written_past() -> None:
+    told = show("predict", "examples", columns=40)
+    assert max(map(len, told.lines)) <= 40 or "neither JPEG" in max(told.lines, key=len)
+    assert "  Bacterial pneumonia, uncertain" in told.lines
+
+
+def test_ctrl_c_tells_what_was_read_and_is_130(examples: dict[str, Path], tmp_path: Path) -> None:
+    for index in range(3000):
+        (tmp_path / f"{index:04}.jpg").symlink_to(examples["normal"])
+    told = show("predict", str(tmp_path), interrupt_at="20/3000")
+    assert told.code == 130
+    assert "0000.jpg" in told.text
+    assert "Traceback" not in told.text
+
+
+def test_a_reader_that_stops_reading_is_no_error(examples: dict[str, Path]) -> None:
+    files = " ".join([str(examples["normal"])] * 400)
+    script = f"{sys.executable} -m app predict {files} | head -n 1; echo ${{PIPESTATUS[0]}}"
+    told = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == f"{examples['normal']}: Normal\n141\n"
+    assert told.stderr == ""
+
+
+def test_a_film_comes_through_a_pipe(examples: dict[str, Path]) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "app", "predict", "--json", "-"],
+        cwd=ROOT, input=examples["covid19"].read_bytes(), capture_output=True, check=True,
+    )  # fmt: skip
+    answer = json.loads(told.stdout)
+    assert (answer["path"], answer["label"]) == ("-", "covid19")
+
+
+def test_doctor_tells_a_neumo_on_the_port_from_a_stranger(server: Server) -> None:
+    found = json.loads(neumo("doctor", "--json", "--port", str(server.port)).stdout)["findings"]
+    (port,) = (each for each in found if each["check"] == "port")
+    assert port["level"] == "warn"
+    assert port["text"] == f"a Neumo answers on 127.0.0.1:{server.port} already"
+
+
+def test_doctor_is_a_table_at_a_terminal() -> None:
+    told = show("doctor", "--port", "0", "--model", "missing")
+    assert told.code == 1
+    assert "fail  bundle           The bundle 'missing' has no card.json" in told.lines
+    assert any(line.strip().startswith("Do: Point NEUMO_MODEL") for line in told.lines)
+    assert max(map(len, told.lines)) <= 80
+
+
+def complete(folder: Path, *words: str) -> list[str]:
+    """Return what bash would offer for a line whose last word the cursor is at."""
+    command = folder / "neumo"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
+    command.chmod(0o700)
+    line = " ".join(f"'{word}'" for word in words)
+    script = f"""
+        eval "$(_NEUMO_COMPLETE=bash_source neumo)"
+        COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}
+        _neumo_completion neumo
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    told = subprocess.run(
+        ["bash", "-c", script],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return told.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["neumo", "pre"], ["predict"]),
+        (["neumo", "health", ""], ["live", "ready", "startup"]),
+        (["neumo", "predict", "--lang"], ["--language"]),
+        (["neumo", "predict", "--language", ""], ["en", "es"]),
+        (["neumo", "explain", "--label", "c"], ["covid19"]),
+        (["neumo", "serve", "--keep"], ["--keep-alive-s"]),
+        (["neumo", "model", "--model", "neumo-r18-3"], ["neumo-r18-3"]),
+    ],
+)
+def test_bash_completes(words: list[str], offered: list[str], tmp_path: Path) -> None:
+    assert complete(tmp_path, *words) == offered

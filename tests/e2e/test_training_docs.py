@@ -1,4 +1,4 @@
-"""docs/training.md: its commands run as they stand, on drawn X-rays."""
+"""Training in docs/training.md, README.md and README.es.md: runs as it stands, on drawn X-rays."""
 
 import json
 import re
@@ -27,12 +27,27 @@ QUICK = [  # and yet long enough for int8 to pass its gate
 ]
 
 
+README_COMMANDS = {
+    name: [
+        line
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if "neumo-train " in line or line.startswith("NEUMO_MODEL=")
+    ]
+    for name in ("README.md", "README.es.md")
+}
 SERVE, BENCHMARK = (line for line in COMMANDS if not line.startswith("neumo-train "))
 
 
 def test_the_page_shows_its_commands_in_this_order() -> None:
     assert [command[0] for command in TRAIN] == ["data", "run", "run", "remeasure", "evaluate"]
     assert SERVE == "NEUMO_MODEL=models/ours-1 neumo serve"
+
+
+@pytest.mark.parametrize("name", README_COMMANDS)
+def test_what_the_readme_trains_stands_on_the_page_too(name: str) -> None:
+    shown = README_COMMANDS[name]
+    assert [line.split()[0] for line in shown] == ["neumo-train", "NEUMO_MODEL=models/ours-1"]
+    assert set(shown) <= set(COMMANDS)
 
 
 def test_the_benchmark_takes_the_flags_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from scipy.special import softmax
 from app.image.decode import decode
 from app.image.resize import resize
 from app.model.bundle import find_bundle, read_bundle
+from app.model.measured.reference import stability_index
 from app.model.session import OnnxModel
 from app.settings.settings import Settings
 from tests.conftest import ROOT
@@ -60,6 +61,13 @@ def test_the_card_says_what_the_graph_does_on_the_test_split(model: OnnxModel) -
     assert figures.refused is not None
     assert refused.mean() == pytest.approx(figures.refused.value, abs=0.004)
     assert refused.mean() <= 0.02
+    reference = model.card.reference
+    assert reference is not None
+    distances = [float(each.distance[0]) for each in outputs]
+    found = np.bincount([reference.distance.bin_of(each) for each in distances], minlength=10)
+    assert (
+        stability_index(reference.distance.counts, found.tolist()) < 0.1
+    )  # same sources: no shift
 
 
 def test_the_distance_of_noise_is_further_than_that_of_a_radiograph(

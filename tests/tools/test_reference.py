@@ -10,7 +10,7 @@ from app.errors import NeumoError, RequestError
 from app.main import create_app
 from app.reading.judge import ReasonCode
 from app.reading.population import WarningCode
-from app.service.telemetry import Metrics
+from app.service.service import Service, load_model_from
 from app.settings.settings import Settings
 from tests.conftest import ROOT
 from tools.reference.__main__ import PAGES
@@ -61,7 +61,7 @@ def test_every_warning_and_reason_is_told(code: str) -> None:
 
 
 def test_every_metric_that_is_exposed_is_told_with_its_labels() -> None:
-    metrics = Metrics()
+    metrics = Service(Settings(), load_model_from, lambda: None).metrics
     metrics.count_request("/predict", "POST", 200, 0.1)
     exposed = set(re.findall(r"^# HELP (\w+) ", metrics.render().decode(), re.MULTILINE))
     page = PAGES["metrics.md"]()
@@ -90,4 +90,5 @@ def test_a_link_to_a_schema_leads_to_its_heading() -> None:
 
 def test_a_cell_holds_a_bar_and_a_line_break() -> None:
     assert render_table(["a"], [["x|y\nz"]])[2] == "| x\\|y z |"
+    assert render_table(["a"], [["[x][y]"]])[2] == "| [x]\\[y] |"
     assert render_table(["a"], []) == []

@@ -1,33 +1,13 @@
 """A release: what is built twice is the same, and what speaks against it stops it."""
 
-import hashlib
 import json
-import os
-import time
 from pathlib import Path
 
 import pytest
 
-import app
-from tests.conftest import ROOT
 from tools.release.audit import judge
-from tools.release.distributions import build_distributions
 from tools.release.licences import Licensed, choose, write_licences
 from tools.release.version import ReleaseFault, date_of
-
-pytest.importorskip("build", reason="the extra dev is not installed")
-
-
-def test_the_same_files_give_the_same_wheel_and_sdist(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    hashes = []
-    for name in ("first", "second"):
-        both = build_distributions(app.__version__, tmp_path / name)
-        hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in both])
-        os.utime(ROOT / "app" / "__init__.py", (time.time(), time.time()))
-    assert hashes[0] == hashes[1]
 
 
 def test_a_version_without_a_date_is_not_released() -> None:

@@ -402,3 +402,19 @@ def test_evaluating_without_a_bundle_or_data_or_a_known_split_exits_with_2(
         main(["evaluate", *arguments])
     assert caught.value.code == 2
     assert "usage: neumo-train evaluate" in capsys.readouterr().err
+
+
+def test_the_reference_of_an_older_card_is_written_as_a_run_writes_it(
+    finished: Workplace, place: Workplace, say: Say
+) -> None:
+    copy_bundle(finished, place, reference=None, bundle_format=3)
+    graph = (place.bundle / "model.onnx").read_bytes()
+    assert say("reference", *place.arguments_on(finished.data))[0] == 0
+    after = read_bundle(place.bundle)
+    assert after.card == read_bundle(finished.bundle).card
+    assert after.card.reference is not None
+    assert sum(after.card.reference.labels.values()) == after.card.reference.images
+    assert (place.bundle / "model.onnx").read_bytes() == graph
+    (place.bundle / "signature.json").write_text("{}", encoding="utf-8")
+    code, message = say("reference", *place.arguments_on(finished.data), "--quiet")
+    assert (code, message) == (0, "neumo-train: the card is another: sign the bundle anew\n")

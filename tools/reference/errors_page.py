@@ -25,8 +25,8 @@ def render_page() -> str:
         "told closer by a `reason`. Names in braces stand for a number of yours or of the service.",
         "No error repeats what was sent.",
         "",
-        "What is answered with `Retry-After` is worth another try after as many seconds; 408, 500",
-        "and 504 may be worth one. The same request would meet any other status again.",
+        "What is answered with `Retry-After` is worth another try after as many seconds. Of all",
+        "others, what stands below says whether the same request can do better.",
         "",
     ]
     statuses = sorted({error.status for error in calls})

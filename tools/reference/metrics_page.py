@@ -1,17 +1,22 @@
 """docs/reference/metrics.md: the registry of `app.service.telemetry`, walked."""
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from app.service.service import Service, load_model_from
 from app.service.telemetry import Metrics
+from app.settings.settings import Settings
 from tools.reference.markdown_table import GENERATED, code, render_table
 
 
 def render_page() -> str:
     """Return the page."""
+    metrics = Service(Settings(), load_model_from, lambda: None).metrics
     rows = [
-        [code(_exposed_name(each)), str(each._type), _labels(each), each._documentation]
-        for each in _collectors(Metrics())
+        [code(_exposed_name(name, kind)), kind, " ".join(map(code, labels)), text]
+        for name, kind, labels, text in [*_counted(metrics), *_read_off(metrics)]
     ]
     lines = [
         "# Metrics",
@@ -28,16 +33,22 @@ def render_page() -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _collectors(metrics: Metrics) -> list[MetricWrapperBase]:
+def _counted(metrics: Metrics) -> Iterator[tuple[str, str, list[str], str]]:
+    """Yield name, type, labels and meaning of what the service counts."""
     # prometheus-client tells labels of what was counted only: names come from its collectors.
     registry: CollectorRegistry = metrics._registry
-    return [each for each in registry._collector_to_names if isinstance(each, MetricWrapperBase)]
+    for each in registry._collector_to_names:
+        if isinstance(each, MetricWrapperBase):
+            yield each._name, str(each._type), list(each._labelnames), each._documentation
 
 
-def _exposed_name(metric: MetricWrapperBase) -> str:
-    suffix = "_total" if metric._type == "counter" else ""
-    return f"{metric._name}{suffix}"
+def _read_off(metrics: Metrics) -> Iterator[tuple[str, str, list[str], str]]:
+    """Yield the same of what is read off when it is asked for."""
+    for collector in metrics._collectors:
+        for family in collector.collect():
+            labels = getattr(family, "_labelnames", ())
+            yield family.name, family.type, list(labels), family.documentation
 
 
-def _labels(metric: MetricWrapperBase) -> str:
-    return " ".join(map(code, metric._labelnames))
+def _exposed_name(name: str, kind: str) -> str:
+    return f"{name}_total" if kind == "counter" else name

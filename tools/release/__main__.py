@@ -36,7 +36,8 @@ def _make(dist: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         wheel, sdist = build_distributions(__version__, dist)
-        _say("built", f"{wheel.name}, {sdist.name}")
+        client = build_distributions(__version__, dist, ROOT / "client", "neumo_client")
+        _say("built", ", ".join(path.name for path in (wheel, sdist, *client)))
         environment = Environment(place / "environment")
         environment.install_lock(_LOCK)
         sbom = dist / f"neumo-{__version__}.cdx.json"

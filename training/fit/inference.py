@@ -27,6 +27,26 @@ def predict(model: GreyResNet, images: NDArray[np.uint8], config: Config) -> Ten
     return torch.cat(outputs)
 
 
+def predict_with_maps(
+    model: GreyResNet, images: NDArray[np.uint8], config: Config
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits [N, 4] and class activation maps [N, 4, rows, columns], float32.
+
+    A map's mean plus the head's bias is the logit, as in the graphs that are exported.
+    """
+    seen: list[Tensor] = []
+    hook = model.resnet.layer4.register_forward_hook(
+        lambda _, __, features: seen.append(features.float().cpu())
+    )
+    try:
+        logits = predict(model, images, config)
+    finally:
+        hook.remove()
+    weights = model.resnet.fc.weight.detach().float().cpu()
+    maps = torch.einsum("nfhw,lf->nlhw", torch.cat(seen), weights)
+    return logits.numpy(), maps.numpy()
+
+
 def place(model: GreyResNet, device: torch.device) -> GreyResNet:
     """Move a network to a device, in the layout that is fastest there."""
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

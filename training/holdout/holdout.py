@@ -21,7 +21,7 @@ from training.holdout.threshold_choice import choose_thresholds, cool_by_validat
 from training.meter import Shown, keep_showing, shown_now
 from training.report.audit_plots import draw_trade_off
 from training.report.plot_style import save_figure
-from training.report.readme_holdout import count_images, describe_sources_held_out
+from training.report.readme_holdout import describe_sources_held_out
 
 TABLE_FILE = "README.md"
 PLOT_FILE = "trade-off.png"
@@ -76,8 +76,8 @@ def hold_out(
     folder = config.run_folder / "holdout"
     text = describe_sources_held_out(record.sources, record.certainty, record.from_validation)
     write_whole(folder / TABLE_FILE, ("\n\n".join(text) + "\n").encode())
-    images = count_images(record.sources)
-    save_figure(draw_trade_off(record.trade_off, record.certainty, images), folder / PLOT_FILE)
+    drawn = draw_trade_off(record.trade_off, record.certainty, choice.images)
+    save_figure(drawn, folder / PLOT_FILE)
     content = record.model_dump_json(indent=1) + "\n"
     write_whole(config.run_folder / RECORD_FILE, content.encode())
     return record

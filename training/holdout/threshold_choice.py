@@ -28,7 +28,7 @@ class Choice:
     """What a release takes over.
 
     `from_validation` are the kinds (labels, sets, other) that no held-out source could speak for:
-    their answers are those for patients of sources that were trained on.
+    their answers are those for patients of sources that were trained on. `images` were chosen on.
     """
 
     temperature: float
@@ -37,6 +37,7 @@ class Choice:
     distance_factor: float
     trade_off: list[TradeOff]
     from_validation: list[str]
+    images: int
 
 
 def choose_thresholds(
@@ -88,6 +89,7 @@ def choose_thresholds(
         distance_factor=fit_distance_factor(list_distances(folds)),
         trade_off=trace_trade_off(evidence, certainty.margin),
         from_validation=from_validation,
+        images=len(rows),
     )
 
 

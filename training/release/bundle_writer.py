@@ -18,7 +18,7 @@ from training.report.plot_style import save_figure
 from training.report.plots import plot_all
 from training.report.readme import render_readme
 from training.report.readme_audit import CHANGES_PLOT, DELETION_PLOT
-from training.report.readme_holdout import TRADE_OFF_PLOT, count_images
+from training.report.readme_holdout import TRADE_OFF_PLOT
 
 
 class BundleRefused(NeumoError):
@@ -69,8 +69,7 @@ def draw_surroundings(card: Card) -> dict[str, Figure]:
         drawn[CHANGES_PLOT] = draw_changes(audit.changed, test.accuracy, "test", test.images)
         drawn[DELETION_PLOT] = draw_deletion(audit.deletion, "test")
     if card.trade_off and card.certainty:
-        images = count_images(card.holdout)
-        drawn[TRADE_OFF_PLOT] = draw_trade_off(card.trade_off, card.certainty, images)
+        drawn[TRADE_OFF_PLOT] = draw_trade_off(card.trade_off, card.certainty)
     return drawn
 
 

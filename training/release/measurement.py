@@ -10,6 +10,7 @@ from app.machine import count_cpus
 from app.model.card import Certainty, Label
 from app.model.labels import LabelId
 from app.model.measured.figures import Audit, Metrics
+from app.model.measured.reference import Reference
 from app.model.session import Network, Outputs
 from training.config import Config
 from training.data.images import ImageSet
@@ -35,6 +36,7 @@ from training.measure.evaluation import (
 from training.measure.predictions import Places, Predictions, join_predictions
 from training.metrics.metrics import Probabilities
 from training.metrics.reliability import can_calibrate
+from training.release.film_reference import describe_films
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Measured:
     audit: dict[str, Audit]
     tested: Probabilities
     predictions: Predictions
+    reference: Reference
     held_out: Record | None
 
     def members(self) -> dict[str, Any]:
@@ -64,6 +67,7 @@ class Measured:
             "upright_threshold": self.refusal.upright_threshold,
             "metrics": self.metrics,
             "audit": self.audit,
+            "reference": self.reference,
             "holdout": self.held_out.sources if self.held_out else {},
             "trade_off": self.held_out.trade_off if self.held_out else [],
         }
@@ -124,7 +128,8 @@ def measure_bundle(
     ]
     tested = answers["test"].probabilities
     joined = join_predictions(predictions)
-    return Measured(points, certainty, refusal, metrics, audit, tested, joined, held_out)
+    lie = describe_films(validated)
+    return Measured(points, certainty, refusal, metrics, audit, tested, joined, lie, held_out)
 
 
 def _choose(

@@ -44,10 +44,19 @@ def draw_changes(
 
 
 @styled()
-def draw_trade_off(points: Sequence[TradeOff], certainty: Certainty, images: int) -> Figure:
-    """Draw what is wrong among `ok` answers against how many there are, and what was chosen."""
+def draw_trade_off(
+    points: Sequence[TradeOff], certainty: Certainty, images: int | None = None
+) -> Figure:
+    """Draw what is wrong among `ok` answers against how many there are, and what was chosen.
+
+    Parameters
+    ----------
+    images : how many it was chosen on, if that is known: a card doesn't tell
+    """
     where = "sources held out" if certainty.chosen_on == "held_out_sources" else "validation"
-    figure, axes = new_plot(5.2, 4, entitle("`ok` against wrong", where, images))
+    title = "Answered ok against wrong"
+    told = f"{title}: {where}" if images is None else entitle(title, where, images)
+    figure, axes = new_plot(5.2, 4, told)
     answered, wrong = ([getattr(each, name) for each in points] for name in ("answered", "wrong"))
     axes.plot(answered, wrong, ".-", color="C2", label="one floor for every label")
     reach = [
@@ -64,6 +73,6 @@ def draw_trade_off(points: Sequence[TradeOff], certainty: Certainty, images: int
         label="chosen",
     )
     axes.axhline(certainty.risk, color=FAINT, linewidth=0.8, linestyle="--")
-    axes.set(xlabel="share answered `ok`", ylabel="wrong among those", xlim=(0, 1), ylim=(0, None))
+    axes.set(xlabel="share answered ok", ylabel="wrong among those", xlim=(0, 1), ylim=(0, None))
     axes.legend()
     return figure

@@ -154,7 +154,7 @@ def draw_risk_coverage(
     axes.plot(kept / len(labels), wrong.cumsum() / kept, color="C2", label="by confidence")
     answered, right = figures.answered, figures.accuracy_answered
     if answered and right:
-        axes.plot(answered.value, 1 - right.value, "o", color="C1", label="answered `ok`")
+        axes.plot(answered.value, 1 - right.value, "o", color="C1", label="answered ok")
         axes.legend()
     axes.set(xlabel="share answered", ylabel="errors among those", xlim=(0, 1), ylim=(0, None))
     return figure

@@ -52,13 +52,6 @@ def describe_sources_held_out(
     ]
 
 
-def count_images(sources: Mapping[str, HeldOut]) -> int:
-    """Count the images of all sources that were held out; one held out twice counts once."""
-    return sum(
-        sum(own.images.values()) for name, own in sources.items() if ", without " not in name
-    )
-
-
 def _describe_sources(sources: Mapping[str, HeldOut]) -> list[str]:
     head = ["trained without", "images of", "images", "called COVID-19", "with more than 0.9"]
     rows = [

@@ -1,6 +1,7 @@
 """What Neumo runs on: its own files, Python, CPUs, memory, open files, extras, the clock."""
 
 import base64
+import csv
 import hashlib
 import os
 import platform
@@ -31,6 +32,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "otel": ("opentelemetry.sdk",),
         "postgres": ("psycopg",),
         "score": ("fsspec", "pyarrow"),
+        "signatures": ("cryptography",),
         "train": ("torch", "sklearn", "onnx"),
     }
 )
@@ -55,21 +57,24 @@ def check_installation() -> Finding:
 
 
 def _changed_files() -> list[str]:
+    """Compare files with RECORD itself: `Distribution.files` leaves out those that are missing."""
     try:
-        files = distribution("neumo").files or []
+        installed = distribution("neumo")
     except PackageNotFoundError:  # a checkout that was never installed
         return []
     changed = []
-    for file in files:
-        if file.parts[0] not in ("app", "neumo_start.py") or file.hash is None:
+    for name, recorded, *_ in csv.reader((installed.read_text("RECORD") or "").splitlines()):
+        algorithm, _, expected = recorded.partition("=")
+        if not expected or name.partition("/")[0] not in ("app", "neumo_start.py"):
             continue
         try:
-            digest = hashlib.new(file.hash.mode, Path(str(file.locate())).read_bytes()).digest()
+            content = Path(str(installed.locate_file(name))).read_bytes()
         except OSError:
-            changed.append(str(file))
+            changed.append(name)
             continue
-        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != file.hash.value:
-            changed.append(str(file))
+        digest = base64.urlsafe_b64encode(hashlib.new(algorithm, content).digest())
+        if digest.rstrip(b"=").decode() != expected:
+            changed.append(name)
     return changed
 
 

@@ -1,36 +1,52 @@
-"""The model that would be served: its bundle, how fast it is here, the hospital's acceptance."""
+"""The models that would be served: bundles, how fast one is here, the hospital's acceptance."""
 
 from datetime import date
-from pathlib import Path
 
 from app.cli.checks.finding import Finding
 from app.errors import BundleError
 from app.machine import cpu_name, has_dot_products
 from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.load import load_model, time_run
-from app.model.measured.acceptance_file import read_acceptance
+from app.model.measured.acceptance_file import find_acceptance
 from app.model.session import OnnxModel
 from app.settings.settings import Settings
 
 
-def check_model(settings: Settings) -> tuple[list[Finding], date | None]:
-    """Load the bundle as the service would; return what was found, and when the model was made."""
+def check_models(settings: Settings) -> tuple[list[Finding], date | None]:
+    """Load each bundle as the service would; return what was found, and when the first was made.
+
+    The service serves without one of the further bundles, not without the first.
+    """
+    active, *further = settings.bundles
     try:
-        model = load_model(
-            settings.model,
-            settings.precision,
-            settings.inference_threads,
-            priors_needed=settings.label_priors is not None,
-        )
-        found = [_check_cpu(settings, model)]
+        model = _load(settings, active)
     except BundleError as error:
-        return [Finding("bundle", "fail", *_sentences(error))], None
+        found, made = [Finding("bundle", "fail", *_sentences(error))], None
+    else:
+        found = [_check_cpu(settings, model), _describe(model), _check_acceptance(settings, model)]
+        made = date.fromisoformat(model.card.training.date)
+    for name in further:
+        try:
+            found.append(_describe(_load(settings, name)))
+        except BundleError as error:
+            found.append(Finding("bundle", "warn", *_sentences(error)))
+    return found, made
+
+
+def _load(settings: Settings, name: str) -> OnnxModel:
+    return load_model(
+        name,
+        settings.precision,
+        settings.inference_threads,
+        priors_needed=settings.label_priors is not None,
+        signatures=settings.signature_rule,
+    )
+
+
+def _describe(model: OnnxModel) -> Finding:
     card = model.card
-    told = f"{card.name}, format {card.bundle_format}, sha256 {card.sha256[:12]}…"
-    told += f"; {len(card.known_answers)} known answers are given"
-    found.append(Finding("bundle", "ok", told))
-    found.append(_check_acceptance(settings, model))
-    return found, date.fromisoformat(card.training.date)
+    told = f"{card.name}, format {card.bundle_format}, sha256 {card.sha256[:12]}"
+    return Finding("bundle", "ok", f"{told}; {len(card.known_answers)} known answers are given")
 
 
 def _check_cpu(settings: Settings, model: OnnxModel) -> Finding:
@@ -69,9 +85,15 @@ def _check_acceptance(settings: Settings, model: OnnxModel) -> Finding:
             "neumo accept --data FOLDER --out FILE, then NEUMO_ACCEPTANCE=FILE.",
         )
     try:
-        acceptance = read_acceptance(Path(settings.acceptance), model)
+        alone = len(settings.bundles) == 1
+        acceptance = find_acceptance(settings.acceptance, model, needed=alone)
     except BundleError as error:
         return Finding("acceptance", "fail", *_sentences(error))
+    if acceptance is None:
+        advice = (
+            f"neumo accept --model {model.card.name} --data FOLDER --out FILE beside the others."
+        )
+        return Finding("acceptance", "warn", f"none is of {model.card.name}", advice)
     told = f"of {acceptance.site}, {acceptance.date}, {acceptance.images} films"
     if acceptance.certainty is None:
         advice = "Measure on more films with neumo accept."

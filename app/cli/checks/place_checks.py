@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from app.cli.checks.finding import Finding
+from app.cli.run.health_command import open_connection
 from app.settings.settings import Settings
 
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - as `app.server.supervisor` does
@@ -46,14 +47,18 @@ def _explain_port(settings: Settings, where: str, error: OSError) -> Finding:
 
 
 def _is_neumo(settings: Settings) -> bool:
-    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=_ASK_S)
+    connection = None
     try:
+        connection = open_connection(
+            settings.host, settings.port, _ASK_S, settings.tls_cert, settings.tls_key
+        )
         connection.request("GET", "/health/live")
         return connection.getresponse().read(100) == b'{"status":"ok"}'
     except (OSError, http.client.HTTPException):
         return False
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
 
 
 def check_temporary_files(settings: Settings) -> Finding:
@@ -77,6 +82,19 @@ def check_temporary_files(settings: Settings) -> Finding:
         advice = "Make room there, or set TMPDIR to another folder."
         return Finding("temporary_files", "warn", told, advice)
     return Finding("temporary_files", "ok", told)
+
+
+def check_model_choice(settings: Settings) -> Finding | None:
+    """Look whether the file that keeps the active model can be written; None if none is named."""
+    if not settings.model_choice:
+        return None
+    folder = Path(settings.model_choice).absolute().parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding("model_choice", "ok", f"{folder} can be written")
+    except OSError as error:
+        told = f"{folder} can't be written ({error.strerror}): a switch of models is forgotten"
+        return Finding("model_choice", "warn", told, "Set NEUMO_MODEL_CHOICE to another folder.")
 
 
 def _find_writable() -> Path:

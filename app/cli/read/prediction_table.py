@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from app.reading.judge import Judgement
 
 _FEW: Final = 3
-"""So many films have bars; of more each has a row."""
+"""So many films have bars; of more each has a row, where the terminal has room for one."""
+
+_NARROW: Final = 72
 
 _WIDE: Final = 100
 """Columns from which a row has room for all four labels."""
@@ -94,7 +96,7 @@ class PredictionTable:
             if all(note in row.notes for row in self.rows if row.judgement or len(self.rows) == 1)
         ]
         numbers = _number(self.rows, of_all)
-        if len(self.rows) <= _FEW:
+        if len(self.rows) <= _FEW or console.width < _NARROW:
             for row in self.rows:
                 self._show_bars(row, of_all)
         else:

@@ -41,6 +41,8 @@ def _examine(as_json: bool, **given: str | None) -> int:
 
 
 def _look(given: dict[str, str | None]) -> "list[Finding]":
+    from app.cli.checks.access_checks import check_access
+    from app.cli.checks.certificate import check_certificate
     from app.cli.checks.finding import Finding
     from app.cli.checks.machine_checks import (
         check_clock,
@@ -50,8 +52,12 @@ def _look(given: dict[str, str | None]) -> "list[Finding]":
         check_memory,
         check_open_files,
     )
-    from app.cli.checks.model_checks import check_model
-    from app.cli.checks.place_checks import check_port, check_temporary_files
+    from app.cli.checks.model_checks import check_models
+    from app.cli.checks.place_checks import (
+        check_model_choice,
+        check_port,
+        check_temporary_files,
+    )
     from app.cli.checks.settings_checks import check_settings
 
     found = [check_installation()]
@@ -64,8 +70,13 @@ def _look(given: dict[str, str | None]) -> "list[Finding]":
     else:
         found += check_settings(settings, os.environ)
         found += [check_cpus(settings), check_memory(settings)]
-        of_model, made = check_model(settings)
-        found += [*of_model, check_port(settings), check_temporary_files(settings)]
+        of_models, made = check_models(settings)
+        of_access = check_access(settings)
+        found += [*of_models, of_access, check_port(settings)]
+        if settings.tls_cert and of_access.level != "fail":
+            found.append(check_certificate(settings.tls_cert, settings.tls_key))
+        places = (check_temporary_files(settings), check_model_choice(settings))
+        found += [each for each in places if each is not None]
     return [*found, check_open_files(), check_extras(), check_clock(os.environ, made)]
 
 

@@ -48,12 +48,9 @@ def command(check: str, host: str, port: int, timeout: float, tls_cert: str, tls
 
     ready: it can read a film now; live: it answers at all; startup: its model is loaded.
     """
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection = None
     try:
-        if tls_cert:
-            connection = http.client.HTTPSConnection(
-                host, port, timeout=timeout, context=_context(tls_cert, tls_key)
-            )
+        connection = open_connection(host, port, timeout, tls_cert, tls_key)
         connection.request("GET", f"/health/{check}")
         status = connection.getresponse().status
     except OSError as error:
@@ -63,9 +60,26 @@ def command(check: str, host: str, port: int, timeout: float, tls_cert: str, tls
         click.echo(f"port {port} answers, but not in HTTP: it is not neumo")
         return 1
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
     click.echo(f"{check}: {status}")
     return 0 if status == http.client.OK else 1
+
+
+def open_connection(
+    host: str, port: int, timeout_s: float, tls_cert: str = "", tls_key: str = ""
+) -> http.client.HTTPConnection:
+    """Return a connection to the service, which connects when it is first asked something.
+
+    Raises
+    ------
+    OSError
+        If the certificate or its key can't be read.
+    """
+    if not tls_cert:
+        return http.client.HTTPConnection(host, port, timeout=timeout_s)
+    context = _context(tls_cert, tls_key)
+    return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
 
 
 def find_port(variable: str, first_process: Path = Path("/proc/1/cmdline")) -> str:

@@ -19,6 +19,7 @@ from ulid import ULID
 
 from app.errors import CallerGone, InternalError, MethodNotAllowed, NotReady, RequestError
 from app.http.answer import problem_response
+from app.http.front.guard import caller_of
 from app.http.route_table import RouteTable
 from app.language import Language, negotiate
 from app.reading.reading import Reading
@@ -134,14 +135,14 @@ class Envelope:
 
     def _answer(self, error: RequestError, scope: Scope, record: Record) -> Response:
         answer = problem_response(error, record.request_id, record.language)
-        route = self._routes.find(scope["path"])
-        if isinstance(error, MethodNotAllowed) and route is not None:
-            answer.headers["Allow"] = self._routes.methods[route]
+        path = self._routes.declared_path(scope["path"])
+        if isinstance(error, MethodNotAllowed) and path is not None:
+            answer.headers["Allow"] = self._routes.methods[path]
         return answer
 
     def _account(self, scope: Scope, record: Record) -> None:
         seconds = time.perf_counter() - record.started_s
-        route = self._routes.find(scope["path"]) or UNMATCHED
+        route = self._routes.declared_path(scope["path"]) or UNMATCHED
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         self._metrics.count_request(route, method, record.status, seconds)
         if record.code is not None:
@@ -153,6 +154,8 @@ class Envelope:
             "status": record.status,
             "total_ms": round(seconds * 1000, 3),
         }
+        if caller := caller_of(scope).name:
+            members["caller"] = caller
         if record.stages_ms:
             members["stages_ms"] = record.stages_ms
         if record.code is not None:

@@ -11,12 +11,16 @@ from starlette.types import Scope as AsgiScope
 
 from app.access.access import Access
 from app.access.caller import ANYONE, Caller
-from app.errors import Malformed, NotFound, RateLimited, Unauthenticated
+from app.errors import Forbidden, Malformed, NotFound, RateLimited, Unauthenticated
 from app.http.route_scopes import RouteScopes, UnknownRoute
 from app.service.telemetry import Metrics
+from app.settings.access_settings import is_loopback
 
 _KEY: Final = "neumo.caller"
 _BEARER: Final = b"bearer "
+_PROXIES: Final = frozenset(
+    (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip")
+)
 
 
 def caller_of(scope: AsgiScope) -> Caller:
@@ -50,6 +54,8 @@ class Guard:
             if needed is not None:
                 scope[_KEY] = caller = await self._identify(scope)
                 self._access.check(caller, needed)
+                if needed == "admin" and self._access.open and not _is_of_this_machine(scope):
+                    raise Forbidden(scope=needed)
         await self._app(scope, receive, send)
 
     async def _identify(self, scope: AsgiScope) -> Caller:
@@ -83,6 +89,27 @@ def _secret_of(scope: AsgiScope) -> str | None:
     if len(shown) > 1:
         raise Malformed(reason="two_keys")
     return shown.pop().decode("latin-1") if shown else None
+
+
+def _is_of_this_machine(scope: AsgiScope) -> bool:
+    """Whether a head looks like one that was written here, to this machine by its own name.
+
+    Where nobody is asked who calls, a proxy on this machine may let others through, and a page
+    may have its own name lead here (DNS rebinding): both come from this machine's address.
+    """
+    hosts = []
+    for name, value in scope["headers"]:
+        if name in _PROXIES:
+            return False
+        if name == b"host":
+            hosts.append(value.decode("latin-1"))
+    return len(hosts) == 1 and is_loopback(_without_port(hosts[0]))
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
 
 
 def _certificate_name_of(scope: AsgiScope) -> str | None:

@@ -68,21 +68,25 @@ async def explain(
     record.add_stages(reading)
     language = record.language
     if format == "json":
-        explanation = render_explanation(
-            reading,
-            record.request_id,
-            language,
-            label,
-            remarks=upload.remarks,
-            with_uid=with_uid,
-        )
-        content, media_type = (
-            explanation.model_dump_json(exclude_none=True).encode(),
-            "application/json",
+        media_type = "application/json"
+        content = await service.render(
+            lambda: (
+                render_explanation(
+                    reading,
+                    record.request_id,
+                    language,
+                    label,
+                    remarks=upload.remarks,
+                    with_uid=with_uid,
+                )
+                .model_dump_json(exclude_none=True)
+                .encode()
+            ),
+            claim,
         )
     else:
+        media_type = "image/png"
         content = await service.render(
             lambda: render_overlay(reading, language, label, alpha), claim
         )
-        media_type = "image/png"
     return Response(content, media_type=media_type, headers=answer_headers(language))

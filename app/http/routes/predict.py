@@ -91,6 +91,7 @@ async def predict_batch(request: Request) -> Response:
     upload = await read_uploads(request, service.settings.max_batch_files, IMAGE_PARAMETERS)
     # No more of a batch than can be read at once waits at once: others come in between.
     turns = asyncio.Semaphore(service.settings.reader_threads)
+    reader = service.reader  # one for all: the model may change meanwhile
 
     async def read_in_turn(index: int) -> Reading | Problem:
         try:
@@ -101,6 +102,7 @@ async def predict_batch(request: Request) -> Response:
                     claim,
                     window,
                     origin_of(request, upload, index),
+                    reader=reader,
                 )
         except CallerGone:
             raise

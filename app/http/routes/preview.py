@@ -20,7 +20,7 @@ from app.http.openapi import (
     with_query,
 )
 from app.http.parameters import read_number, read_window
-from app.render.film_picture import LEAST_PX, MOST_PX, draw_film
+from app.render.film_picture import DEFAULT_PX, LEAST_PX, MOST_PX, draw_film
 
 router = APIRouter(tags=["predict"])
 
@@ -52,7 +52,7 @@ async def preview(request: Request) -> Response:
     if max_px is not None and not LEAST_PX <= max_px <= MOST_PX:
         raise InvalidParameter(parameter="max_px")
     upload = await read_upload(request, query=("window", "max_px"))
-    max_px = int(max_px or MOST_PX)
+    max_px = int(max_px or DEFAULT_PX)
     image = await service.decode(upload.files[0], claim, window, least_px=max_px)
     kind = _preferred(request.headers.get("accept", ""))
     content = await service.render(lambda: draw_film(image, kind, max_px), claim)

@@ -1,11 +1,12 @@
 """``GET /metrics``: Prometheus."""
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.http.body.upload import service_of
 from app.http.openapi import ANY_CALL, describe_problems
-from app.service.telemetry import CONTENT_TYPE
 
 router = APIRouter(tags=["metrics"])
 
@@ -18,11 +19,17 @@ router = APIRouter(tags=["metrics"])
     responses=describe_problems(*ANY_CALL)
     | {
         200: {
-            "description": "The metrics, as text",
-            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "description": "The metrics, as text; in OpenMetrics if the header Accept asks for it",
+            "content": {
+                "text/plain": {"schema": {"type": "string"}},
+                "application/openmetrics-text": {"schema": {"type": "string"}},
+            },
         }
     },
 )
 async def metrics(request: Request) -> Response:
-    """Answer in Prometheus' text format: requests, stage times, refusals, readings, model."""
-    return Response(service_of(request).metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+    """Answer with what all workers did, and which models they hold."""
+    render = service_of(request).metrics.render_as
+    # It reads files of every worker: not on the loop that answers.
+    text, media_type = await asyncio.to_thread(render, request.headers.get("accept", ""))
+    return Response(text, headers={"Content-Type": media_type, "Vary": "Accept"})

@@ -150,6 +150,63 @@ def read_acceptance(path: Path, model: Model) -> Acceptance:
     ------
     AcceptanceMissing, AcceptanceMalformed, AcceptanceMismatch
     """
+    acceptance = _read(path)
+    if acceptance.sha256 != hash_of_bundle(model):
+        raise AcceptanceMismatch(file=path.name, bundle=model.card.name)
+    return acceptance
+
+
+def find_acceptance(where: str, model: Model, *, needed: bool) -> Acceptance | None:
+    """Return the acceptance of a bundle among several files; None if there is none.
+
+    Parameters
+    ----------
+    where : a file, or a folder whose ``*.json`` are looked through; or several, with commas between
+    needed : whether a file that is named has to be this bundle's; those of a folder never have to
+
+    Raises
+    ------
+    AcceptanceMissing, AcceptanceMalformed, AcceptanceMismatch
+    """
+    named, found = list_named(where), []
+    for path in [*named, *_list_in_folders(where)]:
+        acceptance = _read(path)
+        if acceptance.sha256 == hash_of_bundle(model):
+            found.append(acceptance)
+    if found:
+        return max(found, key=lambda each: each.date)
+    if needed and named:
+        raise AcceptanceMismatch(file=named[0].name, bundle=model.card.name)
+    return None
+
+
+def list_named(where: str) -> list[Path]:
+    """Return the files that are named themselves, not by their folder."""
+    return [path for path in _list_paths(where) if not path.is_dir()]
+
+
+def fits_model(path: Path, model: Model) -> bool:
+    """Whether an acceptance file is of this bundle.
+
+    Raises
+    ------
+    AcceptanceMissing, AcceptanceMalformed
+    """
+    return _read(path).sha256 == hash_of_bundle(model)
+
+
+def _list_paths(where: str) -> list[Path]:
+    if not where or Path(where).exists():  # its own name may hold a comma
+        return [Path(where)] if where else []
+    return [Path(each.strip()) for each in where.split(",") if each.strip()]
+
+
+def _list_in_folders(where: str) -> list[Path]:
+    folders = [path for path in _list_paths(where) if path.is_dir()]
+    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
+
+
+def _read(path: Path) -> Acceptance:
     try:
         content = path.read_bytes()
     except OSError:
@@ -160,7 +217,5 @@ def read_acceptance(path: Path, model: Model) -> Acceptance:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "content"
         raise AcceptanceMalformed(file=path.name, reason=f"{where}: {first['msg']}") from None
-    if acceptance.sha256 != hash_of_bundle(model):
-        raise AcceptanceMismatch(file=path.name, bundle=model.card.name)
     acceptance._file_sha256 = hashlib.sha256(content).hexdigest()
     return acceptance

@@ -117,14 +117,14 @@ def test_a_file_that_can_not_be_read_at_the_start_stops_it(path: Path) -> None:
 
 
 def test_a_link_that_is_swapped_is_followed(tmp_path: Path) -> None:
-    """As Kubernetes swaps a secret's folder."""
-    first, second = add(tmp_path / "a"), add(tmp_path / "b", "ris")
+    """As Kubernetes swaps a secret's folder; the other file is as long."""
+    first, second = add(tmp_path / "a"), add(tmp_path / "b", "dose")
     (tmp_path / "keys").symlink_to("a")
     ring = Keyring(tmp_path / "keys", None)
     assert ring.identify(first).name == "pacs"
     (tmp_path / "new").symlink_to("b")
     (tmp_path / "new").replace(tmp_path / "keys")
-    assert ring.identify(second).name == "ris"
+    assert ring.identify(second).name == "dose"
     assert refused(ring, first) == "unknown"
 
 

@@ -101,6 +101,27 @@ def test_four_processes_together_get_what_one_would(table: RateTable) -> None:
     assert total >= 0.97 * (50 + 500 * seconds)
 
 
+def test_not_one_request_more_than_the_burst_slips_through_between_processes(
+    table: RateTable,
+) -> None:
+    rate = Rate(per_s=0.001, burst=40_000)
+    fork = multiprocessing.get_context("fork")
+    counts: Any = fork.Queue()
+
+    def ask() -> None:
+        taken = 0
+        while table.take("a", rate) == 0:
+            taken += 1
+        counts.put(taken)
+
+    processes = [fork.Process(target=ask) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert sum(counts.get(timeout=60) for _ in processes) == 40_000
+    for process in processes:
+        process.join()
+
+
 def test_a_process_that_is_killed_within_the_lock_keeps_nobody_out(table: RateTable) -> None:
     rate = Rate(per_s=1e6, burst=10)
     fork = multiprocessing.get_context("fork")

@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -12,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.access import issuer as issuer_module
+from app.access import tokens as tokens_module
 from app.access.caller import Rate
 from app.access.tokens import Tokens
 from app.errors import IssuerUnavailable, Unauthenticated
@@ -60,6 +62,8 @@ async def test_a_good_token_names_its_holder(issuer: LocalIssuer, key_id: str) -
         {"aud": None},
         {"exp": None},
         {"exp": "soon"},
+        {"exp": float("inf")},
+        {"nbf": float("inf")},
         {"nbf": int(time.time()) + 3600},
         {"iat": int(time.time()) + 3600},
         {"sub": None},
@@ -80,6 +84,16 @@ async def test_a_token_with_another_claim_is_refused(
     else:
         token = issuer.token(**changed)
     assert await refused(tokens, token) == "token"
+
+
+@pytest.mark.parametrize(
+    "exp",
+    [str(int(time.time()) + 600), 10**400, time.time() + 600.5],
+    ids=["text", "far too large", "with a fraction"],
+)
+async def test_a_time_is_a_number_of_any_kind(issuer: LocalIssuer, exp: object) -> None:
+    caller = await new_tokens(issuer).identify(issuer.token(exp=exp))
+    assert caller.name == "radiology-7"
 
 
 async def test_an_old_token_has_expired_but_clocks_may_differ(issuer: LocalIssuer) -> None:
@@ -221,6 +235,33 @@ async def test_old_keys_are_fetched_anew_and_no_request_waits(
     assert issuer.asked == 2
 
 
+async def test_a_good_token_is_known_for_a_minute_and_no_longer_than_it_says(
+    issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = new_tokens(issuer)
+    long, short = issuer.token(), issuer.token(exp=int(time.time()) + 20)
+    assert await tokens.identify(long) == await tokens.identify(short)
+    monkeypatch.setattr(jwt, "decode", None)  # what is known is not checked again
+    now_s = time.time()
+    for passed_s, good in ((49, (True, True)), (51, (True, False)), (61, (False, False))):
+        monkeypatch.setattr(tokens_module.time, "time", lambda now=now_s + passed_s: now)
+        for token, is_good in zip((long, short), good, strict=True):
+            if is_good:
+                assert (await tokens.identify(token)).name == "radiology-7"
+            else:
+                assert await refused(tokens, token) == "token"
+
+
+async def test_no_more_than_a_bounded_number_of_tokens_is_known(
+    issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "_MOST_KEPT", 3)
+    tokens = new_tokens(issuer)
+    for _ in range(5):
+        await tokens.identify(issuer.token())
+    assert len(tokens._kept) == 3
+
+
 async def test_without_any_keys_a_token_can_not_be_checked(issuer: LocalIssuer) -> None:
     issuer.down = True
     tokens = new_tokens(issuer)
@@ -234,7 +275,6 @@ async def test_without_any_keys_a_token_can_not_be_checked(issuer: LocalIssuer) 
     [
         {"issuer": "https://elsewhere.test"},
         {"jwks_uri": "http://elsewhere.test/certs"},
-        {"jwks_uri": "file:///etc/hostname"},
         {"jwks_uri": None},
     ],
     ids=str,
@@ -245,6 +285,17 @@ async def test_an_issuer_that_says_something_else_is_not_trusted(
     issuer.discovery |= discovery
     with pytest.raises(IssuerUnavailable):
         await new_tokens(issuer).identify(issuer.token())
+    assert issuer.asked == 0
+
+
+async def test_keys_are_not_read_from_a_file_nor_where_the_issuer_leads_on_to(
+    issuer: LocalIssuer, tmp_path: Path
+) -> None:
+    (tmp_path / "certs").write_text(json.dumps(issuer.jwks()))
+    for address in (f"file://{tmp_path}/certs", f"{issuer.address}/moved"):
+        issuer.discovery["jwks_uri"] = address
+        with pytest.raises(IssuerUnavailable):
+            await new_tokens(issuer).identify(issuer.token())
     assert issuer.asked == 0
 
 

@@ -20,7 +20,9 @@ from app.service.telemetry import Metrics
 from app.settings.settings import Settings
 
 pytestmark = pytest.mark.anyio
-ROUTES = RouteScopes({"/predict": "predict", "/metrics": "metrics", "/health/live": None})
+ROUTES = RouteScopes(
+    {"/predict": "predict", "/metrics": "metrics", "/health/live": None, "/admin/x": "admin"}
+)
 
 
 @pytest.fixture
@@ -190,3 +192,45 @@ async def test_failed_attempts_are_counted_by_reason(keys: tuple[str, str]) -> N
         with pytest.raises(Unauthenticated):
             await bench.call("/predict", *headers)
     assert bench.unauthenticated() == {"missing": 2, "unknown": 1}
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "localhost", "LOCALHOST:8000", "[::1]:8000", "127.0.0.1"]
+)
+async def test_where_nobody_is_asked_this_machine_may_administer(host: str) -> None:
+    bench = Bench()
+    await bench.call("/admin/x", ("Host", host))
+    assert bench.names == [""]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("Host", "neumo.hospital.test"),),
+        (("Host", "rebound.elsewhere.test:8000"),),
+        (("Host", "neumo"),),
+        (("Host", "127.0.0.1.elsewhere.test"),),
+        (("Host", "localhost"), ("X-Forwarded-For", "10.0.0.7")),
+        (("Host", "localhost"), ("X-Real-IP", "10.0.0.7")),
+        (("Host", "localhost"), ("Forwarded", "for=10.0.0.7")),
+        (("Host", "localhost"), ("Host", "elsewhere.test")),
+        (),
+    ],
+    ids=str,
+)
+async def test_who_comes_through_a_proxy_or_by_another_name_may_not(
+    headers: tuple[tuple[str, str], ...],
+) -> None:
+    bench = Bench()
+    with pytest.raises(Forbidden):
+        await bench.call("/admin/x", *headers)
+    await bench.call("/predict", *headers)
+    assert bench.names == [""]
+
+
+async def test_with_a_key_that_may_administer_any_name_will_do(tmp_path: Path) -> None:
+    key, secret = Key.create("operator", frozenset(("admin",)), datetime.now(UTC))
+    change_keys(tmp_path / "keys", lambda _: [key])
+    bench = Bench(keys_file=str(tmp_path / "keys"))
+    await bench.call("/admin/x", ("Host", "neumo.hospital.test"), ("X-API-Key", secret))
+    assert bench.names == ["operator"]

@@ -90,7 +90,7 @@ BACKWARD = {"low": 9, "high": 5}
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"bundle_format": 4}, "bundle_format is none of 1, 2, 3"),
+        ({"bundle_format": 5}, "bundle_format is none of 1, 2, 3, 4"),
         (
             {"bundle_format": 1, "upright_threshold": 0.1},
             "upright_threshold needs a graph that tells orientation",

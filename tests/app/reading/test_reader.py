@@ -68,4 +68,5 @@ def test_a_reading_says_what_it_was_made_from(model: Model, examples: dict[str, 
     assert reading.facts.sha256 == hashlib.sha256(data).hexdigest()
     assert reading.card is model.card
     assert reading.judgement.warnings == ["age_outside_population", "site_not_validated"]
+    assert reading.subject == Subject(age_years=4)
     assert sum(reading.outputs.probabilities.values()) == pytest.approx(1)

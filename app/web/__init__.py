@@ -1,0 +1,1 @@
+"""The page for people, as files that a browser runs as they are: HTML, CSS, JavaScript modules."""

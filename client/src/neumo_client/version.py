@@ -1,0 +1,3 @@
+"""The version: the service's, with which it is released."""
+
+VERSION = "0.2.0"

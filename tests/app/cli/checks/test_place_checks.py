@@ -1,0 +1,87 @@
+"""app.cli.checks.place_checks: the port, and the folder of temporary files."""
+
+import errno
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from app.cli.checks import place_checks
+from app.cli.checks.place_checks import check_model_choice, check_port, check_temporary_files
+from app.settings.settings import Settings
+from tests.server import free_port
+
+
+def test_a_free_port_is_left_free() -> None:
+    port = free_port()
+    assert check_port(Settings(port=port)).text == f"127.0.0.1:{port} is free"
+    with socket.create_server(("127.0.0.1", port)):
+        assert check_port(Settings(port=port)).level == "fail"
+
+
+def test_an_address_of_another_machine_is_told_with_what_to_do() -> None:
+    found = check_port(Settings(host="192.0.2.1", port=8000))  # RFC 5737: nobody's
+    assert found.level == "fail"
+    assert "Set --host to an address of this machine" in found.advice
+
+
+def test_a_low_port_that_may_not_be_had_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("socket.socket.bind", refuse)
+    found = check_port(Settings(port=80))
+    assert (found.level, found.text) == ("fail", "127.0.0.1:80 can't be had (Permission denied)")
+    assert "1024 or more" in found.advice
+
+
+def test_a_folder_that_can_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = check_temporary_files(Settings(workers=2))
+    assert found.level == "ok"
+    assert found.text.startswith(f"{tmp_path} can be written, ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shared_memory_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
+    monkeypatch.setattr(place_checks, "_SHARED_MEMORY", tmp_path)
+    assert check_temporary_files(Settings(workers=2)).text.startswith(f"{tmp_path} can be written")
+
+
+@pytest.mark.parametrize(
+    ("workers", "cpus", "level"), [(2, 2, "fail"), (0, 2, "warn"), (1, 2, "ok"), (0, 1, "ok")]
+)
+def test_without_a_folder_it_is_as_bad_as_the_service_takes_it(
+    workers: int, cpus: int, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
+    monkeypatch.setattr(place_checks, "_SHARED_MEMORY", Path("/proc/none"))
+    monkeypatch.setattr("app.settings.settings.count_cpus", lambda: cpus)
+    assert check_temporary_files(Settings(workers=workers)).level == level
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 1_000_000
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    found = check_temporary_files(Settings())
+    assert found.level == "warn"
+    assert "1 MB free" in found.text
+
+
+def test_the_file_of_the_models_choice_needs_a_folder_that_can_be_written(tmp_path: Path) -> None:
+    assert check_model_choice(Settings()) is None
+    found = check_model_choice(Settings(model_choice=str(tmp_path / "choice.json")))
+    assert found is not None
+    assert (found.level, found.text) == ("ok", f"{tmp_path} can be written")
+    assert list(tmp_path.iterdir()) == []
+    found = check_model_choice(Settings(model_choice="/proc/none/choice.json"))
+    assert found is not None
+    assert found.level == "warn"

@@ -1,0 +1,74 @@
+"""Real certificates for tests, of an authority of their own."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+
+DAY = timedelta(days=1)
+
+
+class Authority:
+    """Signs certificates; its own lies in `ca`.
+
+    Parameters
+    ----------
+    folder : where files are written
+    """
+
+    def __init__(self, folder: Path, name: str = "Test CA") -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.ca = folder / f"{name.replace(' ', '-')}.pem"
+        builder = _builder(self._name, self._name, self._key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        signed = builder.sign(self._key, hashes.SHA256())
+        self.ca.write_bytes(signed.public_bytes(Encoding.PEM))
+
+    def issue(
+        self, name: str, file: str | None = None, password: str | None = None
+    ) -> tuple[Path, Path]:
+        """Write a certificate for `name` and this machine's addresses, and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        builder = _builder(subject, self._name, key).add_extension(
+            x509.SubjectAlternativeName(names), critical=False
+        )
+        signed = builder.sign(self._key, hashes.SHA256())
+        cert_path = self._folder / f"{file or name}.pem"
+        key_path = self._folder / f"{file or name}.key"
+        coding: KeySerializationEncryption = NoEncryption()
+        if password is not None:
+            coding = BestAvailableEncryption(password.encode())
+        key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, coding))
+        cert_path.write_bytes(signed.public_bytes(Encoding.PEM))
+        return cert_path, key_path
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + DAY)
+    )
