@@ -218,6 +218,7 @@ def test_a_board_that_is_gone_leaves_no_open_file() -> None:
     def count() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
+    gc.collect()  # those of other tests
     before = count()
     boards = [SwitchBoard(ProcessTable(1), 1, Decision(0, None)) for _ in range(20)]
     assert count() > before
