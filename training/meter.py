@@ -17,6 +17,7 @@ Shown = Literal["auto", "lines", "nothing"]
 """auto: a bar if standard error is a terminal, else lines."""
 
 _EVERY_S: Final = 60.0
+_LEAST_S: Final = 1.0
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 
@@ -78,6 +79,8 @@ class Meter:
             self._bar.close()
         elif self._announce and not self._silent and kind is None:
             seconds = time.monotonic() - self._began
+            if seconds < _LEAST_S:
+                return  # as soon done as read
             sys.stderr.write(f"{self._what}: {self._count(self._done)}, {span(seconds)}\n")
 
     def step(self, note: str = "", what: str | None = None) -> None:

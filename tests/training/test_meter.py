@@ -26,6 +26,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
+def count_slowly(count: int, clock: Clock) -> None:
+    """Let so many things take two seconds each."""
+    for _ in track(range(count), "reading", "image"):
+        clock.now_s += 2
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -85,13 +91,13 @@ def test_a_terminal_has_one_bar_for_the_whole(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_lines_stay_lines_on_a_terminal_that_several_processes_share(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     with show("lines"):
-        list(track(range(2), "reading", "image"))
-    assert screen.getvalue() == "reading: 2 images, 0 s\n"
+        count_slowly(2, clock)
+    assert screen.getvalue() == "reading: 2 images, 4 s\n"
 
 
 def test_quiet_shows_nothing_and_what_comes_after_is_shown_again(
@@ -101,11 +107,19 @@ def test_quiet_shows_nothing_and_what_comes_after_is_shown_again(
         clock.now_s += 100
         counted.step()
         counted.say("epoch 1")
-        list(track(range(2), "reading", "image"))
+        count_slowly(2, clock)
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "")
-    list(track(range(1), "reading", "image"))
-    assert capsys.readouterr().err == "reading: 1 image, 0 s\n"
+    count_slowly(1, clock)
+    assert capsys.readouterr().err == "reading: 1 image, 2 s\n"
+
+
+def test_what_takes_less_than_a_second_is_not_worth_a_line(
+    capsys: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    for _ in track(range(9), "reading", "image"):
+        clock.now_s += 0.1
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.training.networks import (
 from training.config import Config
 from training.data.images import ImageSet
 from training.fit import trainer as fitting
-from training.fit.inference import predict
+from training.fit.inference import predict, predict_with_maps
 from training.fit.network import GreyResNet, build_model
 from training.fit.trainer import Diverged, Trainer, fit, load_best
 from training.metrics.metrics import macro_auroc
@@ -477,3 +477,11 @@ def test_however_huge_the_loss_the_gradient_of_a_step_is_clipped() -> None:
     gradients = [parameter.grad for parameter in trainer.result.parameters()]
     norm = torch.cat([each.ravel() for each in gradients if each is not None]).norm()
     assert float(norm) == pytest.approx(5, rel=1e-3)
+
+
+def test_maps_are_of_the_logits(network: GreyResNet, images: NDArray[np.uint8]) -> None:
+    logits, maps = predict_with_maps(network, images, make_config())
+    assert maps.shape == (3, 4, 7, 7)
+    bias = network.resnet.fc.bias.detach().numpy()
+    np.testing.assert_allclose(maps.mean((2, 3)) + bias, logits, atol=1e-4)
+    np.testing.assert_array_equal(logits, predict(network, images, make_config()).numpy())
