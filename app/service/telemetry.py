@@ -24,6 +24,15 @@ from app.service.active.shadow import Comparison, Lost
 MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where the workers of one service leave their figures for each other (prometheus-client)."""
 
+_WATCHED_REFUSALS: Final = ("internal_error", "overloaded", "not_a_chest_xray")
+_OUTCOMES: Final = (
+    "done",
+    "model_unknown",
+    "model_not_usable",
+    "no_former_model",
+    "switch_in_progress",
+    "switch_failed",
+)
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DISTANCES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.5, 2, 3, 5)
 _CONFIDENCES: Final = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1)
@@ -165,6 +174,18 @@ class Metrics:
             ["reason", "before"],
             registry=registry,
         )
+        # At 0 from the start: of a series that begins at 1, no rate tells that 1.
+        for code in _WATCHED_REFUSALS:
+            self._refusals.labels(code)
+        for outcome in _OUTCOMES:
+            self._switches.labels(outcome)
+        for before in ("decode", "inference"):
+            self._dropped.labels("deadline", before)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where a room above puts metrics of its own."""
+        return self._registry
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request under its route's template."""

@@ -1,25 +1,22 @@
 // The page: films come in, each is read, one is looked at. All of it lives in this tab's memory.
 
-import { drawActivation, gradient } from "./activation.js";
+import { gradient } from "./activation.js";
 import { askForKey, showHelp, showLimits } from "./dialogs.js";
 import { $, announce, make } from "./dom.js";
 import { exportCsv, exportJson } from "./export.js";
-import { Film, filesOf, openPicture } from "./film.js";
+import { Film, filesOf } from "./film.js";
+import { FilmView } from "./film_view.js";
 import { ModelCard } from "./model.js";
 import { Queue } from "./queue.js";
-import { bars, cautions, subjectNote, summary, verdict, writeFacts, writeViews } from "./reading_panel.js";
-import { STILL_PX, writeReport } from "./report.js";
+import { bars, cautions, summary, verdict, writeFacts } from "./reading_panel.js";
 import { Problem, Service, patiently } from "./service.js";
+import { checkAge, setAgeError, subjectNote, viewWord, writeViews } from "./subject.js";
 import {
-  chooseLanguage, currentLanguage, number, percent, rememberInAddress, say, setLanguage, writeTexts,
+  chooseLanguage, currentLanguage, number, rememberInAddress, say, setLanguage, writeTexts,
 } from "./texts.js";
-import { Viewer, describeGrey, describeZoom } from "./viewer.js";
+import { changeTheme, chooseTheme, writeTheme } from "./theme.js";
 import { Worklist } from "./worklist.js";
 
-const WIDE_STAGE_PX = 640;
-const MOST_PICTURES = 4;
-const AGE = /^(\d{1,3}([.,]\d*)?|\d{1,3}[dwmy])$/i;
-const MOST_YEARS = 130;
 const MEGABYTE = 1e6;
 
 const facts = JSON.parse($("meta[name=neumo-service]").content);
@@ -27,17 +24,11 @@ const model = new ModelCard(facts);
 const service = new Service(askForKey);
 const queue = new Queue(read, told, paused);
 const worklist = new Worklist(model, { choose, remove });
-const viewer = new Viewer($("#stage"), [
-  { root: $("#film-pane"), canvas: $("#film-pane canvas"), hasMap: false },
-  { root: $("#map-pane"), canvas: $("#map-pane canvas"), hasMap: true },
-], writeCorners);
+const view = new FilmView(service, model, (film) => `${films.indexOf(film) + 1}/${films.length}`);
+const { viewer } = view;
 
 let films = [];
 let current = null;
-let looking = new AbortController();
-let opened = []; // films whose pixels are held, the last looked at first
-let layout = null; // film, over or beside, once chosen
-let opacity = 0.5;
 let countdown = null;
 let isFetchingCard = false;
 
@@ -72,7 +63,7 @@ async function fetchCard() {
   if (!current) return;
   worklist.write(films, current);
   writeReading();
-  showMap();
+  view.showMap();
 }
 
 function told(film) {
@@ -80,7 +71,7 @@ function told(film) {
   worklist.update(film);
   if (film === current) {
     writeReading();
-    if (film.status === "done") showMap();
+    if (!film.isOpen || !film.reading) view.showMap();
   }
   if (film.isOpen) return;
   if (films.length > 1 && !films.some((each) => each.isOpen)) announce(say("doneAll", { tally: worklist.tally }));
@@ -122,46 +113,33 @@ function remove(film) {
   const at = films.indexOf(film);
   const hadFocus = worklist.hasFocus;
   films.splice(at, 1);
-  opened = opened.filter((each) => each !== film);
-  film.close();
+  view.close(film);
   if (film === current) current = films[Math.min(at, films.length - 1)] ?? null;
   writeFilms();
   if (current) choose(current);
-  if (hadFocus && current) worklist.focus(current);
+  else view.clear();
+  if (hadFocus) (current ? worklist.focus(current) : $("#choose").focus());
 }
 
 function clear() {
-  for (const film of films) {
-    queue.cancel(film);
-    film.close();
-  }
+  for (const film of films) queue.cancel(film);
   films = [];
   current = null;
-  opened = [];
-  looking.abort();
   paused(null, null);
-  viewer.show(null);
-  viewer.reset();
-  $("#report").replaceChildren();
+  view.clear();
   for (const id of ["#files", "#age", "#start-age"]) $(id).value = "";
   for (const id of ["#view", "#start-view"]) $(id).value = "";
   for (const id of ["#verdict", "#bars", "#cautions", "#facts-list", "#announcer"]) $(id).replaceChildren();
-  for (const corner of document.querySelectorAll(".corner:not(.doubt)")) corner.textContent = "";
   writeFilms();
 }
 
 function choose(film) {
-  const isOther = film !== current;
+  if (film !== current && document.activeElement === $("#age")) $("#age").blur();
   current = film;
-  if (isOther) document.activeElement?.matches("#age") && document.activeElement.blur();
   worklist.choose(film);
   if (film.language !== null && film.language !== currentLanguage() && !film.isOpen) queue.add(film);
-  looking.abort();
-  looking = new AbortController();
-  if (isOther) viewer.lay(null);
   writeReading();
-  showPicture(film, looking.signal);
-  showMap();
+  view.show(film);
 }
 
 function step(by) {
@@ -178,161 +156,6 @@ function writeFilms() {
   for (const id of ["#worklist", "#viewer", "#reading"]) $(id).hidden = films.length === 0;
   $("#print").disabled = films.length === 0;
   worklist.write(films, current);
-}
-
-// The film and its map
-
-async function showPicture(film, signal) {
-  if (film.picture?.window !== film.window) {
-    film.close();
-    viewer.show(null);
-    note(say("opening"));
-    try {
-      film.picture = await patiently(() => openPicture(film, service, signal), signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof Problem) && error.name !== "InvalidStateError") console.error(error);
-      note(error instanceof Problem ? `${say("notShown")} ${error.members.title}` : say("notShown"));
-      return;
-    }
-    if (!films.includes(film)) film.close();
-  }
-  if (signal.aborted) return;
-  opened = [film, ...opened.filter((each) => each !== film)];
-  for (const old of opened.splice(MOST_PICTURES)) old.close();
-  note("");
-  viewer.show(film.picture?.bitmap ?? null);
-}
-
-function note(text) {
-  $("#stage-note").hidden = !text;
-  $("#stage-note").textContent = text;
-}
-
-/** The label whose map is shown; empty where none is: normal has no place in the film. */
-function mapLabelOf(film) {
-  if (!film.reading) return "";
-  const { label } = film.reading;
-  return film.mapLabel ?? (label === "normal" ? "" : label);
-}
-
-async function showMap() {
-  const film = current;
-  const label = mapLabelOf(film);
-  writeMapTools();
-  if (!label) {
-    viewer.lay(null);
-    writeLayout();
-    return;
-  }
-  const { signal } = looking;
-  if (!film.maps.has(label)) {
-    viewer.lay(null);
-    writeMapNote([say("mapLoading")]);
-    try {
-      const explanation = await patiently(() => service.explain(film, label, signal), signal);
-      film.maps.set(label, { explanation, canvas: drawActivation(explanation.map.cam) });
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof Problem)) throw error;
-      writeMapNote([say("mapFailed", { title: error.members.title })]);
-      return;
-    }
-  }
-  if (signal.aborted || film !== current || mapLabelOf(film) !== label) return;
-  layMap();
-  writeMapTools();
-  writeLayout();
-}
-
-function shownMap() {
-  return current?.maps.get(mapLabelOf(current)) ?? null;
-}
-
-/** Lay the map over the film: as strong as the label is likely. */
-function layMap() {
-  const map = shownMap();
-  viewer.lay(map && { canvas: map.canvas, strength: opacity * map.explanation.probability });
-}
-
-function writeMapTools() {
-  const label = mapLabelOf(current);
-  $("#map-tools").hidden = !current.reading;
-  $("#map-label").replaceChildren(
-    make("option", { value: "" }, say("mapNone")),
-    ...model.labels.map((each) => make("option", { value: each }, model.display(each))));
-  $("#map-label").value = label;
-  $("#opacity").disabled = !label;
-  $("#opacity-value").textContent = percent(opacity, 0);
-  $("#map-tools .scale").hidden = !label;
-  const map = shownMap();
-  if (map) writeMapNote(...mapWords(map));
-  else if (!label && current.reading?.label === "normal") writeMapNote([say("mapNormal")]);
-  else writeMapNote([]);
-}
-
-/** What the map means, and what to beware of. */
-function mapWords({ explanation }) {
-  const { map, probability, called, status, outside_body: outside } = explanation;
-  const label = model.display(map.label);
-  const words = [say("mapWhat", { label, share: percent(probability), rows: map.cam.length, columns: map.cam[0].length })];
-  const warnings = [];
-  if (called !== map.label) warnings.push(say("mapNotCalled", { label: model.display(called) }));
-  if (status === "uncertain") warnings.push(say("mapUncertain"));
-  if (outside) warnings.push(say("mapOutside"));
-  return [words, warnings];
-}
-
-function writeMapNote(words, warnings = []) {
-  $("#map-note").replaceChildren(
-    ...warnings.flatMap((text) => [make("strong", {}, text), " "]), words.join(" "));
-}
-
-const usualLayout = () => ($("#stage").clientWidth >= WIDE_STAGE_PX ? "beside" : "over");
-
-function writeLayout() {
-  const chosen = layout ?? usualLayout();
-  const shown = shownMap() ? chosen : "film";
-  $("#map-pane").hidden = shown !== "beside";
-  $("#stage").dataset.shown = shown;
-  viewer.panes[0].hasMap = shown === "over";
-  for (const button of document.querySelectorAll("[data-layout]")) {
-    button.setAttribute("aria-pressed", String(button.dataset.layout === shown));
-    button.disabled = button.dataset.layout !== "film" && !shownMap();
-  }
-  const map = shownMap();
-  const title = map ? mapTitle(map) : "";
-  const isDoubtful = map?.explanation.status === "uncertain";
-  $("#corner-map").textContent = title;
-  $("#corner-doubt").hidden = !isDoubtful;
-  $("#corner-over").hidden = shown !== "over";
-  $("#corner-over").textContent = isDoubtful ? `${say("uncertain")} · ${title}` : title;
-  $("#corner-over").classList.toggle("doubt", isDoubtful);
-  viewer.paint();
-}
-
-function mapTitle({ explanation }) {
-  return say("mapTitle", { label: model.display(explanation.map.label), share: percent(explanation.probability) });
-}
-
-function chooseLayout(kind) {
-  layout = kind;
-  writeLayout();
-}
-
-function writeCorners() {
-  const bitmap = current?.picture?.bitmap;
-  $("#corner-name").textContent = current ? `${films.indexOf(current) + 1}/${films.length}  ${current.name}` : "";
-  $("#corner-grey").textContent = bitmap ? describeGrey(viewer.grey, current.reading?.image.dicom) : "";
-  $("#corner-size").textContent = bitmap ? sizeWords(bitmap) : "";
-}
-
-function sizeWords(bitmap) {
-  const words = [say("zoom", { zoom: describeZoom(viewer.zoomShare) })];
-  const image = current.reading?.image;
-  if (image) words.push(say("pixels", image));
-  if (image && image.width !== bitmap.width) words.push(say("pixelsShown", bitmap));
-  return words.join("\n");
 }
 
 // The reading
@@ -354,7 +177,7 @@ function writeReading() {
   $("#view").value = film.view;
   const { age_years: age, view } = reading?.subject ?? {};
   $("#age").placeholder = age === undefined ? "" : number(age, 1);
-  $("#view").options[0].textContent = !film.view && view ? `${say("viewUnknown")} (${view})` : say("viewUnknown");
+  $("#view").options[0].textContent = !film.view && view ? say("viewFromFile", { view: viewWord(view) }) : say("viewUnknown");
   $("#subject-note").textContent = subjectNote(film);
   $("#window-field").hidden = film.windows < 2;
   $("#window").replaceChildren(...Array.from({ length: film.windows }, (_, at) =>
@@ -362,10 +185,6 @@ function writeReading() {
   $("#window").value = film.window;
   writeFacts(film, model);
   $("#map-tools").hidden = !reading;
-  if (!reading) {
-    viewer.lay(null);
-    writeLayout();
-  }
   viewer.paint();
 }
 
@@ -375,38 +194,7 @@ function again(film) {
   queue.add(film);
 }
 
-/** Say whether an age is one, beside its field. */
-function checkAge(input, error) {
-  const text = input.value.trim();
-  const isOne = !text || (AGE.test(text) && !(parseFloat(text.replace(",", ".")) > MOST_YEARS && /^[\d.,]+$/.test(text)));
-  setAgeError(input, error, isOne ? "" : say("ageWrong"));
-  return isOne;
-}
-
-function setAgeError(input, error, text) {
-  error.textContent = text;
-  if (text) input.setAttribute("aria-invalid", "true");
-  else input.removeAttribute("aria-invalid");
-}
-
-// Printing
-
-function fillReport() {
-  if (!current) return;
-  const bitmap = current.picture?.bitmap;
-  const map = shownMap();
-  const pictures = {
-    film: bitmap ? viewer.still(false, STILL_PX) : null,
-    map: bitmap && map ? viewer.still(true, STILL_PX) : null,
-  };
-  writeReport(current, model, pictures, {
-    grey: describeGrey(viewer.grey, current.reading?.image.dicom),
-    mapTitle: map ? mapTitle(map) : "",
-    mapNote: map ? mapWords(map).reverse().flat().join(" ") : "",
-  });
-}
-
-// Language and theme
+// Language
 
 function changeLanguage(tag) {
   setLanguage(tag);
@@ -427,22 +215,6 @@ function writeAll() {
   worklist.write(films, current);
 }
 
-const isLight = () => {
-  const { theme } = document.documentElement.dataset;
-  return theme ? theme === "light" : matchMedia("(prefers-color-scheme: light)").matches;
-};
-
-function writeTheme() {
-  $("#theme").textContent = say(isLight() ? "toDark" : "toLight");
-}
-
-function changeTheme() {
-  const theme = isLight() ? "dark" : "light";
-  document.documentElement.dataset.theme = theme;
-  rememberInAddress("theme", theme);
-  writeTheme();
-}
-
 // Wiring
 
 function on(selector, event, act) {
@@ -450,8 +222,7 @@ function on(selector, event, act) {
 }
 
 function start() {
-  const theme = new URLSearchParams(location.search).get("theme");
-  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  chooseTheme();
   $(".scale-colours").style.background = gradient();
   chooseLanguage();
   writeAll();
@@ -508,11 +279,10 @@ addEventListener("paste", (event) => {
 });
 
 on("#print", "click", () => print());
-addEventListener("beforeprint", fillReport);
+addEventListener("beforeprint", () => view.writeReport());
 on("#help", "click", showHelp);
 on("#limits", "click", () => showLimits(model));
 on("#theme", "click", changeTheme);
-matchMedia("(prefers-color-scheme: light)").addEventListener("change", writeTheme);
 on("[data-language]", "click", (event) => changeLanguage(event.currentTarget.dataset.language));
 on("#cancel-all", "click", () => films.forEach((film) => queue.cancel(film)));
 on("#retry-all", "click", () => {
@@ -526,7 +296,7 @@ on("#clear", "click", () => {
 });
 
 on("[data-drag]", "click", (event) => pressDrag(event.currentTarget.dataset.drag));
-on("[data-layout]", "click", (event) => chooseLayout(event.currentTarget.dataset.layout));
+on("[data-layout]", "click", (event) => view.chooseLayout(event.currentTarget.dataset.layout));
 on("#zoom-in", "click", () => viewer.zoom(1.25));
 on("#zoom-out", "click", () => viewer.zoom(0.8));
 on("#zoom-fit", "click", () => viewer.fit());
@@ -536,16 +306,14 @@ on("#reset", "click", pressReset);
 on("#window", "change", (event) => {
   current.window = Number(event.target.value);
   again(current);
-  showPicture(current, looking.signal);
+  view.reopen();
 });
 on("#map-label", "change", (event) => {
   current.mapLabel = event.target.value;
-  showMap();
+  view.showMap();
 });
 on("#opacity", "input", (event) => {
-  opacity = event.target.valueAsNumber / 100;
-  $("#opacity-value").textContent = percent(opacity, 0);
-  layMap();
+  view.chooseOpacity(event.target.valueAsNumber / 100);
 });
 on("#age", "change", (event) => {
   if (!checkAge(event.target, $("#age-error"))) return;
@@ -562,8 +330,8 @@ on("#stage, #rows", "keydown", (event) => {
   const acts = {
     i: pressInvert, r: pressReset, n: () => step(1), p: () => step(-1),
     PageDown: () => step(1), PageUp: () => step(-1),
-    m: () => chooseLayout((layout ?? usualLayout()) === "film" ? usualLayout() : "film"),
-    d: () => chooseLayout("beside"),
+    m: () => view.toggleMap(),
+    d: () => view.chooseLayout("beside"),
   };
   const act = acts[event.key] ?? acts[event.key.toLowerCase()];
   if (act) act();

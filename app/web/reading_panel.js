@@ -4,8 +4,6 @@ import { $, make } from "./dom.js";
 import { hasOwnFloors } from "./model.js";
 import { currentLanguage, number, percent, say, time } from "./texts.js";
 
-const SHOWN_VIEWS = ["PA", "AP", "lateral"];
-
 /** What is said of a film in one line: for the list, and for screen readers. */
 export function summary(film, model) {
   const outcome = say(`outcome_${film.outcome}`);
@@ -125,37 +123,6 @@ export function cautions(reading) {
     make("h3", { id: "cautions-title" }, say("cautions")),
     make("ul", {}, ...reading.warnings.map((warning) => make("li", {}, warning.message))),
   ];
-}
-
-/** Whom the film was read of, in words; empty if nothing is known. */
-export function subjectWords(reading) {
-  const { age_years: age, view } = reading.subject ?? {};
-  const told = [];
-  if (age !== undefined) told.push(say("subjectAge", { age: number(age, 1) }));
-  if (view !== undefined) told.push(viewWord(view));
-  return told.join(", ");
-}
-
-export function viewWord(view) {
-  return { PA: say("viewPA"), AP: say("viewAP"), lateral: say("viewLateral") }[view] ?? say("viewOther");
-}
-
-/** Offer the projections in a select, and keep what is chosen. */
-export function writeViews(select) {
-  const chosen = select.value;
-  select.replaceChildren(
-    make("option", { value: "" }, say("viewUnknown")),
-    ...SHOWN_VIEWS.map((view) => make("option", { value: view }, viewWord(view))));
-  select.value = chosen;
-}
-
-export function subjectNote(film) {
-  const { reading } = film;
-  if (!reading) return "";
-  const told = subjectWords(reading);
-  if (!told) return say("subjectNothing");
-  const isOfFile = reading.image.dicom && !(film.age && film.view);
-  return say(isOfFile ? "subjectFromFile" : "subjectSent", { told });
 }
 
 /** Facts of file and model as pairs of a name and a value. */

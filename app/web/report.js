@@ -1,7 +1,8 @@
 // The report of one film, as it is printed; the screen doesn't show it.
 
 import { $, make } from "./dom.js";
-import { cautions, facts, subjectWords, track, verdict } from "./reading_panel.js";
+import { cautions, facts, track, verdict } from "./reading_panel.js";
+import { subjectWords } from "./subject.js";
 import { percent, say, time } from "./texts.js";
 
 const STILL_PX = 1400;

@@ -17,6 +17,7 @@ from app.main import create_app
 from app.model.labels import LABEL_IDS
 from app.model.measured.reference import Reference
 from app.model.session import Model, Outputs, Pixels
+from app.service.active.shadow import Comparison
 from app.settings.settings import Settings
 from tests.apps import wait_until
 from tests.bundles import make_acceptance
@@ -304,11 +305,18 @@ def test_the_shadow_reads_what_the_active_model_reads(jpeg: bytes) -> None:
     models = make_models()
     with served(models, models="", shadow=B) as client:
         assert states(client) == {A: "active", B: "shadow"}
+        compared: list[Comparison] = []
+        client.app.state.service.models.listeners.append(compared.append)  # type: ignore[attr-defined]
+        ids = []
         for _ in range(3):
-            assert name_in(client.post("/predict", content=jpeg)) == A
+            answer = client.post("/predict", content=jpeg).json()
+            assert answer["model"]["name"] == A
+            ids.append(answer["request_id"])
         differ = 'neumo_shadow_films_total{same_label="false",same_status="true"}'
         wait_until(lambda: value_of(metrics_of(client), differ) == 3)
         text = metrics_of(client)
+        assert [each.request_id for each in compared] == ids
+        assert {(each.active.name, each.shadow.name) for each in compared} == {(A, B)}
         assert value_of(text, "neumo_shadow_difference_sum") == pytest.approx(3 * 0.96, abs=1e-3)
         client.post(f"/admin/models/{B}/activate")  # it has nothing to read along with now
         assert states(client) == {A: "loaded", B: "active"}

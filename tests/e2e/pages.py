@@ -29,7 +29,7 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A block of commands; `mark` says why it isn't run, which test runs it, or how it is refused."""
+    """A block of commands; `mark`: why it isn't run, which test runs it, how it is refused."""
 
     page: Path
     line: int

@@ -7,6 +7,7 @@ does to 127.0.0.1: both ways are asked.
 
 import http.server
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,10 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser import CHROMIUM
+from tests.conftest import ROOT
 from tests.contract.test_health import value_of
-from tests.server import Server, multipart, running
+from tests.e2e.test_root_path import NGINX, wait_for
+from tests.server import Server, free_port, multipart, running
 
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed (apt install chromium)"
@@ -173,6 +176,36 @@ def test_a_page_of_the_services_own_is_answered_by_whatever_name_it_was_opened(
 ) -> None:
     page.goto(f"http://{host}:{service.port}/docs")
     assert send(page, "/predict", jpeg)["label"] == "normal"
+
+
+@needs_browser
+@pytest.mark.skipif(NGINX is None, reason="nginx (Debian: nginx-light) is not installed")
+def test_a_page_of_the_services_own_is_answered_behind_the_nginx_that_we_describe(
+    page: Page, service: Server, jpeg: bytes, tmp_path: Path
+) -> None:
+    # Over plain HTTP, by a name: the browser tells Origin alone, and nginx has to tell the Host.
+    port = free_port()
+    site = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    for given, used in (("8080", port), ("8001", service.port), ("8002", service.port)):
+        site = site.replace(f"127.0.0.1:{given}", f"127.0.0.1:{used}")
+    folders = "".join(
+        f"{name}_temp_path {tmp_path}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    config = tmp_path / "nginx.conf"
+    config.write_text(
+        f"daemon off;\npid {tmp_path}/pid;\nerror_log stderr crit;\nevents {{}}\n"
+        f"http {{\n{folders}{site}}}\n"
+    )
+    process = subprocess.Popen([NGINX, "-e", "stderr", "-p", str(tmp_path), "-c", str(config)])
+    try:
+        wait_for(Server(process, port, service.log))
+        page.goto(f"http://neumo.test:{port}/docs")
+        assert send(page, "/predict", jpeg)["label"] == "normal"
+        assert send(page, f"http://127.0.0.1:{port}/predict", jpeg) == {"failed": "Failed to fetch"}
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_it_is_refused_before_its_body_has_come(service: Server) -> None:

@@ -90,4 +90,5 @@ def test_a_link_to_a_schema_leads_to_its_heading() -> None:
 
 def test_a_cell_holds_a_bar_and_a_line_break() -> None:
     assert render_table(["a"], [["x|y\nz"]])[2] == "| x\\|y z |"
+    assert render_table(["a"], [["[x][y]"]])[2] == "| [x]\\[y] |"
     assert render_table(["a"], []) == []

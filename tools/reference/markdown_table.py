@@ -12,8 +12,8 @@ def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str
 
 
 def cell(text: str) -> str:
-    """Return a text that a cell can hold: one line, no bar."""
-    return " ".join(text.split()).replace("|", "\\|")
+    """Return a text that a cell can hold: one line, no bar, nothing that reads as a link's name."""
+    return " ".join(text.split()).replace("|", "\\|").replace("][", "]\\[")
 
 
 def code(name: str) -> str:

@@ -83,13 +83,14 @@ class Held:
 class ModelRoster:
     """One worker's models: which reads, which reads along, and how that changes.
 
+    Whoever is to be told what the shadow says is added to `listeners`.
+
     Parameters
     ----------
     load : makes the model of settings that name it
     row : this worker's, in what is shared
     idle : whether nothing is to be read now
     fail : called if what was decided can't be followed: this process must serve no more
-    listeners : told what the shadow says
     """
 
     def __init__(
@@ -102,7 +103,6 @@ class ModelRoster:
         row: int,
         idle: Callable[[], bool],
         fail: Callable[[], None],
-        listeners: tuple[Listener, ...] = (),
     ) -> None:
         self.shared = shared
         self._settings = settings
@@ -110,7 +110,7 @@ class ModelRoster:
         self._metrics = metrics
         self._row = row
         self._idle = idle
-        self._listeners = listeners
+        self.listeners: list[Listener] = []
         self._readers: dict[int, Reader] = {}
         self.reader: Reader | None = None
         self._registry = Registry(
@@ -158,13 +158,16 @@ class ModelRoster:
         shadow = self._settings.shadow
         place = self._registry.find(name_of(shadow)) if shadow else None
         if place in self._readers:
-            self._shadow = Shadow(self._readers[place], self._idle, self._metrics, self._listeners)
+            self._shadow = Shadow(self._readers[place], self._idle, self._metrics, self.listeners)
 
     async def follow(self) -> None:
         """Answer what other workers ask, and follow what is decided, until cancelled."""
         while True:
             await asyncio.sleep(TURN_S)
-            await self._switch.turn()
+            try:
+                await self._switch.turn()
+            except Exception:  # noqa: BLE001 - or this worker would follow nothing from then on
+                _log.exception("a turn of the models failed")
 
     def stop(self) -> None:
         """Read along no more."""

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -120,7 +120,7 @@ class Shadow:
     ----------
     reader : of the shadow's model
     idle : whether nothing else is to be read now
-    listeners : told of each comparison
+    listeners : told of each comparison; more may be added
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Shadow:
         reader: Reader,
         idle: Callable[[], bool],
         counts: Counts,
-        listeners: tuple[Listener, ...] = (),
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.reader = reader
         self._idle = idle

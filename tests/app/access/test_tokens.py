@@ -86,7 +86,11 @@ async def test_a_token_with_another_claim_is_refused(
     assert await refused(tokens, token) == "token"
 
 
-@pytest.mark.parametrize("exp", [str(int(time.time()) + 600), 10**400, time.time() + 600.5])
+@pytest.mark.parametrize(
+    "exp",
+    [str(int(time.time()) + 600), 10**400, time.time() + 600.5],
+    ids=["text", "far too large", "with a fraction"],
+)
 async def test_a_time_is_a_number_of_any_kind(issuer: LocalIssuer, exp: object) -> None:
     caller = await new_tokens(issuer).identify(issuer.token(exp=exp))
     assert caller.name == "radiology-7"
