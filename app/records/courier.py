@@ -11,7 +11,7 @@ from typing import Final
 
 from app.errors import RecordsError
 from app.records.audit_metrics import AuditMetrics
-from app.records.evidence.chain import Head
+from app.records.integrity.chain import Head
 from app.records.store.database import AWAY, Database
 from app.records.store.delivery import Delivery
 from app.records.store.opening import prepare_database

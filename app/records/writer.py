@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from app.errors import RecordsFull
 from app.records.audit_metrics import AuditMetrics
-from app.records.evidence.audit_key import AuditKey
-from app.records.evidence.chain import Head, Row, link
+from app.records.integrity.audit_key import AuditKey
+from app.records.integrity.chain import Head, Row, link
 from app.records.store.spool import Spool
 
 _log = logging.getLogger("neumo.records")

@@ -207,17 +207,27 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     if listener is None:
         return PORT_TAKEN
     _raise_open_files()
-    folder = None
-    if settings.worker_count > 1:
-        folder = _metrics_folder()
-        if folder is not None:
-            share_among_processes(folder)
-        elif settings.workers:
+    folder = _metrics_folder() if settings.worker_count > 1 else None
+    if folder is not None:
+        share_among_processes(folder)
+    elif settings.worker_count > 1:
+        if settings.workers:
             _log.critical(_NO_FOLDER)
             return STARTUP_FAILURE
-        else:
-            _log.warning(_NO_FOLDER + "; one worker serves")
-            settings = settings.model_copy(update={"workers": 1})
+        _log.warning(_NO_FOLDER + "; one worker serves")
+        settings = settings.model_copy(update={"workers": 1})
+    return _supervise(settings, load_model, listener, rates, tls, folder)
+
+
+def _supervise(
+    settings: Settings,
+    load_model: LoadModel,
+    listener: socket.socket,
+    rates: RateTable,
+    tls: Tls | None,
+    folder: str | None,
+) -> int:
+    """Run the workers; return the exit code. `folder` holds their metrics, and goes at the end."""
     try:
         models = SharedModels(settings, settings.worker_count)
         return Supervisor(settings, load_model, listener, rates, tls, models).run()

@@ -143,14 +143,13 @@ class Service:
             `NotReady`, `Overloaded`, `DeadlineExceeded`, or as of `app.reading.reader.Reader.read`.
         CallerGone
         """
-        chosen = reader or self.reader
-        card = chosen.model.card
+        reader = reader or self.reader
         shown: list[Film] = []
         hashed: list[str] = []
 
         def work(*, check: Check) -> Reading:
             try:
-                return chosen.read(data, subject, window, check=check, show=shown.append)
+                return reader.read(data, subject, window, check=check, show=shown.append)
             except RequestError:
                 hashed.append(hashlib.sha256(data).hexdigest())
                 raise
@@ -158,12 +157,13 @@ class Service:
         try:
             reading = await self.admission.run(work, claim)
         except Exception as error:
-            code = error.code if isinstance(error, NeumoError) else InternalError.code
-            self.witness.saw_refusal(origin, code, hashed[0] if hashed else None, card)
             if isinstance(error, NotAChestXray):
-                self.models.note(shown[0], chosen, None, origin.request_id)
+                self.models.note(shown[0], reader, None, origin.request_id)
+            code = error.code if isinstance(error, NeumoError) else InternalError.code
+            image_sha256 = hashed[0] if hashed else None
+            self.witness.saw_refusal(origin, code, image_sha256, reader.model.card)
             raise
-        self.models.note(shown[0], chosen, reading.judgement, origin.request_id)
+        self.models.note(shown[0], reader, reading.judgement, origin.request_id)
         self.metrics.count_reading(reading)
         self.witness.saw_reading(origin, reading)
         return reading

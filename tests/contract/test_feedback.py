@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi.testclient import TestClient
@@ -161,7 +161,9 @@ def test_explaining_a_film_changes_nothing_of_its_diagnosis(
     assert tell(client, request_id, "covid19").status_code == 201
 
 
-@pytest.mark.parametrize("request_id", [str(uuid4()), "doe-john", "0" * 200])
+@pytest.mark.parametrize(
+    "request_id", [str(UUID(int=7)), "doe-john", "0" * 200], ids=["unknown", "no id", "too long"]
+)
 def test_a_request_that_nobody_made(client: TestClient, request_id: str) -> None:
     problem = check_problem(tell(client, request_id, "normal"), 404, "request_unknown")
     assert "doe" not in str(problem)

@@ -9,8 +9,8 @@ import click
 from app.cli.options import read_settings
 
 if TYPE_CHECKING:
-    from app.records.evidence.audit_key import AuditKey
-    from app.records.evidence.verification import Verdict
+    from app.records.integrity.audit_key import AuditKey
+    from app.records.integrity.verification import Verdict
     from app.records.store.database import Database
     from app.records.store.ledger import Mark
 
@@ -52,7 +52,7 @@ def verify(expect: str | None, as_json: bool, **place: str | None) -> int:
 
     It may run beside the service, on its host: the folder says what the database must hold.
     """
-    from app.records.evidence.verification import verify as verify_trail
+    from app.records.integrity.verification import verify as verify_trail
     from app.records.store.database import AWAY
 
     expected = None if expect is None else _mark(expect)
@@ -103,7 +103,7 @@ def export(file: Path, since: str | None, until: str | None, **place: str | None
 def _open(place: dict[str, str | None]) -> "tuple[AuditKey, Database, Path]":
     """Open the trail where it is; nothing is made that isn't there."""
     from app.errors import RecordsError
-    from app.records.evidence.audit_key import read_key
+    from app.records.integrity.audit_key import read_key
     from app.records.store.database import Database, database_url
     from app.records.store.opening import key_path
 

@@ -72,7 +72,7 @@ HEADS: Final = sa.Table(
     sa.Column("mac", sa.String(64), nullable=False),
     sa.Column("tag", sa.String(64), nullable=False),
 )
-"""Where each chain that has not ended has come to (`app.records.evidence.chain.Head`)."""
+"""Where each chain that has not ended has come to (`app.records.integrity.chain.Head`)."""
 
 LEDGER: Final = sa.Table(
     "audit_ledger",

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from app.records.evidence.audit_key import AuditKey
-from app.records.evidence.chain import Head, read_head
+from app.records.integrity.audit_key import AuditKey
+from app.records.integrity.chain import Head, read_head
 from app.records.store.database import HEADS, LEDGER, ROWS, Database
 from app.records.store.ledger import (
     Mark,

@@ -17,8 +17,8 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 
 from app.errors import AuditKeyUnusable
-from app.records.evidence.audit_key import AuditKey
-from app.records.evidence.chain import Head, format_time, read_head
+from app.records.integrity.audit_key import AuditKey
+from app.records.integrity.chain import Head, format_time, read_head
 from app.records.store.database import LEDGER, Database
 
 Entry = dict[str, Any]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
-from app.records.evidence.chain import Row
+from app.records.integrity.chain import Row
 
 SUFFIX: Final = ".spool"
 _READ_BYTES: Final = 4 * 2**20

@@ -11,9 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from app.errors import AuditDatabaseUnusable
-from app.records.evidence.audit_key import AuditKey
-from app.records.evidence.chain import Head, link
-from app.records.evidence.verification import verify
+from app.records.integrity.audit_key import AuditKey
+from app.records.integrity.chain import Head, link
+from app.records.integrity.verification import verify
 from app.records.store.database import METADATA, REVISION_TABLE, ROWS, Database, database_url
 from app.records.store.ledger import begin_ledger
 from app.records.store.opening import open_records

@@ -1,4 +1,4 @@
-"""app.records.evidence.verification: every way to change the trail by hand is found, and named."""
+"""app.records.integrity.verification: every way to change the trail by hand is found, and named."""
 
 import json
 import shutil

@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from app.records.evidence.verification import Verdict, verify
+from app.records.integrity.verification import Verdict, verify
 from app.records.store.ledger import Mark
 from app.records.store.opening import open_records, prepare_records
 from app.records.store.rows import read_rows

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from app.records.evidence.audit_key import AuditKey, as_text
+from app.records.integrity.audit_key import AuditKey, as_text
 
 Row = dict[str, Any]
 """A row of `app.records.store.database.ROWS`, by column; what is None may be absent."""

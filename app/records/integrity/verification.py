@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
-from app.records.evidence.audit_key import AuditKey
-from app.records.evidence.chain import ROW, Head, genesis, read_head
+from app.records.integrity.audit_key import AuditKey
+from app.records.integrity.chain import ROW, Head, genesis, read_head
 from app.records.store.database import HEADS, LEDGER, ROWS, Database
 from app.records.store.ledger import (
     ENTRY,
