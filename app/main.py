@@ -157,6 +157,7 @@ def _open_records(settings: Settings, service: Service) -> "Records | None":
 
     records = Records(settings, service.metrics.registry, lambda: service.reader)
     service.witness = records.trail
+    service.models.listeners.append(records.trail.saw_comparison)
     return records
 
 

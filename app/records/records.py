@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -24,8 +24,8 @@ Answer = TypeVar("Answer")
 
 _REFRESH_S: Final = 30.0
 _OLDEST_S: Final = 3600.0
-_LOOKS: Final = 4
-"""How often a request's rows are looked for, half a pace apart: they may be on their way."""
+_MARGIN_S: Final = 1.5
+"""How much longer than a pace a request's rows are looked for: they may be on their way."""
 
 
 class Records:
@@ -45,7 +45,7 @@ class Records:
         self, settings: Settings, registry: CollectorRegistry, find_reader: Callable[[], Reader]
     ) -> None:
         self._find_reader = find_reader
-        self._look_s = pace_s(settings) / 2
+        self._pace_s = pace_s(settings)
         self._days = settings.performance_days
         self._live = LiveMetrics(registry)
         self._seen: tuple[object, ...] = ()
@@ -66,15 +66,15 @@ class Records:
         ------
         RequestUnknown, FeedbackConflict, RecordsUnavailable, RecordsFull
         """
-        for look in range(_LOOKS):
-            if look:
-                await asyncio.sleep(self._look_s)
-            rows = await self._ask(lambda connection: _rows_of(connection, [request_id]))
+        until_s = time.monotonic() + self._pace_s + _MARGIN_S
+        while True:
+            rows = await self._ask(lambda connection: _rows_of(connection, request_id))
             answers = _answers(rows)
             if answers:
                 break
-        else:
-            raise RequestUnknown
+            if time.monotonic() > until_s:
+                raise RequestUnknown
+            await asyncio.sleep(self._pace_s / 2)
         index, answer = _choose(answers, feedback.index)
         truth = feedback.truth
         target = Origin(request_id, origin.caller, origin.call, index)
@@ -139,11 +139,11 @@ class Records:
         self._seen, self._refresh_at_s = seen, now_s + _OLDEST_S
 
 
-def _rows_of(connection: sa.Connection, request_ids: Sequence[str]) -> list[Mapping[str, Any]]:
+def _rows_of(connection: sa.Connection, request_id: str) -> list[Mapping[str, Any]]:
     kinds = ("reading", "refusal", "feedback")
     found = (
         sa.select(ROWS)
-        .where(ROWS.c.request_id.in_(request_ids), ROWS.c.kind.in_(kinds))
+        .where(ROWS.c.request_id == request_id, ROWS.c.kind.in_(kinds))
         .order_by(ROWS.c.time)
     )
     return [dict(row) for row in connection.execute(found).mappings()]

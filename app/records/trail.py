@@ -30,6 +30,7 @@ from app.records.store.delivery import Delivery
 from app.records.store.opening import open_records
 from app.records.store.spool import Spool
 from app.records.writer import Entry, Writer
+from app.service.active.shadow import Comparison
 from app.service.witness import Origin
 from app.settings.audit_settings import AuditSettings
 
@@ -132,17 +133,28 @@ class Trail:
             inference_ms=reading.inference_ms,
         )
 
-    def saw_refusal(
-        self, origin: Origin, code: str, image_sha256: str | None, card: Card | None
-    ) -> None:
+    def saw_refusal(self, origin: Origin, code: str, image_sha256: str | None, card: Card) -> None:
         """Write down that an image was not read."""
         self.append(
             "refusal",
             origin,
             code=code,
             image_sha256=image_sha256,
-            model=card.name if card else None,
-            model_sha256=card.sha256 if card else None,
+            model=card.name,
+            model_sha256=card.sha256,
+        )
+
+    def saw_comparison(self, comparison: Comparison) -> None:
+        """Write down what the shadow made of a film; from its thread."""
+        said, card = comparison.along, comparison.shadow
+        self.append(
+            "shadow",
+            request_id=comparison.request_id or None,
+            model=card.name,
+            model_sha256=card.sha256,
+            probabilities=said.probabilities,
+            label=said.label,
+            status=said.status,
         )
 
     def append(self, kind: str, origin: Origin | None = None, **columns: object) -> None:

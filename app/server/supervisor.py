@@ -197,13 +197,12 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     try:
         access = Access.of(settings, rates)  # each worker has its own, and would fail the same way
         tls = Tls.of(settings)
-    except AccessError as error:
+        _prepare_records(settings)
+    except (AccessError, RecordsError) as error:
         _log.critical(str(error), extra={"members": {"code": error.code}})
         return error.exit_code
     if access.open:
         _log.info("nobody is asked for a key", extra={"members": {"host": settings.host}})
-    if not _can_keep_records(settings):
-        return STARTUP_FAILURE
     listener = _bind(settings)
     if listener is None:
         return PORT_TAKEN
@@ -241,21 +240,20 @@ def _supervise(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _can_keep_records(settings: Settings) -> bool:
-    """See that the audit trail can be kept, if one is to be."""
+def _prepare_records(settings: Settings) -> None:
+    """See that the audit trail can be kept, if one is to be.
+
+    Raises
+    ------
+    RecordsError
+    """
     if not settings.audit_folder:
         _log.info("no audit trail is kept: NEUMO_AUDIT_FOLDER is empty")
-        return True
+        return
     # It brings a database's libraries, which are not always wanted; and before workers are forked.
     from app.records.store.opening import prepare_records  # noqa: PLC0415
 
-    try:
-        prepare_records(settings)
-    except RecordsError as error:
-        members = {"code": error.code, "detail": error.detail("en")}
-        _log.critical("the audit trail can't be kept", extra={"members": members})
-        return False
-    return True
+    prepare_records(settings)
 
 
 def _metrics_folder() -> str | None:

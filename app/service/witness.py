@@ -41,15 +41,13 @@ class Witness(Protocol):
     def saw_reading(self, origin: Origin, reading: Reading) -> None:
         """Be told of an image that was read, before it is answered."""
 
-    def saw_refusal(
-        self, origin: Origin, code: str, image_sha256: str | None, card: Card | None
-    ) -> None:
+    def saw_refusal(self, origin: Origin, code: str, image_sha256: str | None, card: Card) -> None:
         """Be told of an image that was not read.
 
         Parameters
         ----------
         code : of the error
-        card : of the model that would have read it; None while none is loaded
+        card : of the model that would have read it
         image_sha256 : of the file; None if no thread came to look at it
         """
 
@@ -63,7 +61,5 @@ class Nobody:
     def saw_reading(self, origin: Origin, reading: Reading) -> None:
         """Do nothing."""
 
-    def saw_refusal(
-        self, origin: Origin, code: str, image_sha256: str | None, card: Card | None
-    ) -> None:
+    def saw_refusal(self, origin: Origin, code: str, image_sha256: str | None, card: Card) -> None:
         """Do nothing."""

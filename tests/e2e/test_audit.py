@@ -213,7 +213,7 @@ def test_a_trail_that_can_not_be_kept_stops_the_start(
         assert server.process.wait(30) == 3
         (line,) = [each for each in server.lines() if each["level"] == "critical"]
     assert line["code"] == code
-    assert detail in line["detail"]
+    assert detail in line["message"]
 
 
 def test_a_key_that_is_another_stops_the_start(tmp_path: Path) -> None:
