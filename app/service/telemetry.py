@@ -188,6 +188,11 @@ class Metrics:
         for before in ("decode", "inference"):
             self._dropped.labels("deadline", before)
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where a room above puts metrics of its own."""
+        return self._registry
+
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request under its route's template."""
         self._requests.labels(route, method, str(status)).inc()

@@ -19,6 +19,7 @@ export default {
   age: "Age (years)",
   view: "Projection",
   viewUnknown: "Not known",
+  viewFromFile: "{view} (from the file)",
   viewPA: "PA",
   viewAP: "AP",
   viewLateral: "Lateral",

@@ -19,6 +19,7 @@ export default {
   age: "Edad (años)",
   view: "Proyección",
   viewUnknown: "No se sabe",
+  viewFromFile: "{view} (según el archivo)",
   viewPA: "PA",
   viewAP: "AP",
   viewLateral: "Lateral",
