@@ -93,6 +93,16 @@ class Service:
         )
 
     @property
+    def phase(self) -> Phase:
+        """Where in its life this process is; the metrics tell."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._phase = phase
+        self.metrics.set_ready(phase is Phase.READY)
+
+    @property
     def reader(self) -> Reader:
         """The reader of the active model; whoever reads several films as one takes it once.
 
