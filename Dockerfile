@@ -29,6 +29,8 @@ ENV PATH=/opt/neumo/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1 \
     NEUMO_HOST=0.0.0.0
+# Volumes that are mounted here take the owner over.
+RUN install -d -o 10001 -g 10001 -m 700 /var/lib/neumo /var/lib/neumo/audit /var/lib/neumo/key
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

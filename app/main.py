@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,12 +24,15 @@ from app.http.openapi import describe_access
 from app.http.pages import docs_page, front_page
 from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
-from app.http.routes import explain, model_card, predict, preview
-from app.http.watch import health, model_admin, prometheus
+from app.http.routes import explain, feedback, model_card, predict, preview
+from app.http.watch import health, live_performance, model_admin, prometheus
 from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
 from app.service.active.model_roster import SharedModels
 from app.service.service import LoadModel, Service, load_model_from
 from app.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from app.records.records import Records
 
 _DESCRIPTION = (
     f"**{NOT_A_DEVICE.en}** {RESEARCH_ONLY.en}\n\n"
@@ -68,6 +71,7 @@ def create_app(
     settings = settings or Settings()
     access = Access.of(settings, rates)
     service = Service(settings, load_model, on_failure, shared_models, row)
+    records = _open_records(settings, service)
     app = FastAPIOffline(
         title="Neumo",
         description=_DESCRIPTION,
@@ -78,7 +82,7 @@ def create_app(
         servers=[{"url": settings.root_path}] if settings.root_path else None,
         generate_unique_id_function=lambda route: route.name,  # operation ids: predict, explain
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
-        lifespan=partial(_lifespan, service, load_before_serving),
+        lifespan=partial(_lifespan, service, records, load_before_serving),
     )
     work = [predict.router, explain.router, preview.router]
     other = [
@@ -88,9 +92,11 @@ def create_app(
         prometheus.router,
         docs_page.router,
         front_page.router,
+        feedback.router,
+        live_performance.router,
     ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
-    app.state.service, app.state.routes = service, routes
+    app.state.service, app.state.routes, app.state.records = service, routes, records
     for router in (*work, *other):
         app.include_router(router)
     route_scopes = RouteScopes.of([*work, *other], app.routes)
@@ -107,7 +113,7 @@ def create_app(
             min_bytes_per_s=settings.min_body_bytes_per_s,
         ),
         admission=service.admission,
-        check_ready=lambda: service.reader,
+        check_ready=service.check_work,
         work_paths=routes.work_paths,
     )
     app.add_middleware(
@@ -121,9 +127,13 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(
     service: Service,
+    records: "Records | None",
     load_before_serving: bool,
     _: FastAPI,
 ) -> AsyncIterator[None]:
+    if records is not None:
+        records.trail.start()
+
     async def run() -> None:
         if not load_before_serving:
             await service.start()
@@ -135,6 +145,20 @@ async def _lifespan(
     yield
     running.cancel()
     await asyncio.to_thread(service.stop)
+    if records is not None:
+        await asyncio.to_thread(records.trail.stop)
+
+
+def _open_records(settings: Settings, service: Service) -> "Records | None":
+    """Open the audit trail, if there is to be one, and let it see what is read."""
+    if not settings.audit_folder:
+        return None
+    from app.records.records import Records  # noqa: PLC0415 - a database is not always wanted
+
+    records = Records(settings, service.metrics.registry, lambda: service.reader)
+    service.witness = records.trail
+    service.models.listeners.append(records.trail.saw_comparison)
+    return records
 
 
 async def _raise_as_ours(_: Request, error: Exception) -> NoReturn:

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),
         "doctor": ("app.cli.run.doctor_command", "Look at all that a service needs."),
         "keys": ("app.cli.admin.keys_command", "Make, list and revoke the keys that callers show."),
+        "audit": ("app.cli.admin.audit_command", "Check and export the audit trail."),
         "model": ("app.cli.admin.model_command", "Show what the model says of itself."),
         "models": ("app.cli.admin.models_command", "List, switch and sign models."),
         "settings": ("app.cli.run.settings_command", "List every setting."),
@@ -39,9 +40,10 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
     {
         0: "done",
         1: "refused: a film that was not read, a service that is not healthy, a check that "
-        "failed, or an acceptance that shows nothing to rely on",
+        "failed, an audit trail that is not whole, or an acceptance that shows nothing to rely on",
         USAGE: "called wrongly; a setting out of bounds, or callers whom nobody asks for a key",
-        3: "the model can't be served, or another package hides Neumo's own",
+        3: "the model can't be served, the audit trail can't be kept or read, or another package "
+        "hides Neumo's own",
         4: "the port can't be had",
         INTERRUPTED: "interrupted",
         BROKEN_PIPE: "whoever read the output stopped reading",

@@ -26,6 +26,7 @@ from app.errors import (
     OriginNotAllowed,
     Overloaded,
     RateLimited,
+    RecordsFull,
     RequestError,
     RequestTimeout,
     SwitchFailed,
@@ -70,6 +71,7 @@ ANY_UPLOAD: Final = (
     InvalidParameter,
     NotReady,
     Overloaded,
+    RecordsFull,
 )
 DECODED: Final = (
     EmptyUpload,
@@ -165,6 +167,10 @@ MAX_PX_QUERY: Final = _query(
         }
     },
     "Most pixels of the longer side; nothing is enlarged",
+)
+DAYS_QUERY: Final = _query(
+    {"days": {"type": "integer", "minimum": 1, "maximum": 9999}},
+    "Films read within so many days; if missing, as NEUMO_PERFORMANCE_DAYS says",
 )
 ONE_FILE: Final = _body(
     {

@@ -25,6 +25,8 @@ ROUTE_SCOPES: Final[Mapping[str, Scope | None]] = MappingProxyType(
         "/models": "predict",
         "/admin/models/rollback": "admin",
         "/admin/models/{name}/activate": "admin",
+        "/feedback/{request_id}": "feedback",
+        "/performance": "metrics",
         "/metrics": "metrics",
         "/health/live": OPEN,
         "/health/ready": OPEN,

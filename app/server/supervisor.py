@@ -19,7 +19,7 @@ from typing import Final
 
 from app.access.access import Access
 from app.access.rates import RateTable
-from app.errors import AccessError, BundleError
+from app.errors import AccessError, BundleError, RecordsError
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
 from app.server.tls import Tls
@@ -197,7 +197,8 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     try:
         access = Access.of(settings, rates)  # each worker has its own, and would fail the same way
         tls = Tls.of(settings)
-    except AccessError as error:
+        _prepare_records(settings)
+    except (AccessError, RecordsError) as error:
         _log.critical(str(error), extra={"members": {"code": error.code}})
         return error.exit_code
     if access.open:
@@ -206,17 +207,27 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     if listener is None:
         return PORT_TAKEN
     _raise_open_files()
-    folder = None
-    if settings.worker_count > 1:
-        folder = _metrics_folder()
-        if folder is not None:
-            share_among_processes(folder)
-        elif settings.workers:
+    folder = _metrics_folder() if settings.worker_count > 1 else None
+    if folder is not None:
+        share_among_processes(folder)
+    elif settings.worker_count > 1:
+        if settings.workers:
             _log.critical(_NO_FOLDER)
             return STARTUP_FAILURE
-        else:
-            _log.warning(_NO_FOLDER + "; one worker serves")
-            settings = settings.model_copy(update={"workers": 1})
+        _log.warning(_NO_FOLDER + "; one worker serves")
+        settings = settings.model_copy(update={"workers": 1})
+    return _supervise(settings, load_model, listener, rates, tls, folder)
+
+
+def _supervise(
+    settings: Settings,
+    load_model: LoadModel,
+    listener: socket.socket,
+    rates: RateTable,
+    tls: Tls | None,
+    folder: str | None,
+) -> int:
+    """Run the workers; return the exit code. `folder` holds their metrics, and goes at the end."""
     try:
         models = SharedModels(settings, settings.worker_count)
         return Supervisor(settings, load_model, listener, rates, tls, models).run()
@@ -227,6 +238,22 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepare_records(settings: Settings) -> None:
+    """See that the audit trail can be kept, if one is to be.
+
+    Raises
+    ------
+    RecordsError
+    """
+    if not settings.audit_folder:
+        _log.info("no audit trail is kept: NEUMO_AUDIT_FOLDER is empty")
+        return
+    # It brings a database's libraries, which are not always wanted; and before workers are forked.
+    from app.records.store.opening import prepare_records  # noqa: PLC0415
+
+    prepare_records(settings)
 
 
 def _metrics_folder() -> str | None:

@@ -47,6 +47,8 @@ def configure_logging(level: str) -> None:
     logging.getLogger("PIL").setLevel(logging.WARNING)  # its debug lines quote uploads
     for noisy in ("multipart", "python_multipart"):
         logging.getLogger(noisy).setLevel(logging.ERROR)  # so do its warnings; problems tell enough
+    for told_by_records in ("alembic", "sqlalchemy"):  # of the whole database, at each step
+        logging.getLogger(told_by_records).setLevel(logging.WARNING)
     logging.captureWarnings(True)
 
 

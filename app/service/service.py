@@ -6,6 +6,7 @@ decoding, network, judging and counting stand there once.
 
 import asyncio
 import gc
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -13,7 +14,14 @@ from enum import Enum
 from functools import partial
 from typing import TypeVar
 
-from app.errors import BundleError, NotAChestXray, NotReady
+from app.errors import (
+    BundleError,
+    InternalError,
+    NeumoError,
+    NotAChestXray,
+    NotReady,
+    RequestError,
+)
 from app.image.grey_image import GreyImage
 from app.image.resize import warm_up
 from app.model.load import load_model
@@ -25,6 +33,7 @@ from app.reading.reading import Reading
 from app.service.active.model_roster import ModelRoster, SharedModels
 from app.service.admission import Admission, Check, Claim
 from app.service.telemetry import Metrics
+from app.service.witness import NOWHERE, Nobody, Origin, Witness
 from app.settings.settings import Settings
 
 _log = logging.getLogger("neumo.service")
@@ -45,6 +54,8 @@ class Phase(Enum):
 
 class Service:
     """Holds settings, metrics, admission and, once loaded, the models.
+
+    Whoever is to be told of every image is set as `witness`.
 
     Parameters
     ----------
@@ -67,6 +78,7 @@ class Service:
         self.admission = Admission(
             settings.reader_threads, settings.deadline_s, settings.max_held_bytes, self.metrics
         )
+        self.witness: Witness = Nobody()
         self.phase = Phase.STARTING
         self._on_failure = on_failure
         self.models = ModelRoster(
@@ -79,6 +91,16 @@ class Service:
             idle=lambda: not self.admission.expected_wait_s,
             fail=on_failure,
         )
+
+    @property
+    def phase(self) -> Phase:
+        """Where in its life this process is; the metrics tell."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._phase = phase
+        self.metrics.set_ready(phase is Phase.READY)
 
     @property
     def reader(self) -> Reader:
@@ -94,17 +116,27 @@ class Service:
             raise NotReady
         return reader
 
+    def check_work(self) -> None:
+        """Raise if no image can be read now.
+
+        Raises
+        ------
+        NotReady, RecordsFull
+        """
+        _ = self.reader
+        self.witness.check()
+
     async def read(
         self,
         data: bytes,
         subject: Subject,
         claim: Claim,
         window: int | None = None,
+        origin: Origin = NOWHERE,
         *,
         reader: Reader | None = None,
-        request_id: str = "",
     ) -> Reading:
-        """Read one image within the deadline, and count it.
+        """Read one image within the deadline, count it, and tell the witness.
 
         Parameters
         ----------
@@ -112,8 +144,8 @@ class Service:
         subject : what is said of the patient and the projection
         claim : of the request that was let in, as `Admission.admit` gives it
         window : which of a DICOM file's VOI LUTs and windows, counted from 0; the first if None
+        origin : of the image, for the witness
         reader : of the model that reads the others of a batch; the active one's if None
-        request_id : of the call, for what is written down
 
         Raises
         ------
@@ -123,14 +155,27 @@ class Service:
         """
         reader = reader or self.reader
         shown: list[Film] = []
-        work = partial(reader.read, data, subject, window, show=shown.append)
+        hashed: list[str] = []
+
+        def work(*, check: Check) -> Reading:
+            try:
+                return reader.read(data, subject, window, check=check, show=shown.append)
+            except RequestError:
+                hashed.append(hashlib.sha256(data).hexdigest())
+                raise
+
         try:
             reading = await self.admission.run(work, claim)
-        except NotAChestXray:
-            self.models.note(shown[0], reader, None, request_id)
+        except Exception as error:
+            if isinstance(error, NotAChestXray):
+                self.models.note(shown[0], reader, None, origin.request_id)
+            code = error.code if isinstance(error, NeumoError) else InternalError.code
+            image_sha256 = hashed[0] if hashed else None
+            self.witness.saw_refusal(origin, code, image_sha256, reader.model.card)
             raise
-        self.models.note(shown[0], reader, reading.judgement, request_id)
+        self.models.note(shown[0], reader, reading.judgement, origin.request_id)
         self.metrics.count_reading(reading)
+        self.witness.saw_reading(origin, reading)
         return reading
 
     async def decode(

@@ -161,6 +161,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._ready = Gauge(
+            "neumo_ready_workers",
+            "Workers that a Reading can be had of now: not those that load, drain or stop.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._queue = Gauge(
             "neumo_queue_depth",
             "Images that wait for a thread.",
@@ -181,6 +187,11 @@ class Metrics:
             self._switches.labels(outcome)
         for before in ("decode", "inference"):
             self._dropped.labels("deadline", before)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where a room above puts metrics of its own."""
+        return self._registry
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request under its route's template."""
@@ -221,6 +232,10 @@ class Metrics:
     def set_in_flight(self, requests: int) -> None:
         """Say how many requests were let in and are not answered."""
         self._in_flight.set(requests)
+
+    def set_ready(self, ready: bool) -> None:
+        """Say whether a Reading can be had of this worker."""
+        self._ready.set(int(ready))
 
     def set_queue(self, images: int) -> None:
         """Say how many images wait for a thread."""

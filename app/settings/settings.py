@@ -14,6 +14,7 @@ from app.model.card import Precision
 from app.model.labels import LabelId
 from app.reading.priors import parse_priors
 from app.settings.access_settings import AccessSettings
+from app.settings.audit_settings import AuditSettings
 from app.settings.cors_origins import CorsSettings
 from app.settings.model_settings import ModelSettings
 from app.settings.tls_settings import TlsSettings
@@ -35,7 +36,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(AccessSettings, TlsSettings, CorsSettings, ModelSettings):
+class Settings(AccessSettings, TlsSettings, CorsSettings, ModelSettings, AuditSettings):
     """Bounded, frozen, built once at start-up and handed down."""
 
     model_config = SettingsConfigDict(

@@ -31,7 +31,10 @@ export class FilmView {
 
   /** Show a film and its map; what was still coming for the one before is given up. */
   show(film) {
-    if (film !== this.#film) this.viewer.lay(null);
+    if (film !== this.#film) {
+      this.viewer.lay(null);
+      this.viewer.resetWindow();
+    }
     this.#looking.abort();
     this.#looking = new AbortController();
     this.#film = film;

@@ -10,7 +10,7 @@ import { ModelCard } from "./model.js";
 import { Queue } from "./queue.js";
 import { bars, cautions, summary, verdict, writeFacts } from "./reading_panel.js";
 import { Problem, Service, patiently } from "./service.js";
-import { checkAge, setAgeError, subjectNote, writeViews } from "./subject.js";
+import { checkAge, setAgeError, subjectNote, viewWord, writeViews } from "./subject.js";
 import {
   chooseLanguage, currentLanguage, number, rememberInAddress, say, setLanguage, writeTexts,
 } from "./texts.js";
@@ -177,7 +177,7 @@ function writeReading() {
   $("#view").value = film.view;
   const { age_years: age, view } = reading?.subject ?? {};
   $("#age").placeholder = age === undefined ? "" : number(age, 1);
-  $("#view").options[0].textContent = !film.view && view ? `${say("viewUnknown")} (${view})` : say("viewUnknown");
+  $("#view").options[0].textContent = !film.view && view ? say("viewFromFile", { view: viewWord(view) }) : say("viewUnknown");
   $("#subject-note").textContent = subjectNote(film);
   $("#window-field").hidden = film.windows < 2;
   $("#window").replaceChildren(...Array.from({ length: film.windows }, (_, at) =>
@@ -223,6 +223,7 @@ function on(selector, event, act) {
 
 function start() {
   chooseTheme();
+  $("#audited").hidden = !facts.audited;
   $(".scale-colours").style.background = gradient();
   chooseLanguage();
   writeAll();

@@ -49,6 +49,11 @@ export class Viewer {
     this.paint();
   }
 
+  /** Another film has other greys: its window and level begin anew; inverted stays inverted. */
+  resetWindow() {
+    Object.assign(this.#grey, { width: 255, level: 127.5 });
+  }
+
   reset() {
     this.#grey = { width: 255, level: 127.5, inverted: false };
     this.fit();

@@ -32,6 +32,8 @@ SCOPE_OF: dict[tuple[str, str], Scope | None] = {
     ("GET", "/models"): "predict",
     ("POST", "/admin/models/rollback"): "admin",
     ("POST", "/admin/models/{name}/activate"): "admin",
+    ("POST", "/feedback/{request_id}"): "feedback",
+    ("GET", "/performance"): "metrics",
     ("GET", "/metrics"): "metrics",
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,

@@ -50,6 +50,15 @@ def test_while_it_drains_it_says_it_is_not_ready_but_answers(jpeg: bytes) -> Non
         assert client.post("/predict", content=jpeg).status_code == 200
 
 
+def test_metrics_tell_whether_it_is_ready() -> None:
+    app = create_app(Settings())
+    with TestClient(app) as client:
+        wait_until_ready(client)
+        assert value_of(client.get("/metrics").text, "neumo_ready_workers") == 1
+        app.state.service.drain()
+        assert value_of(client.get("/metrics").text, "neumo_ready_workers") == 0
+
+
 def test_while_it_stops_it_is_not_ready() -> None:
     app = create_app(Settings())
     with TestClient(app) as client:

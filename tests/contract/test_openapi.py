@@ -21,6 +21,7 @@ OPERATIONS = {
     "/model": "model", "/metrics": "metrics",
     "/models": "models", "/admin/models/{name}/activate": "activate_model",
     "/admin/models/rollback": "roll_back_model",
+    "/feedback/{request_id}": "feedback", "/performance": "performance",
 }  # fmt: skip
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
@@ -91,7 +92,7 @@ def test_every_problem_is_the_one_schema_with_an_example_a_code(document: dict[s
     told = 0
     for call in calls(document).values():
         for status, response in call["responses"].items():
-            if status == "200":
+            if status.startswith("2"):
                 continue
             (content,) = response["content"].items()
             assert content[0] == "application/problem+json"

@@ -9,7 +9,9 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import util
 from itertools import islice
@@ -142,8 +144,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def telling(place: Path) -> Iterator[Server]:
-    """A service that logs all it can, and reads films of every size."""
-    environment = {"TMPDIR": str(place), "PYTHONWARNINGS": "always"}
+    """A service that logs and writes down all it can, and reads films of every size."""
+    environment = {
+        "TMPDIR": str(place), "PYTHONWARNINGS": "always",
+        "NEUMO_AUDIT_FOLDER": str(place / "audit"), "NEUMO_AUDIT_FLUSH_MS": "20",
+    }  # fmt: skip
     with running("--log-level", "debug", "--min-side-px", "1", environment=environment) as server:
         yield server
 
@@ -169,13 +174,12 @@ def leaks(text: bytes) -> bool:
 
 
 def everything(server: Server, place: Path) -> bytes:
-    """Return all that is left of calls: metrics, logs, files."""
-    files = [path for path in place.rglob("*") if path.is_file()]
-    return (
-        server.call("GET", "/metrics")[2]
-        + server.log.read_bytes()
-        + b"".join(str(path).encode() + path.read_bytes() for path in files)
-    )
+    """Return all that is left of calls: metrics, logs, files, the audit trail's among them."""
+    left = server.call("GET", "/metrics")[2] + server.log.read_bytes()
+    for path in place.rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):  # some come and go
+            left += str(path).encode() + path.read_bytes()
+    return left
 
 
 def test_the_film_holds_canaries_of_every_kind() -> None:
@@ -199,6 +203,44 @@ def test_its_instance_is_told_to_who_asks_and_to_nobody_else(telling: Server, pl
     assert json.loads(answer)["image"]["dicom"]["sop_instance_uid"] == uid
     assert not leaks(answer.replace(uid.encode(), b""))
     assert not leaks(everything(telling, place))
+
+
+def test_what_is_written_down_names_nobody(telling: Server, place: Path) -> None:
+    folder = place / "audit"
+    status, _, answer = telling.call("POST", "/predict", film(), {"X-Request-ID": CANARY})
+    assert status == 200
+    request_id = json.loads(answer)["request_id"]
+    for told in ({"label": CANARY}, {"label": "normal", CANARY: DIGITS}, {"label": "normal"}):
+        head = {"Content-Type": "application/json"}
+        body = json.dumps(told).encode()
+        status, _, answer = telling.call("POST", f"/feedback/{request_id}", body, head)
+        assert status == (201 if told == {"label": "normal"} else 400)
+        assert not leaks(answer)
+    assert telling.call("POST", f"/feedback/{CANARY}", body, head)[0] == 404
+    time.sleep(0.5)  # until the database has all of it
+    command = [sys.executable, "-m", "app", "audit", "export", "--audit-folder", str(folder)]
+    done = subprocess.run([*command, "-"], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.count(request_id.encode()) == 2  # the Reading and the diagnosis
+    assert not leaks(done.stdout)
+    assert (folder / "audit.sqlite-wal").stat().st_size > 0
+    assert not leaks(everything(telling, place))
+
+
+def test_rows_on_their_way_name_nobody(tmp_path: Path) -> None:
+    if not util.find_spec("psycopg"):
+        pytest.skip("the extra postgres is not installed")
+    environment = {
+        "TMPDIR": str(tmp_path), "NEUMO_AUDIT_FOLDER": str(tmp_path / "audit"),
+        "NEUMO_AUDIT_FLUSH_MS": "20",
+        "NEUMO_AUDIT_DATABASE": "postgresql://nobody@127.0.0.1:9/none",  # nobody listens
+    }  # fmt: skip
+    with running("--log-level", "debug", environment=environment) as server:
+        for data in (film(), *islice(hostile(), 10)):
+            assert all(status < 500 for status, _ in answers(server, data))
+        time.sleep(0.2)
+        (spool,) = (tmp_path / "audit").glob("*.spool")
+        assert spool.read_bytes().count(b'"kind": "refusal"') > 10
+        assert not leaks(everything(server, tmp_path))
 
 
 def test_films_that_can_not_be_read_leave_no_trace(telling: Server, place: Path) -> None:

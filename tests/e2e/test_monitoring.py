@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
+from app.model.bundle import find_bundle
+from app.settings.settings import Settings
 from tests.conftest import ROOT
 from tests.images import encode
 from tests.server import Server, free_port, running
@@ -32,6 +35,7 @@ QUERIES = [
 ]
 RULES = ALERTS.read_text(encoding="utf-8")
 NAMES = re.findall(r"- alert: (\w+)", RULES)
+EXPRESSIONS = [rule["expr"] for group in yaml.safe_load(RULES)["groups"] for rule in group["rules"]]
 TOOLS = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="Prometheus is not installed (apt: prometheus)"
 )
@@ -77,13 +81,30 @@ def test_the_runbook_has_no_alert_that_there_is_not() -> None:
     assert sorted(headings) == sorted(NAMES)
 
 
-def test_only_metrics_that_there_are_are_asked_for() -> None:
+def test_only_metrics_and_labels_that_there_are_are_asked_for() -> None:
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
-    known = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
-    asked = re.findall(r"\b((?:neumo|process)_\w+)", RULES + json.dumps(DASHBOARD))
-    bare = {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked}
-    assert {name for name in bare if name not in known} == set()
-    assert len(bare) > 20
+    known = {
+        name: {*re.findall(r"\w+", labels), "instance", "job", "le"}
+        for name, labels in re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]*) \|", page, re.MULTILINE)
+    }
+    every_label = set().union(*known.values())
+    asked = set()
+    for query in [query for _, query in QUERIES] + EXPRESSIONS:
+        for metric, chosen in re.findall(r"\b((?:neumo|process)_\w+)(?:{([^}]*)})?", query):
+            name = re.sub(r"_(bucket|sum|count)$", "", metric)
+            asked.add(name)
+            assert name in known
+            assert set(re.findall(r"(\w+)[=!]", re.sub(r'"[^"]*"', "", chosen))) <= known[name]
+        for labels in re.findall(r"\b(?:by|on|ignoring) \(([^)]*)\)", query):
+            assert set(re.findall(r"\w+", labels)) <= every_label
+    assert len(asked) > 20
+    assert set(re.findall(r"\$labels\.(\w+)", RULES)) <= every_label
+
+
+def test_the_model_that_is_expected_is_the_one_that_is_served_by_default() -> None:
+    card = json.loads((find_bundle(Settings().model) / "card.json").read_text(encoding="utf-8"))
+    (rule,) = re.findall(r"- alert: NeumoModelNotAsExpected\n.*?sha256=\"(\w+)\"", RULES, re.DOTALL)
+    assert rule == card["sha256"]
 
 
 @dataclass
@@ -116,13 +137,25 @@ def wait_until(is_so: Callable[[], bool], limit_s: float = 40.0) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(jpeg: bytes) -> Iterator[Server]:
-    """A service of two workers with a shadow, that has read some films."""
-    environment = {"NEUMO_SHADOW": "neumo-r18-2", "NEUMO_DRIFT_LEAST_FILMS": "20"}
+def server(jpeg: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service of two workers with a shadow and an audit trail, that has read some films.
+
+    Of the last a diagnosis was told.
+    """
+    environment = {
+        "NEUMO_SHADOW": "neumo-r18-2",
+        "NEUMO_DRIFT_LEAST_FILMS": "20",
+        "NEUMO_AUDIT_FOLDER": str(tmp_path_factory.mktemp("audit") / "trail"),
+    }
     with running("--workers", "2", environment=environment) as server:
         for number in range(24):  # every fourth of a view that no model knows
             query = "?view=lateral" if number % 4 == 0 else ""
-            assert server.call("POST", f"/predict{query}", jpeg)[0] == 200
+            status, headers, _ = server.call("POST", f"/predict{query}", jpeg)
+            assert status == 200
+        told = json.dumps({"label": "normal"}).encode()
+        path = f"/feedback/{headers['x-request-id']}"
+        assert server.call("POST", path, told, {"Content-Type": "application/json"})[0] == 201
+        wait_until(lambda: b"neumo_live_sensitivity" in server.call("GET", "/metrics")[2])
         yield server
 
 

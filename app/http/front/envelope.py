@@ -175,8 +175,11 @@ def _error_of(failure: BaseException, record: Record) -> RequestError:
     return InternalError()
 
 
+def is_request_id(text: str) -> bool:
+    """Whether a text is shaped like a UUID or ULID, so can be a request's id and no name."""
+    return bool(_UUID.fullmatch(text) or _ULID.fullmatch(text))
+
+
 def _request_id(given: str) -> str:
-    """Keep a caller's id if it is shaped like a UUID or ULID, else make a ULID."""
-    if _UUID.fullmatch(given) or _ULID.fullmatch(given):
-        return given
-    return str(ULID())
+    """Keep a caller's id if it is shaped like one, else make a ULID."""
+    return given if is_request_id(given) else str(ULID())

@@ -18,6 +18,7 @@ from app.http.openapi import (
     describe_problems,
     with_query,
 )
+from app.http.origin import origin_of
 from app.http.parameters import IMAGE_PARAMETERS, read_window, read_with_uid
 from app.model.labels import LabelId
 from app.render.overlay import DEFAULT_ALPHA, render_overlay
@@ -62,9 +63,8 @@ async def explain(
     service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
     upload = await read_upload(request, query=("label", "alpha", "format", *IMAGE_PARAMETERS))
-    reading = await service.read(
-        upload.files[0], upload.subjects[0], claim, window, request_id=record.request_id
-    )
+    origin = origin_of(request, upload)
+    reading = await service.read(upload.files[0], upload.subjects[0], claim, window, origin)
     record.add_stages(reading)
     language = record.language
     if format == "json":

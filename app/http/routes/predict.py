@@ -22,6 +22,7 @@ from app.http.openapi import (
     describe_problems,
     with_query,
 )
+from app.http.origin import origin_of
 from app.http.parameters import IMAGE_PARAMETERS, read_flag, read_window, read_with_uid
 from app.language import Language
 from app.render.overlay import render_overlay
@@ -54,9 +55,8 @@ async def predict(request: Request) -> Response:
     heatmap = read_flag(request.query_params, "heatmap")
     window, with_uid = read_window(request.query_params), read_with_uid(request.query_params)
     upload = await read_upload(request, query=("heatmap", *IMAGE_PARAMETERS))
-    reading = await service.read(
-        upload.files[0], upload.subjects[0], claim, window, request_id=record.request_id
-    )
+    origin = origin_of(request, upload)
+    reading = await service.read(upload.files[0], upload.subjects[0], claim, window, origin)
     record.add_stages(reading)
     png = None
     if heatmap:
@@ -101,8 +101,8 @@ async def predict_batch(request: Request) -> Response:
                     upload.subjects[index],
                     claim,
                     window,
+                    origin_of(request, upload, index),
                     reader=reader,
-                    request_id=record.request_id,
                 )
         except CallerGone:
             raise

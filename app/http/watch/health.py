@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import NotReady
+from app.errors import NotReady, RecordsFull
 from app.http.body.upload import service_of
 from app.http.openapi import ANY_CALL, describe_problems
 from app.service.service import Phase
@@ -30,16 +30,20 @@ async def live() -> Health:
 
 @router.head("/ready", include_in_schema=False)
 @router.get(
-    "/ready", summary="A Reading can be had now", responses=describe_problems(*ANY_CALL, NotReady)
+    "/ready",
+    summary="A Reading can be had now",
+    responses=describe_problems(*ANY_CALL, NotReady, RecordsFull),
 )
 async def ready(request: Request) -> Health:
     """Answer 200 from the model's known answers on until SIGTERM. If not: send no traffic.
 
     Overload does not make a service unready: with every replica overloaded, none would be left.
-    What is too much is refused request by request.
+    What is too much is refused request by request. Nor does a database that is away: only an audit
+    trail that can't be written, where the settings ask for that.
     """
     if service_of(request).phase is not Phase.READY:
         raise NotReady
+    service_of(request).witness.check()
     return Health(status="ok")
 
 

@@ -23,6 +23,7 @@ from app.language import Language
 from app.model.measured.acceptance_file import AcceptanceSummary
 from app.service.active.model_roster import Held, ModelRoster, State
 from app.service.service import Phase, Service
+from app.service.witness import Origin
 
 router = APIRouter(tags=["models"])
 
@@ -109,6 +110,7 @@ async def activate_model(request: Request) -> Response:
     """
     name = request.path_params["name"]
     await _ready(request).models.activate(name, caller_of(request.scope).name)
+    _write_down(request)
     return _answer(request)
 
 
@@ -123,7 +125,17 @@ async def activate_model(request: Request) -> Response:
 async def roll_back_model(request: Request) -> Response:
     """Switch back to the model that answered before; a second call undoes the first."""
     await _ready(request).models.roll_back(caller_of(request.scope).name)
+    _write_down(request)
     return _answer(request)
+
+
+def _write_down(request: Request) -> None:
+    """Write down, where records are kept, who made which model the active one."""
+    if request.app.state.records is not None:
+        card, scope = _ready(request).reader.model.card, request.scope
+        origin = Origin(record_of(scope).request_id, caller_of(scope).name, scope["route"].path)
+        trail = request.app.state.records.trail
+        trail.append("switch", origin, model=card.name, model_sha256=card.sha256)
 
 
 def _ready(request: Request) -> Service:

@@ -4,11 +4,12 @@ Written by `neumo accept`, read where that bundle is served (`NEUMO_ACCEPTANCE`)
 and figures, no name of a file or a patient. Rates are from 0 to 1.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from app.errors import AcceptanceMalformed, AcceptanceMismatch, AcceptanceMissing
 from app.model.card import Certainty
@@ -103,6 +104,13 @@ class Acceptance(Strict):
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         description="Divides the logits here, instead of the card's"
     )
+
+    _file_sha256: str = PrivateAttr("")
+
+    @property
+    def file_sha256(self) -> str:
+        """Of the file it was read from; empty if it was read from none."""
+        return self._file_sha256
 
     @property
     def summary(self) -> AcceptanceSummary:
@@ -204,8 +212,10 @@ def _read(path: Path) -> Acceptance:
     except OSError:
         raise AcceptanceMissing(file=path.name) from None
     try:
-        return Acceptance.model_validate_json(content)
+        acceptance = Acceptance.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "content"
         raise AcceptanceMalformed(file=path.name, reason=f"{where}: {first['msg']}") from None
+    acceptance._file_sha256 = hashlib.sha256(content).hexdigest()
+    return acceptance

@@ -164,7 +164,10 @@ class ModelRoster:
         """Answer what other workers ask, and follow what is decided, until cancelled."""
         while True:
             await asyncio.sleep(TURN_S)
-            await self._switch.turn()
+            try:
+                await self._switch.turn()
+            except Exception:  # noqa: BLE001 - or this worker would follow nothing from then on
+                _log.exception("a turn of the models failed")
 
     def stop(self) -> None:
         """Read along no more."""

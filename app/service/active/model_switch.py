@@ -12,6 +12,7 @@ import logging
 import mmap
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class SwitchBoard:
         size = (self._rows + processes.workers * _ROW_CELLS) * _CELL_BYTES
         self._memory = mmap.mmap(-1, size)
         self._file = os.memfd_create("neumo-models")  # for locks, so without content
+        weakref.finalize(self, os.close, self._file)
         self._cells = memoryview(self._memory).cast("q")
         self._decide(decision)
 

@@ -129,7 +129,9 @@ def test_a_film_is_read_by_keyboard_alone(page: Page, examples: dict[str, Path])
     press("r")
     assert (pixels(page, "#film-pane") == before).all()
 
+    press("Shift+ArrowDown")
     press("p")
+    expect(page.locator("#corner-grey")).to_have_text("W 255 L 128")  # of another film
     expect(page.locator("#map-pane")).to_be_visible()
     press("m")
     expect(page.locator("#map-pane")).to_be_hidden()

@@ -165,6 +165,7 @@ def test_a_dicom_film_is_shown_through_the_service_and_fills_age_and_view(page: 
     expect(page.locator(".verdict.ok")).to_contain_text("Normal")
     expect(page.locator("#subject-note")).to_have_text("Read as: 61 years, PA (from the file).")
     expect(page.locator("#age")).to_have_attribute("placeholder", "61")
+    expect(page.locator("#view option").first).to_have_text("PA (from the file)")
     expect(page.locator("#corner-grey")).to_have_text("W 2,551 L 2,226")
     expect(page.locator("#corner-size")).to_contain_text("512 × 512, DICOM, 12 bit")
     first = pixels(page, "#film-pane")

@@ -258,6 +258,7 @@ def test_who_gives_no_key_is_told_so_and_asked_again_with_the_next_film(
 ) -> None:
     page = open_keyed()
     dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     give(page, *batch[:5])

@@ -4,7 +4,9 @@ Two workers in one process: each has a switch of its own on the board that they 
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -210,3 +212,16 @@ def test_a_bundle_has_one_hash_in_all_workers(board: SwitchBoard) -> None:
 def test_what_is_decided_survives_its_cell() -> None:
     for decision in (Decision(0, None, 0), Decision(15, 0, 70_000), Decision(3, 15, 1)):
         assert SwitchBoard(ProcessTable(1), 16, decision).decision == decision
+
+
+def test_a_board_that_is_gone_leaves_no_open_file() -> None:
+    def count() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    gc.collect()  # those of other tests
+    before = count()
+    boards = [SwitchBoard(ProcessTable(1), 1, Decision(0, None)) for _ in range(20)]
+    assert count() > before
+    del boards
+    gc.collect()
+    assert count() == before

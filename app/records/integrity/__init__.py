@@ -1,0 +1,1 @@
+"""What makes a change visible: the key, the chain, and the check of both."""

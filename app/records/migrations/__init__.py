@@ -1,0 +1,1 @@
+"""How Alembic runs what `app.records.revisions` holds."""

@@ -1,0 +1,1 @@
+"""Where rows lie: the spool on disk, the database with its ledger, and the way between them."""
