@@ -25,6 +25,7 @@ from app.errors import AcceptanceMalformed, AccessError, ChoiceUnusable
 from app.model.card import Card
 from app.model.choice import Choice, read_choice
 from app.model.measured.acceptance_file import read_acceptance
+from app.records.diagnosis import Feedback, is_right
 from tests.bundles import make_acceptance, make_card
 from tests.fuzz.target import CANARY, Target, Wrong, damage_bytes, damaged, invented
 from tests.models import FakeModel
@@ -200,6 +201,26 @@ class Acceptances(_Document):
         return _check_round_trip(acceptance)
 
 
+class Feedbacks(_Document):
+    """The body of ``POST /feedback``."""
+
+    name = "feedback"
+
+    def whole(self) -> bytes:
+        """Return a valid one."""
+        return b'{"label": ["normal", "covid19"], "index": 0, "certainty": "probable"}'
+
+    def read(self, path: Path) -> str:
+        """Validate it."""
+        try:
+            feedback = Feedback.model_validate_json(path.read_bytes())
+        except ValidationError:
+            return "refused"
+        if not feedback.truth or is_right("normal", feedback.truth) not in (True, False):
+            raise Wrong("nothing is told")
+        return _check_round_trip(feedback)
+
+
 class Choices(_Document):
     """Which model was chosen."""
 
@@ -233,7 +254,7 @@ def _check_words(words: str) -> None:
 def _check_round_trip(document: BaseModel) -> str:
     """See that what was read can be written and read again: no number is none."""
     again = type(document).model_validate_json(document.model_dump_json())
-    if again != document:
+    if again.model_dump() != document.model_dump():
         raise Wrong("it is another one when it is read again")
     return "read"
 

@@ -12,7 +12,7 @@ from tests.fuzz.driver import fuzz, run_again
 from tests.fuzz.targets import TARGETS
 
 CORPUS = Path(__file__).parent / "corpus"
-INPUTS = int(os.environ.get("NEUMO_TEST_FUZZ_INPUTS", "600"))
+INPUTS = int(os.environ.get("NEUMO_TEST_FUZZ_INPUTS", "500"))
 
 EXPECTED = {
     "query": {"read", "invalid_parameter"},
@@ -23,6 +23,7 @@ EXPECTED = {
     "choice": {"read", "choice_unusable"},
     "card": {"read", "refused"},
     "acceptance": {"read", "acceptance_malformed"},
+    "feedback": {"read", "refused"},
     "form": {"read", "malformed"},
     "wire": {"200", "unauthenticated", "forbidden", "malformed"},
     "jpeg": {"read", "image_undecodable", "image_truncated"},

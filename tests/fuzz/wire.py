@@ -27,6 +27,8 @@ from app.access.key import Key
 from app.access.key_file import change_keys
 from app.http.answer import problem_answer
 from app.main import create_app
+from app.records import records
+from app.records.store.opening import prepare_records
 from app.server.connection.connection import Connection
 from app.server.connection.connection_rules import ConnectionRules
 from app.service.logs import JsonFormatter, configure_logging
@@ -46,6 +48,8 @@ _NEEDED: Final = {
     "/preview": "predict",
     "/model": "predict",
     "/admin": "admin",
+    "/feedback": "feedback",
+    "/performance": "metrics",
     "/metrics": "metrics",
 }
 """The scope of each call, by how its path begins; by hand, beside the table that decides."""
@@ -76,12 +80,18 @@ class Wire(Target):
     def open(self) -> None:
         """Start the service on an event loop, without a socket."""
         self._folder = tempfile.TemporaryDirectory()
-        self._secrets = _make_keys(Path(self._folder.name) / "keys")
+        folder = Path(self._folder.name)
+        self._secrets = _make_keys(folder / "keys")
         self._settings = Settings(
-            keys_file=str(Path(self._folder.name) / "keys"),
+            keys_file=str(folder / "keys"),
+            audit_folder=str(folder / "audit"),
+            audit_flush_ms=20,
             cors_origins="https://viewer.example",
             min_side_px=16,
         )
+        (folder / "audit").mkdir(mode=0o700)
+        prepare_records(self._settings)
+        vars(records)["_MARGIN_S"] = 0.0  # or an unknown film would be waited for
         self._loop = asyncio.new_event_loop()
         self._app = create_app(
             self._settings, load_model=lambda _: FakeModel(), load_before_serving=True
@@ -111,7 +121,11 @@ class Wire(Target):
         """Stop the service."""
         self._loop.run_until_complete(self._life.__aexit__(None, None, None))
         self._loop.close()
+        kept = [path for path in Path(self._folder.name).rglob("*") if path.is_file()]
+        quoted = [path.name for path in kept if CANARY in path.read_bytes()]
         self._folder.cleanup()
+        if quoted:
+            raise Wrong(f"an input is quoted in {quoted}")
 
     def inputs(self, first: int, count: int) -> Iterator[bytes]:
         """Give requests of somebody, some of them whole, most damaged, some two after another."""
@@ -269,6 +283,8 @@ def requests() -> tuple[bytes, ...]:
         )
 
     film, viewer = jpegs()[0], b"Origin: https://viewer.example\r\n"
+    request_id = b"6f1c2a52-0d8b-4c1e-9d2c-3b8f6f0a7e11"
+    said = b'{"label": ["normal", "covid19"], "certainty": "probable", "index": 0}'
     words = b"Content-Type: application/x-www-form-urlencoded\r\n"
     preflight = viewer + b"Access-Control-Request-Method: POST\r\n"
     form = b"Content-Type: multipart/form-data; boundary=bound\r\n"
@@ -297,5 +313,11 @@ def requests() -> tuple[bytes, ...]:
             b"/nowhere/" + CANARY,
         )),
         ask(b"HEAD /models"),
+        ask(b"GET /performance"),
+        # A film, and what it turned out to show, on one connection.
+        ask(b"POST /predict", film, b"X-Request-ID: %b\r\n" % request_id)
+        + ask(b"POST /feedback/" + request_id, said, b"Content-Type: application/json\r\n"),
+        ask(b"POST /feedback/" + CANARY, said, b"Content-Type: application/json\r\n"),
+        ask(b"POST /feedback/" + request_id, said, b"Content-Type: application/json\r\n"),
     ]  # fmt: skip
     return tuple(sent)
