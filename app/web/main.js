@@ -223,6 +223,7 @@ function on(selector, event, act) {
 
 function start() {
   chooseTheme();
+  $("#audited").hidden = !facts.audited;
   $(".scale-colours").style.background = gradient();
   chooseLanguage();
   writeAll();

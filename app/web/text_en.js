@@ -14,6 +14,7 @@ export default {
   startFormats: "JPEG, PNG or DICOM, one or many",
   startSubject: "Who is on these films, if you know",
   startSubjectWhy: "Age decides which answers the model may give. Of a DICOM file both are read from the file.",
+  startAudited: "Whoever runs this service has it write down what it answers, in an audit trail: no film, and no file's name.",
   startPrivacy: "Films go to this service alone, which reads them in memory and keeps none. What you see here is in this tab only, and gone when you close or leave it.",
 
   age: "Age (years)",

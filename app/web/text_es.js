@@ -14,6 +14,7 @@ export default {
   startFormats: "JPEG, PNG o DICOM, una o varias",
   startSubject: "De quién son estas radiografías, si se sabe",
   startSubjectWhy: "De la edad depende qué respuestas puede dar el modelo. De un archivo DICOM se leen ambas del propio archivo.",
+  startAudited: "Quien opera este servicio hace que anote lo que responde, en un registro de auditoría: ninguna radiografía, ningún nombre de archivo.",
   startPrivacy: "Las radiografías van solo a este servicio, que las lee en memoria y no guarda ninguna. Lo que ve aquí está solo en esta pestaña y desaparece al cerrarla o salir de ella.",
 
   age: "Edad (años)",

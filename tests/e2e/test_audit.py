@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +63,13 @@ def written(folder: Path) -> set[str]:
         return {request_id for (request_id,) in found}
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+
+
 @dataclass
 class Load:
     """Clients that ask without a pause; when each answer came, by its request."""
@@ -87,10 +94,7 @@ class Load:
     def go_on(self, answers: int) -> None:
         """Return once so many more are answered."""
         wanted = len(self.answered_s) + answers
-        until_s = time.monotonic() + 60
-        while len(self.answered_s) < wanted:
-            assert time.monotonic() < until_s
-            time.sleep(0.01)
+        wait_until(lambda: len(self.answered_s) >= wanted)
 
     def _ask(self) -> None:
         while self._on:
@@ -121,10 +125,12 @@ def test_a_killed_worker_loses_no_more_than_a_flush_interval(tmp_path: Path, jpe
         with load.running():
             load.go_on(30)
             time.sleep(FLUSH_S + SLACK_S)
+            spools = {*folder.glob("*.spool")}
             killed_s = time.monotonic()
             os.kill(server.workers[0], signal.SIGKILL)
             time.sleep(SLACK_S)
             load.go_on(10)
+        wait_until(lambda: len(spools & {*folder.glob("*.spool")}) == 1)  # or the next start does
         assert max(load.answered_s.values()) > killed_s
     check_no_more_is_missing_than_was_said(load, folder, killed_s)
     after = {each for each, at_s in load.answered_s.items() if at_s > killed_s + SLACK_S}
@@ -146,10 +152,7 @@ def test_a_service_killed_as_a_whole_loses_no_more_either(tmp_path: Path, jpeg: 
             server.process.wait()
     assert verdict(folder)["whole"] is True  # what is still in spools is missed by nobody
     with keeping(folder, workers=1) as server:
-        for _ in range(100):
-            if len([*folder.glob("*.spool")]) == 1:
-                break
-            time.sleep(0.1)
+        wait_until(lambda: len([*folder.glob("*.spool")]) == 1)
     assert [*folder.glob("*.spool")] == []
     check_no_more_is_missing_than_was_said(load, folder, killed_s)
     told = verdict(folder)
@@ -177,17 +180,14 @@ def test_without_its_database_a_service_starts_reads_and_keeps_rows(
         load = Load(server, jpeg)
         with load.running():
             load.go_on(10)
-        metrics = server.call("GET", "/metrics")[2].decode()
-        assert 'neumo_audit_failures_total{where="database"}' in metrics
+        failed = b'neumo_audit_failures_total{where="database"}'
+        wait_until(lambda: failed in server.call("GET", "/metrics")[2])
         assert server.call("GET", "/health/ready")[0] == 200
         assert "secret" not in server.log_text()
     spooled = b"".join(path.read_bytes() for path in folder.glob("*.spool"))
     assert all(each.encode() in spooled for each in load.answered_s)
     with keeping(folder, workers=1):  # in SQLite now: what lies in spools is adopted
-        for _ in range(100):
-            if len([*folder.glob("*.spool")]) == 1:
-                break
-            time.sleep(0.1)
+        wait_until(lambda: len([*folder.glob("*.spool")]) == 1)
     assert load.answered_s.keys() <= written(folder)
     assert verdict(folder)["whole"] is True
 

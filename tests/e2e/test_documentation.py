@@ -27,10 +27,12 @@ BLOCKS = [block for page in PAGES for block in blocks(page)]
 NOT_RUN = {
     "needs a cluster": 6,
     "needs a container engine": 6,
+    "needs a database server": 2,
     "needs a release and an index of packages": 1,
     "needs an identity provider": 4,
     "needs hardware or a machine that is not here": 4,
     "needs the training images": 4,
+    "needs what only your own service can tell": 4,
     "sets up an environment": 8,
     "takes minutes, on a machine that is left to it": 6,
 }
@@ -41,7 +43,11 @@ BY_PAGE = {
     str(page.relative_to(ROOT)): list(those)
     for page, those in groupby(RUN_HERE, lambda block: block.page)
 }
+# What a block exports holds for the next ones of its page, as in a reader's terminal.
 SHELL = """
+if [ -f .exports ]; then . ./.exports; fi
+trap 'export -p > .exports' EXIT
+FAIL="$1"
 set -euo pipefail
 curl() { command curl --silent --show-error $FAIL --max-time 30 "$@"; }
 """
@@ -132,8 +138,11 @@ def run(block: Block, place: Path, port: int) -> subprocess.CompletedProcess[str
         ("6zkqp1ab", first_key[1] if first_key else "6zkqp1ab"),
     ):
         script = script.replace(shown, here)
+    fail = "" if block.mark == "refused" else "--fail-with-body"
     python = block.language in ("python", "py")
-    command = [sys.executable, "-c", script] if python else ["bash", "-c", SHELL + script]
+    command = (
+        [sys.executable, "-c", script] if python else ["bash", "-c", SHELL + script, "bash", fail]
+    )
     client = ROOT / "client" / "src"
     return subprocess.run(
         command,
@@ -147,7 +156,6 @@ def run(block: Block, place: Path, port: int) -> subprocess.CompletedProcess[str
         | {
             "PATH": f"{place / '.venv-dev' / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": f"{ROOT}:{client}",
-            "FAIL": "" if block.mark == "refused" else "--fail-with-body",
             "NEUMO_PORT": str(port),
             "NEUMO_WORKERS": "1",
             "KEY": "a key where none is asked for",
@@ -161,6 +169,7 @@ def run(block: Block, place: Path, port: int) -> subprocess.CompletedProcess[str
 def test_every_command_of_a_page_works_as_it_stands(
     page: str, checkout: Path, service: Server
 ) -> None:
+    (checkout / ".exports").unlink(missing_ok=True)
     for block in BY_PAGE[page]:
         result = run(block, checkout, service.port)
         assert result.returncode == 0, f"{block.name}: {result.stdout[-500:]} {result.stderr}"

@@ -219,6 +219,8 @@ def test_a_run_without_a_bundle_is_asked_through_its_checkpoint(
     float32 = float32.take(float32.splits == "validation")
     assert answers.keys() == float32.keys()
     assert np.isnan(answers.distance).all()
+    assert set(answers.statuses) == {""}
+    assert "uncertain" not in told(page.partition("id='sources'")[2].partition("</section>")[0])
     assert (np.array(answers.called) == float32.called).mean() > 0.8  # int8's, nearly
     assert "neumo-train run --name" in told(page)
 

@@ -103,7 +103,7 @@ def ask_checkpoint(config: Config, split: str) -> Asked:
         probabilities=softmax(logits, axis=1).astype(np.float32),
         logits=logits.astype(np.float32),
         distance=np.full(len(found), np.nan, np.float32),
-        statuses=np.full(len(found), "ok"),
+        statuses=np.full(len(found), ""),
     )
     how = "the run's checkpoint in PyTorch, before export: not calibrated, nothing withheld"
     return Asked(split, how, predictions, _measure(predictions), images, maps)

@@ -210,9 +210,10 @@ def _work_out(
                 right[0], right[1], truths == i, patients, weights
             )
     figures["ECE"] = compare_calibration(truths, answers[0], answers[1], weights)
-    figures["answered ok"] = compare_rates(ok[0], ok[1], everything, patients, weights)
-    wrong = [told & ~own for told, own in zip(ok, right, strict=True)]
-    figures["ok and wrong"] = compare_rates(wrong[0], wrong[1], everything, patients, weights)
+    if all((each.statuses != "").any() for each in pair):  # a checkpoint's have none
+        figures["answered ok"] = compare_rates(ok[0], ok[1], everything, patients, weights)
+        wrong = [told & ~own for told, own in zip(ok, right, strict=True)]
+        figures["ok and wrong"] = compare_rates(wrong[0], wrong[1], everything, patients, weights)
     missing = [label for i, label in enumerate(LABEL_IDS) if not (truths == i).any()]
     if missing:
         notes = [*notes, f"There is no image of {', '.join(missing)}."]

@@ -27,19 +27,25 @@ def describe_sources(found: Material) -> Html:
     rows: list[Sequence[object]] = []
     if found.asked:
         told = found.asked.predictions
+        ruled = bool((told.statuses != "").any())  # a run without a bundle withholds nothing yet
+        statuses = _STATUSES if ruled else ()
         patients = told.patients.tolist()
         right = np.array(told.called) == told.labels
         for source in sorted(set(told.sources.tolist())):
             own = told.sources == source
-            ok = own & (told.statuses == "ok")
-            rows += [
-                [source, label, int(rows_.sum()), rate_interval(right, rows_, patients)]
-                + [rate_interval(told.statuses == status, rows_, patients) for status in _STATUSES]
-                + [rate_interval(~right, rows_ & ok, patients) if (rows_ & ok).any() else ""]
-                for label in LABEL_IDS
-                if (rows_ := own & (told.labels == label)).any()
-            ]
-        head = ["source", "label", "images", "called right", *_STATUSES, "wrong of the ok"]
+            for label in LABEL_IDS:
+                part = own & (told.labels == label)
+                if not part.any():
+                    continue
+                row: list[object] = [source, label, int(part.sum())]
+                row.append(rate_interval(right, part, patients))
+                row += [rate_interval(told.statuses == each, part, patients) for each in statuses]
+                if ruled:
+                    ok = part & (told.statuses == "ok")
+                    row.append(rate_interval(~right, ok, patients) if ok.any() else "")
+                rows.append(row)
+        head = ["source", "label", "images", "called right", *statuses]
+        head += ["wrong of the `ok`"] * ruled
         caption = f"{found.asked.split}. Figures of few images have wide intervals."
         return section("sources", "By source", [table(head, rows, caption)])
     for split, m in list_splits(found).items():

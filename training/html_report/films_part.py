@@ -159,7 +159,7 @@ def _show(asked: Asked, images: ImageSet, row: int) -> Html:
     name = f"{told.data_sets[row]}/{told.paths[row]}"
     said = (
         f"{text(_name(true))} called <b>{text(_name(called))}</b> with "
-        f"{shares[called]:.3f}, {text(told.statuses[row])}"
+        f"{', '.join(filter(None, (f'{shares[called]:.3f}', text(told.statuses[row]))))}"
     )
     return (
         f"<div class='film'><div class='row'>{''.join(views)}</div><p>{said}<br>"

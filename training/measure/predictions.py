@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,6 @@ from training.data.targets import TargetsUnknown, read_targets
 from training.files import write_whole
 
 PREDICTIONS_FILE: Final = "predictions.csv"
-
-Status = Literal["ok", "uncertain", "refused"]
 
 _TOLD: Final = ("data_set", "path", "split", "source", "label", "patient")
 _COLUMNS: Final = (
@@ -46,7 +44,8 @@ class Predictions:
         for what was held out of training
     probabilities, logits : float32 [N, 4], in the order of `LABEL_IDS`; logits before temperature
     distance : float32 [N], as serving measures it; NaN where nothing measures it yet
-    statuses : text [N], what serving would say of the image, age and view left aside
+    statuses : text [N], what serving would say of the image, age and view left aside: ok,
+        uncertain or refused; nothing where no rule for it was chosen yet
     """
 
     data_sets: NDArray[np.str_]
@@ -182,7 +181,7 @@ def _parse(rows: Sequence[Mapping[str, str]]) -> Predictions:
             read_targets(label)
         except TargetsUnknown as error:
             raise ValueError(str(error)) from None
-    unknown = {row["status"] for row in rows} - {"ok", "uncertain", "refused"}
+    unknown = {row["status"] for row in rows} - {"ok", "uncertain", "refused", ""}
     if unknown:
         raise ValueError(f"unknown status {min(unknown)!r}")
     data_sets, paths, splits, sources, labels, patients = map(text, _TOLD)

@@ -96,6 +96,7 @@ def facts_of(settings: Settings) -> dict[str, object]:
         # Then the probabilities shown are not those that operating points are compared with.
         "reweighted": settings.label_priors is not None,
         "accepted": bool(settings.acceptance),
+        "audited": bool(settings.audit_folder or settings.audit_database),
     }
 
 

@@ -96,7 +96,8 @@ def test_head_tells_what_get_would_send(client: TestClient, path: str) -> None:
 
 def test_the_page_is_told_what_it_has_to_know_of_the_service() -> None:
     assert front_page.facts_of(Settings()) == {
-        "max_body_bytes": 32 * 2**20, "reweighted": False, "accepted": False
+        "max_body_bytes": 32 * 2**20, "reweighted": False, "accepted": False,
+        "audited": False,
     }  # fmt: skip
     with served(FakeModel(), max_body_bytes=5000) as client:
         page = client.get("/").text
@@ -107,3 +108,7 @@ def test_the_page_is_told_what_it_has_to_know_of_the_service() -> None:
 def test_whoever_reweights_is_told_so() -> None:
     priors = "normal=0.7,covid19=0.1,bacterial_pneumonia=0.1,viral_pneumonia=0.1"
     assert front_page.facts_of(Settings(priors=priors))["reweighted"] is True
+
+
+def test_an_audit_trail_is_told() -> None:
+    assert front_page.facts_of(Settings(audit_folder="audit"))["audited"] is True

@@ -94,6 +94,11 @@ def test_each_source_has_its_rows(tmp_path: Path) -> None:
     assert changes.gained - changes.lost == round(difference.difference.value * images)
 
 
+def test_where_one_has_no_rule_for_ok_nothing_is_said_of_it(tmp_path: Path) -> None:
+    told = run(tmp_path, replace(FIRST, statuses=np.full(COUNT, "")), SECOND)
+    assert not {"answered ok", "ok and wrong"} & set(told.figures)
+
+
 # ---------------------------------------------------------------- what can't be compared
 
 

@@ -188,8 +188,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "_MOST_TURNED", 8)
     monkeypatch.setattr(reliability, "LEAST_IMAGES", 8)
     monkeypatch.setattr(reliability, "LEAST_PATIENTS", 2)
-    for name in ("plot_all", "plot_changes", "plot_deletion"):
-        monkeypatch.setattr(writing, name, lambda *_: None)
+    monkeypatch.setattr(writing, "plot_all", lambda *_: None)
+    monkeypatch.setattr(writing, "draw_surroundings", lambda _: {})
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +230,7 @@ def write(tmp_path: Path, graphs: dict[str, bytes]) -> Write:
                 update={"data": describe_sources([*OWN.fit.samples, *OWN.validation.samples])}
             ),
         }
-        config = make_config(out=tmp_path)
+        config = make_config(out=tmp_path, runs=tmp_path / "runs")
         config.bundle_folder.mkdir()
         card = SHIPPED.model_copy(update=update | changes)
         (config.bundle_folder / "card.json").write_text(card.model_dump_json(), encoding="utf-8")
@@ -262,7 +262,7 @@ def test_texts_and_population_are_the_cards_unless_others_are_given(write: Write
         "limitations": ["few images"],
         "population": SHIPPED.population.model_copy(update={"views": ["AP"]}),
     }
-    given = measure(make_config(out=config.out, **others))
+    given = measure(make_config(out=config.out, runs=config.runs, **others))
     assert {name: getattr(given, name) for name in texts} == others
 
 
@@ -345,10 +345,12 @@ def test_a_bundle_whose_images_name_no_patients_says_so_whatever_its_recipe_does
     config = write(limitations=["one hospital"])
     folders = tmp_path / "folders"
     folders.mkdir()
-    by_file = measure(make_config(out=config.out, data=folders)).limitations
+    by_file = measure(make_config(out=config.out, runs=config.runs, data=folders)).limitations
     assert by_file == ["one hospital", BY_FILE]
     # A pattern that is given later doesn't undo how it was divided.
-    later = make_config(out=config.out, limitations=["two"], data=folders, patient_pattern="(.)")
+    later = make_config(
+        out=config.out, runs=config.runs, limitations=["two"], data=folders, patient_pattern="(.)"
+    )
     assert measure(later).limitations == ["two", BY_FILE]
 
 
@@ -416,7 +418,7 @@ def test_a_bundle_that_serving_would_not_load_does_not_replace_the_old(
 ) -> None:
     config = write()
     before = read_all(config.bundle_folder)
-    monkeypatch.setattr(writing, "plot_deletion", lambda _, path: fault(path.parent))
+    monkeypatch.setattr(writing, "plot_all", lambda *given: fault(given[-1]))
     with pytest.raises(writing.BundleRefused, match=told):
         measure(config)
     assert read_all(config.bundle_folder) == before
