@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,13 +138,32 @@ def wait_until(is_so: Callable[[], bool], limit_s: float = 40.0) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(jpeg: bytes) -> Iterator[Server]:
-    """A service of two workers with a shadow, that has read some films."""
-    environment = {"NEUMO_SHADOW": "neumo-r18-2", "NEUMO_DRIFT_LEAST_FILMS": "20"}
+def choice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file that keeps which model is active."""
+    return tmp_path_factory.mktemp("choice") / "choice.json"
+
+
+@pytest.fixture(scope="module")
+def server(jpeg: bytes, choice: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service of two workers with a shadow and an audit trail, that has read some films.
+
+    Of the last a diagnosis was told.
+    """
+    environment = {
+        "NEUMO_SHADOW": "neumo-r18-2",
+        "NEUMO_MODEL_CHOICE": str(choice),
+        "NEUMO_DRIFT_LEAST_FILMS": "20",
+        "NEUMO_AUDIT_FOLDER": str(tmp_path_factory.mktemp("audit") / "trail"),
+    }
     with running("--workers", "2", environment=environment) as server:
         for number in range(24):  # every fourth of a view that no model knows
             query = "?view=lateral" if number % 4 == 0 else ""
-            assert server.call("POST", f"/predict{query}", jpeg)[0] == 200
+            status, headers, _ = server.call("POST", f"/predict{query}", jpeg)
+            assert status == 200
+        told = json.dumps({"label": "normal"}).encode()
+        path = f"/feedback/{headers['x-request-id']}"
+        assert server.call("POST", path, told, {"Content-Type": "application/json"})[0] == 201
+        wait_until(lambda: b"neumo_live_sensitivity" in server.call("GET", "/metrics")[2])
         yield server
 
 
@@ -210,8 +230,9 @@ def test_a_worker_that_is_killed_is_told(prometheus: Prometheus, server: Server)
     wait_until(lambda: "NeumoWorkerReplaced" in prometheus.firing())
 
 
-def test_a_switch_that_fails_is_told(prometheus: Prometheus, server: Server) -> None:
-    assert server.call("POST", "/admin/models/no-such-1/activate")[0] == 404
+def test_a_switch_that_fails_is_told(prometheus: Prometheus, server: Server, choice: Path) -> None:
+    choice.parent.rmdir()  # where the choice would be kept
+    assert server.call("POST", "/admin/models/neumo-r18-2/activate")[0] == 503
     wait_until(lambda: "NeumoSwitchFailed" in prometheus.firing())
 
 

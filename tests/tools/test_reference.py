@@ -1,6 +1,7 @@
 """docs/reference: written from the code, current, and complete."""
 
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,7 +11,6 @@ from app.errors import NeumoError, RequestError
 from app.main import create_app
 from app.reading.judge import ReasonCode
 from app.reading.population import WarningCode
-from app.service.service import Service, load_model_from
 from app.settings.settings import Settings
 from tests.conftest import ROOT
 from tools.reference.__main__ import PAGES
@@ -60,8 +60,10 @@ def test_every_warning_and_reason_is_told(code: str) -> None:
     assert f"| `{code}` |" in PAGES["answers.md"]()
 
 
-def test_every_metric_that_is_exposed_is_told_with_its_labels() -> None:
-    metrics = Service(Settings(), load_model_from, lambda: None).metrics
+def test_every_metric_that_is_exposed_is_told_with_its_labels(tmp_path: Path) -> None:
+    app = create_app(Settings(audit_folder=str(tmp_path / "trail")))
+    metrics = app.state.service.metrics
+    app.state.records.trail.database.close()
     metrics.count_request("/predict", "POST", 200, 0.1)
     exposed = set(re.findall(r"^# HELP (\w+) ", metrics.render().decode(), re.MULTILINE))
     page = PAGES["metrics.md"]()

@@ -1,10 +1,11 @@
-"""docs/reference/metrics.md: the registry of `app.service.telemetry`, walked."""
+"""docs/reference/metrics.md: the registries of `app.service` and `app.records`, walked."""
 
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from app.records.audit_metrics import AuditMetrics, LiveMetrics
 from app.service.service import Service, load_model_from
 from app.service.telemetry import Metrics
 from app.settings.settings import Settings
@@ -14,9 +15,14 @@ from tools.reference.markdown_table import GENERATED, code, render_table
 def render_page() -> str:
     """Return the page."""
     metrics = Service(Settings(), load_model_from, lambda: None).metrics
+    recorded = CollectorRegistry()
+    AuditMetrics(recorded)
+    LiveMetrics(recorded)
+    # prometheus-client tells labels of what was counted only: names come from its collectors.
+    counted = [*_counted(metrics._registry), *_read_off(metrics), *_counted(recorded)]
     rows = [
         [code(_exposed_name(name, kind)), kind, " ".join(map(code, labels)), text]
-        for name, kind, labels, text in [*_counted(metrics), *_read_off(metrics)]
+        for name, kind, labels, text in counted
     ]
     lines = [
         "# Metrics",
@@ -25,18 +31,16 @@ def render_page() -> str:
         "",
         "`GET /metrics` gives them in Prometheus' text format, summed over all workers. A route is",
         "its template, as `/predict`; no label takes a value from a caller. A histogram has the",
-        "series `_bucket`, `_sum` and `_count`. What to watch:",
-        "[operations](../operations.md#protections).",
+        "series `_bucket`, `_sum` and `_count`. Those of the audit trail and of feedback are there",
+        "where `NEUMO_AUDIT_FOLDER` is set. What to watch: [runbook](../runbook.md).",
         "",
         *render_table(["metric", "type", "labels", "means"], rows),
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _counted(metrics: Metrics) -> Iterator[tuple[str, str, list[str], str]]:
-    """Yield name, type, labels and meaning of what the service counts."""
-    # prometheus-client tells labels of what was counted only: names come from its collectors.
-    registry: CollectorRegistry = metrics._registry
+def _counted(registry: CollectorRegistry) -> Iterator[tuple[str, str, list[str], str]]:
+    """Yield name, type, labels and meaning of what is counted."""
     for each in registry._collector_to_names:
         if isinstance(each, MetricWrapperBase):
             yield each._name, str(each._type), list(each._labelnames), each._documentation
