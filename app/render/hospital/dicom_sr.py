@@ -31,13 +31,14 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from app.language import Language
 from app.reading.reading import Reading
 from app.render import wording
 from app.render.hospital import result_codes
 from app.render.hospital.result_codes import FINDINGS, Code
+from app.render.hospital.result_head import head_of, stamp
 from app.render.hospital.result_uid import result_uid
 from app.render.hospital.source_image import SourceImage
 
@@ -54,25 +55,17 @@ def make_sr(
     ----------
     source : the film
     language : of reasons, warnings and the notice, which stand in it as text
-    made_at : with a time zone; told in the machine's
+    made_at : with a time zone
     """
     card, image_uid = reading.card, source.sop_instance_uid
     picture = _picture(reading, source)
-    here = made_at.astimezone()
     report = Comprehensive3DSR(
         evidence=[source.as_dataset(), picture],
         content=_content(reading, source, picture, language)[0],
         series_instance_uid=result_uid("sr-series", image_uid, card.sha256),
         series_number=SERIES_NUMBER,
         sop_instance_uid=result_uid("sr", image_uid, card.sha256),
-        instance_number=1,
-        manufacturer="Neumo",
-        manufacturer_model_name=card.name,
-        software_versions=card.version,
-        device_serial_number=card.sha256[:16],
         series_description="Neumo: AI result, not verified",
-        content_date=here.date(),
-        content_time=here.time(),
         coding_schemes=[
             CodingSchemeIdentificationItem(
                 designator=result_codes.PRIVATE,
@@ -83,12 +76,9 @@ def make_sr(
         is_complete=True,
         is_final=False,
         is_verified=False,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **head_of(card, made_at),
     )
-    report.InstanceCreationDate, report.InstanceCreationTime = (
-        report.ContentDate,
-        report.ContentTime,
-    )
+    stamp(report, made_at)
     return report
 
 

@@ -6,7 +6,6 @@ have arrived, and does not make them anew.
 
 import io
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,9 +21,6 @@ from app.render.hospital.fhir_bundle import make_fhir
 from app.render.hospital.result_uid import result_uid
 from app.render.hospital.secondary_capture import make_sc
 from app.render.hospital.source_image import SourceImage
-
-# It tells what it copies, with UIDs.
-logging.getLogger("highdicom").disabled = True
 
 Kind = Literal["sr", "sc", "fhir"]
 DICOM_TYPE: Final = "application/dicom"

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from highdicom.sc import SCImage
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from app.language import Language
 from app.reading.reading import Reading
 from app.render.hospital.result_codes import DERIVED_FROM
+from app.render.hospital.result_head import head_of, stamp
 from app.render.hospital.result_uid import result_uid
 from app.render.hospital.source_image import SourceImage
 from app.render.overlay import paint_overlay
@@ -32,10 +32,9 @@ def make_sc(
     ----------
     source : the film
     language : of the legend
-    made_at : with a time zone; told in the machine's
+    made_at : with a time zone
     """
     card, image_uid = reading.card, source.sop_instance_uid
-    here = made_at.astimezone()
     picture = SCImage.from_ref_dataset(
         ref_dataset=source.as_dataset(),
         pixel_array=np.asarray(paint_overlay(reading, language)),
@@ -46,21 +45,11 @@ def make_sc(
         series_instance_uid=result_uid("sc-series", image_uid, card.sha256),
         series_number=SERIES_NUMBER,
         sop_instance_uid=result_uid("sc", image_uid, card.sha256),
-        instance_number=1,
-        manufacturer="Neumo",
-        manufacturer_model_name=card.name,
-        software_versions=card.version,
-        device_serial_number=card.sha256[:16],
         series_description="Neumo: AI map, not verified",
-        content_date=here.date(),
-        content_time=here.time(),
         specific_character_set=source.character_set,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **head_of(card, made_at),
     )
-    picture.InstanceCreationDate, picture.InstanceCreationTime = (
-        picture.ContentDate,
-        picture.ContentTime,
-    )
+    stamp(picture, made_at)
     if source.orientation is None:
         picture.PatientOrientation = []  # type 2C: there, and not known
     picture.ImageType = ["DERIVED", "SECONDARY"]

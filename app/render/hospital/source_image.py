@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Final
 
-from pydicom.charset import convert_encodings
+from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 
@@ -120,14 +121,12 @@ def read_source_image(data: bytes) -> SourceImage:
 
 
 def _find_encodings(elements: Elements) -> list[str]:
-    """Return Python's names of the file's character sets; the first that it has not is the end."""
-    encodings: list[str] = []
-    for term in elements.texts("SpecificCharacterSet")[:_MOST_CHARACTER_SETS]:
-        try:
-            encodings += convert_encodings(term)
-        except LookupError:
-            break
-    return encodings or ["ascii"]
+    """Return Python's names of the file's character sets, up to the first that is none."""
+    terms = elements.texts("SpecificCharacterSet")[:_MOST_CHARACTER_SETS]
+    if terms in ([], [""], ["ISO_IR 6"]):
+        return ["ascii"]  # what pydicom takes for Latin-1, and a name in UTF-8 for another name
+    known = list(takewhile(python_encoding.__contains__, terms))
+    return [python_encoding[term] for term in known] or ["ascii"]
 
 
 def _decode(value: bytes, encodings: list[str]) -> str:
