@@ -4,7 +4,8 @@
 
 Rooms, top to bottom; a room imports only what stands below it:
 
-    cli/         the command neumo, a module a command: read/, run/, admin/, archive/; checks/
+    cli/         the command neumo, a module a command: read/, run/, archive/, hospital/, admin/;
+                 checks/
     server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
                  connection/
     main         create_app: the one place that wires rooms together
@@ -21,7 +22,7 @@ Rooms, top to bottom; a room imports only what stands below it:
     settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
                  cors_origins, model_settings, audit_settings, tracing_settings
     render/      one Reading, many shapes: reading_json, problem, overlay, legend,
-                 film_picture, wording
+                 film_picture, wording, hospital/
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
                  site_temperature, acceptance_run, acceptance_text
     reading/     numbers become what is said: reader, judge, refusal, priors, population,

@@ -18,6 +18,7 @@
         504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
+    `StudyUnknown`: a film that no result can be filed beside, since it names no study.
     `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
     `ScoreError`: an archive that can't be scored as it was asked for.
         `SourceUnusable` `SourceLost` `DestinationUnusable` `RunDiffers` `EngineFailed`
@@ -959,6 +960,21 @@ class FileUnreadable(NeumoError):
     advice = Text(
         "The file can't be opened ({reason}). Check its path, and who may read it.",
         "No se puede abrir el archivo ({reason}). Compruebe su ruta y quién puede leerlo.",
+    )
+
+
+class StudyUnknown(NeumoError):
+    """A film that no result can be filed beside, since it does not say which study it is of."""
+
+    code = "study_unknown"
+    title = Text("The film names no study", "La imagen no indica su estudio")
+    advice = Text(
+        "A result is filed beside its film, and this file does not say where: it is no DICOM file, "
+        "or it has no valid Study, Series or SOP Instance UID. Give the file as the archive holds "
+        "it.",
+        "Un resultado se archiva junto a su imagen, y este archivo no dice dónde: no es DICOM, o "
+        "no tiene un Study, Series o SOP Instance UID válido. Use el archivo tal como está en el "
+        "PACS.",
     )
 
 
