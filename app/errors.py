@@ -969,12 +969,12 @@ class StudyUnknown(NeumoError):
     code = "study_unknown"
     title = Text("The film names no study", "La imagen no indica su estudio")
     advice = Text(
-        "A result is filed beside its film, and this file does not say where: it is no DICOM file, "
-        "or it has no valid Study, Series or SOP Instance UID. Give the file as the archive holds "
-        "it.",
-        "Un resultado se archiva junto a su imagen, y este archivo no dice dónde: no es DICOM, o "
-        "no tiene un Study, Series o SOP Instance UID válido. Use el archivo tal como está en el "
-        "PACS.",
+        "A result is filed beside its film, and this file does not say where: it is no DICOM file "
+        "of the kind CR, DX or Secondary Capture, or it has no valid Study, Series or SOP Instance "
+        "UID. Give the file as the archive holds it.",
+        "Un resultado se archiva junto a su imagen, y este archivo no dice dónde: no es DICOM de "
+        "tipo CR, DX o Secondary Capture, o no tiene un Study, Series o SOP Instance UID válido. "
+        "Use el archivo tal como está en el PACS.",
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -15,6 +15,8 @@ from app.model.card import Card
 # among it, by loggers below this one.
 warnings.filterwarnings("ignore", module=r"highdicom\.")
 logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
+
+_LONG_STRING: Final = 64  # characters of a value of VR LO
 
 
 def head_of(card: Card, made_at: datetime) -> dict[str, Any]:
@@ -28,8 +30,8 @@ def head_of(card: Card, made_at: datetime) -> dict[str, Any]:
     return {
         "instance_number": 1,
         "manufacturer": "Neumo",
-        "manufacturer_model_name": card.name,
-        "software_versions": card.version,
+        "manufacturer_model_name": card.name[:_LONG_STRING],
+        "software_versions": card.version[:_LONG_STRING],
         "device_serial_number": card.sha256[:16],
         "content_date": here.date(),
         "content_time": here.time(),

@@ -21,6 +21,19 @@ from app.errors import RequestError, StudyUnknown
 from app.image.dicom.dataset import Elements, read_elements
 from app.image.dicom.file_meta import read_file_meta
 
+FILM_CLASSES: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
+        "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation
+        "1.2.840.10008.5.1.4.1.1.1.1.1",  # and for processing
+        "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
+        "1.2.840.10008.5.1.4.1.1.7.2",  # of several frames: grey of a byte, grey of a word, colour
+        "1.2.840.10008.5.1.4.1.1.7.3",
+        "1.2.840.10008.5.1.4.1.1.7.4",
+    }
+)
+"""SOP classes that a film of a chest comes as: of others no result is filed."""
+
 _DIRECTIONS: Final = re.compile(r"[LRAPHF]{1,3}", re.ASCII)
 _TIME: Final = re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?", re.ASCII)
 _AGE: Final = re.compile(r"\d{3}[DWMY]", re.ASCII)
@@ -86,7 +99,8 @@ def read_source_image(data: bytes) -> SourceImage:
     Raises
     ------
     StudyUnknown
-        If it is no DICOM file, or lacks the UIDs without which nothing can be filed beside it.
+        If it is no DICOM file of `FILM_CLASSES`, or lacks the UIDs without which nothing can be
+        filed beside it.
     """
     try:
         elements, _ = read_elements(data, read_file_meta(data), _TAGS)
@@ -96,7 +110,7 @@ def read_source_image(data: bytes) -> SourceImage:
         elements.uid(name)
         for name in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
     )
-    if not (sop_class and instance and series and study):
+    if not (sop_class in FILM_CLASSES and instance and series and study):
         raise StudyUnknown
     encodings = _find_encodings(elements)
     attributes = {}

@@ -4,9 +4,11 @@ import io
 import json
 import logging
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
+from app.errors import StudyUnknown
 from app.render.hospital.result_set import DICOM_TYPE, FHIR_TYPE, make_results
 from app.render.hospital.source_image import read_source_image
 from tests.app.render.hospital.results import MADE_AT, film, read
@@ -90,3 +92,21 @@ def test_a_long_hostile_name_makes_no_hostile_result(kind: str) -> None:
     assert dataset.PatientName == ""
     assert "StudyDescription" not in dataset
     assert len(results["sr"].data) < 20_000
+
+
+def test_a_broken_header_never_breaks_a_result() -> None:
+    whole = film()
+    chance = np.random.default_rng(23)
+    made = 0
+    for _ in range(60):
+        broken = np.frombuffer(whole, np.uint8).copy()
+        broken[chance.integers(400, 900, 6)] = chance.integers(0, 256, 6)
+        try:
+            source = read_source_image(broken.tobytes())
+        except StudyUnknown:
+            continue
+        report, bundle = make_results(read(whole), source, "es", MADE_AT, ("sr", "fhir"))
+        assert dcmread(io.BytesIO(report.data)).StudyInstanceUID == source.study_uid
+        json.loads(bundle.data)
+        made += 1
+    assert made > 5

@@ -4,14 +4,16 @@ import logging
 import time
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_charset_files
 
 from app.errors import StudyUnknown
-from app.render.hospital.source_image import REQUIRED, read_source_image
+from app.render.hospital.result_set import make_results
+from app.render.hospital.source_image import FILM_CLASSES, REQUIRED, read_source_image
 from tests import dicoms
-from tests.app.render.hospital.results import INSTANCE, SERIES, STUDY, film
+from tests.app.render.hospital.results import INSTANCE, MADE_AT, SERIES, STUDY, film, read
 from tests.conftest import ROOT
 
 CLEAN = {
@@ -72,6 +74,20 @@ def test_without_the_uids_nothing_can_be_filed(tag: int, value: bytes | None) ->
     with pytest.raises(StudyUnknown) as error:
         read_source_image(film({tag: None if value is None else ("UI", value)}))
     assert "etc" not in error.value.detail("en")
+
+
+@pytest.mark.parametrize("sop_class", ["1.2.3.4", "1.2.840.10008.5.1.4.1.1.2"])  # nobody's, CT
+def test_what_is_of_no_class_of_films_gets_no_result(sop_class: str) -> None:
+    with pytest.raises(StudyUnknown):
+        read_source_image(film({0x00080016: ("UI", sop_class)}))
+
+
+@pytest.mark.parametrize("sop_class", sorted(FILM_CLASSES))
+def test_a_film_of_each_class_gets_its_results(sop_class: str) -> None:
+    data = film({0x00080016: ("UI", sop_class)})
+    source = read_source_image(data)
+    results = make_results(read(film()), source, "en", MADE_AT)
+    assert [result.kind for result in results] == ["sr", "sc", "fhir"]
 
 
 @pytest.mark.parametrize("data", [b"", b"no film", film()[:400], film()[:140]])
@@ -152,3 +168,19 @@ def test_hostile_headers_are_bounded_and_never_quoted(
             assert source.orientation in (None, ("L", "F"))
     assert time.perf_counter() - begun < 2
     assert caplog.text == ""
+
+
+def test_broken_headers_end_in_a_study_unknown_or_in_valid_texts() -> None:
+    whole = film()
+    chance = np.random.default_rng(22)
+    read_well = 0
+    for _ in range(400):
+        broken = np.frombuffer(whole, np.uint8).copy()
+        broken[chance.integers(132, 900, 4)] = chance.integers(0, 256, 4)
+        try:
+            source = read_source_image(broken.tobytes())
+        except StudyUnknown:
+            continue
+        read_well += 1
+        assert all(value and value.isprintable() for value in source.attributes.values())
+    assert 50 < read_well < 400
