@@ -1,7 +1,8 @@
 """A run: films in, parts out, exact over kills.
 
-The folder holds ``part-*.parquet`` and, below ``_neumo``, which readers of Parquet folders pass
-over, what the run was begun with (run.json), its films (films.jsonl) and its ledger.
+The folder holds ``part-*.parquet`` and, below ``.neumo``, what the run was begun with (run.json),
+its films (films.jsonl) and its ledger. Readers of Parquet folders, and the walk that lists films,
+pass over a hidden folder.
 """
 
 import fcntl
@@ -28,7 +29,7 @@ from app.score.score_ledger import PartEntry, ScoreLedger
 from app.score.score_row import STATUSES, ScoreRow, could_not_be_opened
 from app.score.source import ListedFilm, NoFilm, Source
 
-WORKSHOP: Final = "_neumo"
+WORKSHOP: Final = ".neumo"
 _UNOPENED_IN_A_ROW: Final = 100
 """So many, and the place itself is looked at."""
 
@@ -136,7 +137,9 @@ class ScoreRun:
             counts = Counter(str(row.status) for row in rows)
             self._ledger.add(PartEntry(part, len(rows), size, sha256, dict(counts)))
         except OSError as error:
-            reason = f"{part_name(part)} can't be written ({error.strerror})"
+            reason = (
+                f"{part_name(part)} can't be written ({error.strerror or type(error).__name__})"
+            )
             raise DestinationUnusable(reason=reason) from None
 
     def _watch(self, films: tuple[ListedFilm, ...], rows: list[ScoreRow], most_bytes: int) -> None:
@@ -209,7 +212,7 @@ def open_run(
             films = _find_films(workshop, source, whole, tell)
             run = ScoreRun(folder, source, whole, films, part_films)
         except OSError as error:
-            reason = f"it can't be written ({error.strerror})"
+            reason = f"it can't be written ({error.strerror or type(error).__name__})"
             raise DestinationUnusable(reason=reason) from None
         yield run
 
@@ -254,10 +257,10 @@ def _find_films(
         then: dict[str, object] = told["asked"]
         films = FilmList(listed, told["films"], told["films_sha256"])
     except (ValueError, KeyError, TypeError):
-        raise DestinationUnusable(reason="its _neumo/run.json can't be read") from None
+        raise DestinationUnusable(reason="its .neumo/run.json can't be read") from None
     differing = [name for name in {**then, **asked} if then.get(name) != asked.get(name)]
     if differing:
         raise RunDiffers(what=", ".join(differing))
     if not films.is_whole():
-        raise DestinationUnusable(reason="its _neumo/films.jsonl is not the one it was begun with")
+        raise DestinationUnusable(reason="its .neumo/films.jsonl is not the one it was begun with")
     return films

@@ -36,6 +36,13 @@ def test_it_reads_and_counts(film: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(told) == {"films": 1, "ok": 1, "uncertain": 0, "not_read": 0, "other": 0}
 
 
+def test_results_may_go_into_the_folder_of_the_films(
+    film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told, _ = run(capsys, film.parent, "--out", film.parent / "scores", "--json")
+    assert (code, json.loads(told)["films"]) == (0, 1)
+
+
 def test_what_is_said_of_the_films_is_a_part_of_the_run(
     film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

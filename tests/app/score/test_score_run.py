@@ -1,6 +1,7 @@
 """app.score.score_run: every film has one row, whatever happens in between."""
 
 import json
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_every_film_has_one_row_in_order(tmp_path: Path) -> None:
     tallies = score(tmp_path / "out", Films(133))
     assert [row["path"] for row in rows(tmp_path / "out")] == names(133)
     assert [path.name for path in sorted((tmp_path / "out").glob("*"))] == [
-        "_neumo",
+        ".neumo",
         "part-000000.parquet",
         "part-000001.parquet",
         "part-000002.parquet",
@@ -158,7 +159,7 @@ def test_a_run_that_ended_anywhere_goes_on_there(tmp_path: Path, done: int) -> N
 
 def test_a_part_without_a_line_a_line_without_a_part_and_half_a_line(tmp_path: Path) -> None:
     score(tmp_path, Films(200))
-    ledger = tmp_path / "_neumo" / "ledger.jsonl"
+    ledger = tmp_path / ".neumo" / "ledger.jsonl"
     lines = ledger.read_bytes().splitlines(keepends=True)
     ledger.write_bytes(lines[0] + lines[1] + lines[2] + lines[3][:20])  # killed while it wrote
     (tmp_path / "part-000001.parquet").write_bytes(b"damaged")
@@ -188,7 +189,7 @@ def test_nothing_that_rows_depend_on_may_change(tmp_path: Path) -> None:
         score(tmp_path, Films(60), asked={"model_sha256": "cd", "priors": "x"})
     with pytest.raises(RunDiffers, match="another part_films:"):
         score(tmp_path, Films(60), part_films=51)
-    (tmp_path / "_neumo" / "films.jsonl").write_text('{"path": "other.jpg"}\n')
+    (tmp_path / ".neumo" / "films.jsonl").write_text('{"path": "other.jpg"}\n')
     with pytest.raises(DestinationUnusable, match="not the one it was begun with"):
         score(tmp_path, Films(60))
 
@@ -212,6 +213,24 @@ def test_no_films_are_no_run(tmp_path: Path) -> None:
     with pytest.raises(SourceUnusable, match="there are none"):
         score(tmp_path, Films(0))
     assert score(tmp_path, Films(1))[-1].done == 1  # and the folder can be used
+
+
+def peak_bytes(out: Path, films: int) -> int:
+    """Return the most memory that Python holds while so many films get their rows."""
+    tracemalloc.start()
+    try:
+        with open_run(out, Films(films), ASKED, 500, lambda _: None) as run:
+            run.go_on(answer, LABELS, {"model": "m"}, 100, lambda _: None)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_films(tmp_path: Path) -> None:
+    score(tmp_path / "first", Films(1))  # what is loaded once
+    few = peak_bytes(tmp_path / "few", 2000)
+    many = peak_bytes(tmp_path / "many", 20_000)
+    assert many < 1.25 * few, (few, many)  # the ledger has a line for each part
 
 
 def unopened(*paths: range) -> Score:
