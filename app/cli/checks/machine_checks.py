@@ -28,6 +28,7 @@ _POSIX_ZONE: Final = re.compile(r":?(<[\w+-]+>|[A-Za-z]{3,})[+-]?\d.*")
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "dicom": ("pydicom", "imagecodecs"),
+        "hospital": ("highdicom", "pydicom", "imagecodecs"),
         "oidc": ("jwt",),
         "otel": ("opentelemetry.sdk",),
         "postgres": ("psycopg",),

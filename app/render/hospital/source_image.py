@@ -137,7 +137,7 @@ def read_source_image(data: bytes) -> SourceImage:
 def _find_encodings(elements: Elements) -> list[str]:
     """Return Python's names of the file's character sets, up to the first that is none."""
     terms = elements.texts("SpecificCharacterSet")[:_MOST_CHARACTER_SETS]
-    if terms in ([], [""], ["ISO_IR 6"]):
+    if terms in ([], ["ISO_IR 6"]):
         return ["ascii"]  # what pydicom takes for Latin-1, and a name in UTF-8 for another name
     known = list(takewhile(python_encoding.__contains__, terms))
     return [python_encoding[term] for term in known] or ["ascii"]

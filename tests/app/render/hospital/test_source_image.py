@@ -118,6 +118,7 @@ def test_names_come_through_in_any_alphabet(terms: str, name: bytes, text: str, 
     ("terms", "name"),
     [
         ("", "Muñoz".encode()),  # not in ASCII
+        ("ISO_IR 6", "Muñoz".encode()),
         ("ISO_IR 192", "Muñoz".encode("latin-1")),  # no UTF-8
         ("KLINGON", "Muñoz".encode()),
         ("\\".join(["ISO 2022 IR 87"] * 100), b"\x1b$B\xff\xff"),
