@@ -76,7 +76,7 @@ lint: .venv-dev/installed
 	touch $@
 
 .venv-lowest/installed: requirements/lowest.txt pyproject.toml
-	$(PYTHON) -m venv --clear .venv-lowest
+	$(PYTHON) -m venv --clear --upgrade-deps .venv-lowest  # pip 23 refuses a locked extra of old versions
 	.venv-lowest/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/lowest.txt
 	.venv-lowest/bin/pip install $(PIP_FLAGS) --no-deps --editable .
 	touch $@
