@@ -9,7 +9,7 @@ Rooms, top to bottom; a room imports only what stands below it:
                  connection/
     main         create_app: the one place that wires rooms together
     http/        from an ASGI scope to service.read and back: front/, body/, routes/,
-                 watch/, pages/
+                 v2/, watch/, pages/
     access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
                  tokens, issuer
     records/     what is written down, and what it shows: records, trail, writer, courier,
@@ -18,7 +18,7 @@ Rooms, top to bottom; a room imports only what stands below it:
                  processes, witness, active/
     settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
                  cors_origins, model_settings, audit_settings
-    render/      one Reading, many shapes: reading_json, problem, overlay, legend,
+    render/      one Reading, many shapes: reading_json, reading_tensors, problem, overlay, legend,
                  film_picture, wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
                  site_temperature, acceptance_run, acceptance_text

@@ -25,6 +25,7 @@ from app.http.pages import docs_page, front_page
 from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
 from app.http.routes import explain, feedback, model_card, predict, preview
+from app.http.v2 import infer, served_models
 from app.http.watch import health, live_performance, model_admin, prometheus
 from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
 from app.service.active.model_roster import SharedModels
@@ -84,7 +85,7 @@ def create_app(
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
         lifespan=partial(_lifespan, service, records, load_before_serving),
     )
-    work = [predict.router, explain.router, preview.router]
+    work = [predict.router, explain.router, preview.router, infer.router]
     other = [
         health.router,
         model_card.router,
@@ -94,6 +95,7 @@ def create_app(
         front_page.router,
         feedback.router,
         live_performance.router,
+        served_models.router,
     ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes, app.state.records = service, routes, records
@@ -108,13 +110,16 @@ def create_app(
         Gate,
         rules=BodyRules(
             max_bytes=settings.max_body_bytes,
-            max_bytes_by_path={"/predict/batch": settings.max_batch_body_bytes},
+            max_bytes_by_path=dict.fromkeys(
+                ("/predict/batch", *infer.INFER_PATHS), settings.max_batch_body_bytes
+            ),
             timeout_s=settings.body_timeout_s,
             min_bytes_per_s=settings.min_body_bytes_per_s,
         ),
         admission=service.admission,
         check_ready=service.check_work,
         work_paths=routes.work_paths,
+        declared_path=routes.declared_path,
     )
     app.add_middleware(
         Guard, access=access, route_scopes=route_scopes, metrics=service.metrics
