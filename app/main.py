@@ -39,7 +39,8 @@ _DESCRIPTION = (
     f"**{NOT_A_DEVICE.en}** {RESEARCH_ONLY.en}\n\n"
     "Reads chest X-rays: normal, COVID-19, bacterial or viral pneumonia. Decision support, not a "
     "diagnosis: *normal* means none of the three others, not healthy. Every failure is "
-    "`application/problem+json` (RFC 9457) with a stable `code`."
+    "`application/problem+json` (RFC 9457) with a stable `code`. Below `/v2` it speaks the Open "
+    "Inference Protocol too, which has a description of its own."
 )
 
 

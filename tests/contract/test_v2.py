@@ -1,6 +1,7 @@
 """The Open Inference Protocol (v2): its calls, tensors in and out, and what is refused."""
 
 import base64
+import hashlib
 import json
 import struct
 from collections.abc import Iterator
@@ -13,7 +14,13 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from app.http.route_scopes import ROUTE_SCOPES
-from tests.apps import served
+from app.model.card import Card
+from app.reading.reading import Reading
+from app.service.active.shadow import Comparison
+from app.service.service import Service
+from app.service.witness import Origin
+from tests.apps import served, wait_until
+from tests.conftest import ROOT
 from tests.contract import test_models as several
 from tests.models import FakeModel, one_hot_cams
 
@@ -250,6 +257,87 @@ def test_each_model_that_is_loaded_answers_by_its_name(jpeg: bytes) -> None:
         assert (answer.status_code, answer.json()["code"]) == (409, "model_not_usable")
         refused = client.post(f"/v2/models/{several.BAD}/infer", json=body)
         assert "bundle_hash_mismatch" in refused.json()["error"]
+
+
+class Recorder:
+    """A witness that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.read: list[tuple[Origin, str, str]] = []
+        self.refused: list[tuple[Origin, str]] = []
+
+    def check(self) -> None: ...
+
+    def saw_reading(self, origin: Origin, reading: Reading) -> None:
+        self.read.append((origin, reading.card.name, reading.facts.sha256))
+
+    def saw_refusal(self, origin: Origin, code: str, _: str | None, __: Card) -> None:
+        self.refused.append((origin, code))
+
+
+def test_each_image_is_told_to_the_audit_trail_with_the_model_that_read_it(jpeg: bytes) -> None:
+    with several.served(several.make_models()) as client:
+        service: Service = client.app.state.service  # type: ignore[attr-defined]
+        service.witness = recorder = Recorder()
+        path = f"/v2/models/{several.B}/infer"
+        answer = client.post(path, json={"inputs": [file_tensor(jpeg, jpeg)]})
+        request_id = answer.headers["X-Request-ID"]
+        sha256 = hashlib.sha256(jpeg).hexdigest()
+        assert [(name, said) for _, name, said in recorder.read] == [(several.B, sha256)] * 2
+        assert {origin.index for origin, _, _ in recorder.read} == {0, 1}
+        call = "/v2/models/{model_name}/infer"
+        assert {(origin.request_id, origin.call) for origin, _, _ in recorder.read} == {
+            (request_id, call)
+        }
+        client.post(path, json={"inputs": [file_tensor(jpeg[:999])]})
+        assert [code for _, code in recorder.refused] == ["image_truncated"]
+        metrics = client.get("/metrics").text
+        assert f'neumo_requests_total{{method="POST",route="{call}",status="200"}} 1.0' in metrics
+        assert 'neumo_refusals_total{code="image_truncated"} 1.0' in metrics
+
+
+def test_a_shadow_is_compared_with_the_active_model_alone(jpeg: bytes) -> None:
+    third = "neumo-c-1"
+    held = several.make_models() | {third: FakeModel(several.NORMAL, card={"name": third})}
+    with several.served(held, models=f"{several.B},{third}", shadow=several.B) as client:
+        body = {"inputs": [file_tensor(jpeg)]}
+        compared: list[Comparison] = []
+        client.app.state.service.models.listeners.append(compared.append)  # type: ignore[attr-defined]
+        for name in (third, several.A):
+            assert client.post(f"/v2/models/{name}/infer", json=body).status_code == 200
+        wait_until(lambda: bool(compared))
+        assert [each.active.name for each in compared] == [several.A]
+
+
+def test_a_service_that_drains_is_not_ready_and_answers_still(jpeg: bytes) -> None:
+    with served(FakeModel()) as client:
+        client.app.state.service.drain()  # type: ignore[attr-defined]
+        answer = client.get("/v2/health/ready")
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert answer.json()["error"].startswith("not_ready: ")
+        assert client.post(INFER, json={"inputs": [file_tensor(jpeg)]}).status_code == 200
+        client.app.state.service.stop()  # type: ignore[attr-defined]
+        assert client.post(INFER, json={"inputs": [file_tensor(jpeg)]}).status_code == 503
+        assert client.get("/v2/health/live").status_code == 200
+
+
+def test_a_dicom_file_is_read_with_its_tags(client: TestClient) -> None:
+    film = (ROOT / "examples" / "normal.dcm").read_bytes()
+    said = client.post("/predict", content=film).json()
+    outputs = outputs_of(client.post(INFER, json={"inputs": [file_tensor(film)]}))
+    assert outputs["labels"]["data"] == [said["label"]] == ["normal"]
+    assert outputs["warnings"]["data"][0].split() == [each["code"] for each in said["warnings"]]
+    answer = client.post(f"{INFER}?window=9", json={"inputs": [file_tensor(film)]})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "window")
+
+
+def test_elements_that_came_as_bytes_may_be_said_to_be_in_base64(
+    client: TestClient, jpeg: bytes
+) -> None:
+    data = packed(base64.encodebytes(jpeg))
+    parameters = {"binary_data_size": len(data), "content_type": "base64"}
+    tensor = {"name": "file", "datatype": "BYTES", "shape": [1, 1], "parameters": parameters}
+    assert outputs_of(client.post(INFER, **binary({"inputs": [tensor]}, data)))
 
 
 def test_only_its_health_is_open_to_anybody() -> None:

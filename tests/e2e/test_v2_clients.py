@@ -16,10 +16,12 @@ from app.access.key_file import change_keys
 from app.image.decode import decode
 from app.image.resize import resize
 from tests.conftest import ROOT
+from tests.e2e.pages import Block, blocks
 from tests.server import ONE_WORKER_AT_ONCE, Server, running
 
 PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 MODEL = "neumo-r18-3"
+PYTHON_BLOCKS = [each for each in blocks(ROOT / "docs" / "v2.md") if each.language == "python"]
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / ".venv-clients" / "installed").exists(),
@@ -62,6 +64,29 @@ def predicted(secret: tuple[Server, str, Path], image: Path) -> dict[str, Any]:
     assert status == 200
     answer: dict[str, Any] = json.loads(body)
     return answer
+
+
+@pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=lambda block: block.name)
+def test_what_the_page_shows_of_the_clients_works(
+    secret: tuple[Server, str, Path], block: Block
+) -> None:
+    """docs/v2.md: its Python; its shell is run with the other pages'."""
+    server, key, place = secret
+    script = block.script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    done = subprocess.run(
+        [PYTHON, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(place), "KEY": key},
+    )
+    assert done.returncode == 0, done.stderr
+    if "tritonclient" in script:
+        assert "[b'normal' b'covid19']" in done.stdout
+    else:
+        assert "probabilities [1, 4]" in done.stdout
 
 
 def test_tritons_client_gets_what_predict_says(

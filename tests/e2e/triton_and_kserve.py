@@ -35,7 +35,8 @@ def ask_as_triton(url: str, key: str, image: bytes, pixels: Any) -> dict[str, An
     }
 
     def infer(tensor: Any, name: str = MODEL, **more: Any) -> dict[str, Any]:  # noqa: ANN401
-        result = client.infer(name, [tensor], headers=headers, **more)
+        # It writes the length of its JSON into the headers that it is given.
+        result = client.infer(name, [tensor], headers=dict(headers), **more)
         texts = [
             each.decode() if isinstance(each, bytes) else each for each in result.as_numpy("labels")
         ]
@@ -66,7 +67,7 @@ def ask_as_triton(url: str, key: str, image: bytes, pixels: Any) -> dict[str, An
     broken.set_data_from_numpy(np.array([image[:500]], np.object_))
     for name, asked in (("error", MODEL), ("unknown", "other")):
         try:
-            client.infer(asked, [broken], headers=headers)
+            client.infer(asked, [broken], headers=dict(headers))
         except InferenceServerException as error:
             said[name] = [error.status(), error.message()]
     try:
