@@ -14,6 +14,8 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from app.http.route_scopes import ROUTE_SCOPES
+from app.image.decode import decode
+from app.image.resize import resize
 from app.model.card import Card
 from app.reading.reading import Reading
 from app.service.active.shadow import Comparison
@@ -436,9 +438,11 @@ def test_inputs_that_are_none_are_refused(
         (b'{"inputs": [', "json"),
         (json.dumps({"inputs": [FILE]}).encode("utf-16"), "json"),
         (b"[" * 100_000, "json"),
-        (b'{"a":' * 100_000, "json"),
+        (b'{"a":' * 1000, "json"),
         (b'{"a": ' + b"9" * 5000 + b"}", "json"),
         (b'{"inputs": [' + b"[]," * 300_000, "too_many_values"),
+        (b'{"inputs": [' + b"0," * 300_000, "too_many_values"),
+        (b'{"a": {' + b'"a":0,' * 2000 + b'"b":0}}', "too_many_values"),
     ],
 )
 def test_what_is_no_json_object_is_refused(fake: TestClient, content: bytes, reason: str) -> None:
@@ -499,6 +503,47 @@ def test_binary_data_that_lies_is_refused(
     tensor = {"name": "file", "datatype": "BYTES", "shape": [1]}
     head = {"inputs": [tensor | {"parameters": {"binary_data_size": size}}]}
     assert reason_of(fake.post(INFER, **binary(head, behind))) == reason
+
+
+def test_what_is_damaged_on_the_way_is_never_neumos_fault(fake: TestClient, jpeg: bytes) -> None:
+    data = packed(jpeg[:2000])
+    tensor = {"name": "file", "datatype": "BYTES", "shape": [1]}
+    head = {"inputs": [tensor | {"parameters": {"binary_data_size": len(data)}}]}
+    sound = binary(head, data)
+    random = np.random.default_rng(7)
+    seen = set()
+    for _ in range(400):
+        body = bytearray(sound["content"])
+        for at in random.integers(0, 200, random.integers(1, 4)):
+            body[at] = random.choice((0, 34, 44, 48, 57, 91, 93, 123, 125, 255, body[at] ^ 1))
+        length = int(sound["headers"]["Inference-Header-Content-Length"])
+        length += int(random.choice((0, 0, 0, -1, 1, 4, 10**6)))
+        headers = {"Inference-Header-Content-Length": str(length)}
+        answer = fake.post(INFER, content=bytes(body), headers=headers)
+        assert answer.status_code < 500, bytes(body)
+        seen.add(answer.json().get("reason") or answer.json()["code"])
+    assert {"json", "header_length", "inputs", "datatype", "binary_size"} <= seen
+
+
+def test_pixels_of_as_many_films_as_a_call_takes_fit_into_json_nested(fake: TestClient) -> None:
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [4, 1, 224, 224]}
+    films = np.ones((4, 1, 224, 224), np.uint8).tolist()
+    answer = fake.post(INFER, json={"inputs": [tensor | {"data": films}]})
+    assert outputs_of(answer)["labels"]["shape"] == [4]
+
+
+def test_pixels_made_by_the_same_rules_give_what_the_file_gives(
+    client: TestClient, jpeg: bytes
+) -> None:
+    """In a body so large that it is parsed on a thread; what is wrong with it is told from there."""
+    said = client.post("/predict", content=jpeg).json()
+    films = np.tile(resize(decode(jpeg)), (8, 1, 1, 1))
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [8, 1, 224, 224]}
+    body = json.dumps({"inputs": [tensor | {"data": films.ravel().tolist()}]})
+    assert len(body) > 2**20
+    outputs = outputs_of(client.post(INFER, content=body))
+    assert outputs["probabilities"]["data"] == list(said["probabilities"].values()) * 8
+    assert reason_of(client.post(INFER, content=body.replace("224, 224]", "224, 225]"))) == "shape"
 
 
 def test_an_element_without_bytes_is_an_empty_upload(fake: TestClient) -> None:

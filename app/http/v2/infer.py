@@ -13,7 +13,7 @@ from app.http.front.envelope import record_of
 from app.http.front.gate import claim_of
 from app.http.origin import origin_of
 from app.http.parameters import read_window
-from app.http.v2.infer_request import read_infer_request
+from app.http.v2.infer_request import InferRequest, read_infer_request
 from app.http.v2.infer_response import JSON_LENGTH, render_infer_response
 from app.http.v2.served_models import reader_of
 from app.reading.reading import Reading
@@ -22,6 +22,8 @@ INFER_PATHS: Final = (
     "/v2/models/{model_name}/infer",
     "/v2/models/{model_name}/versions/{model_version}/infer",
 )
+
+_QUICK_BYTES: Final = 2**20
 
 # The protocol has a description of its own, so /docs has none of it.
 router = APIRouter(include_in_schema=False)
@@ -40,7 +42,13 @@ async def infer(request: Request) -> Response:
     window = read_window(request.query_params)
     media_type_of(request)
     max_files = service.settings.max_batch_files
-    asked = read_infer_request(await request.body(), request.headers.get(JSON_LENGTH), max_files)
+    body, length = await request.body(), request.headers.get(JSON_LENGTH)
+
+    def parse() -> InferRequest:
+        return read_infer_request(body, length, max_files)
+
+    # What takes its time is parsed where images are read: this loop has others to answer.
+    asked = parse() if len(body) <= _QUICK_BYTES else await service.render(parse, claim)
     upload = Upload(asked.files, asked.subjects, has_unknown_fields=False)
     # No more of a batch than can be read at once waits at once: others come in between.
     turns = asyncio.Semaphore(service.settings.reader_threads)
@@ -75,5 +83,5 @@ async def infer(request: Request) -> Response:
         raise error
     readings = [reading for reading in read if reading is not None]
     name = str(request.path_params["model_name"])
-    body, headers = render_infer_response(readings, asked, name, record.request_id)
-    return Response(body, headers=answer_headers(record.language) | headers)
+    content, headers = render_infer_response(readings, asked, name, record.request_id)
+    return Response(content, headers=answer_headers(record.language) | headers)

@@ -26,8 +26,9 @@ PIXELS: Final = "image"
 _DATATYPES: Final = {FILES: "BYTES", PIXELS: "UINT8", **dict.fromkeys(SUBJECT_FIELDS, "BYTES")}
 _MOST_DIGITS: Final = 18
 _MOST_ID: Final = 256
-_PIXELS_A_FILM: Final = SIDE_PX * SIDE_PX
+_VALUES_A_FILM: Final = SIDE_PX * (SIDE_PX + 1) + 4  # a comma each, a bracket each row
 _OTHER_VALUES: Final = 4096
+_MOST_MEMBERS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,8 @@ def _read_length(text: str, most: int) -> int:
 
 def _load(text: bytes, max_files: int) -> dict[str, Any]:
     """Parse JSON that has no more values than its films need: each takes memory of its own."""
-    most = max_files * 2 * _PIXELS_A_FILM + _OTHER_VALUES
-    if sum(map(text.count, (b",", b"[", b"{"))) > most:
+    most = max_files * _VALUES_A_FILM + _OTHER_VALUES
+    if sum(map(text.count, (b",", b"["))) > most or text.count(b":") > _MOST_MEMBERS:
         raise InferenceMalformed(reason="too_many_values")
     try:
         given = json.loads(text.decode())
