@@ -11,7 +11,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
 
-.PHONY: serve test check quick test-lowest test-wheel lint lock image release reference settings docs clean
+.PHONY: serve test check quick test-lowest test-wheel fuzz lint lock image release reference settings docs clean
 
 serve: .venv/installed
 	.venv/bin/neumo serve
@@ -45,6 +45,11 @@ test-wheel: .venv-wheel/installed .venv-dev/installed
 	.venv-wheel/bin/pip check
 	cd .venv-wheel/place && ../bin/python -m pytest $(PARALLEL) --quiet tests/app tests/contract
 	.venv-dev/bin/python -m tools.release.environment .venv-wheel/place/neumo-*.whl $(PYTHON_NEWEST)
+
+# Damaged and invented inputs for all that reads: make fuzz INPUTS=200000 ONLY=png,wire
+INPUTS ?= 200000
+fuzz: .venv-dev/installed
+	.venv-dev/bin/python -m tests.fuzz --inputs $(INPUTS) $(if $(ONLY),--only $(ONLY))
 
 lint: .venv-dev/installed
 	.venv-dev/bin/ruff check .

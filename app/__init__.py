@@ -15,9 +15,9 @@ Rooms, top to bottom; a room imports only what stands below it:
     records/     what is written down, and what it shows: records, trail, writer, courier,
                  diagnosis, performance, audit_metrics, integrity/, store/, migrations/, revisions/
     service/     who is read now, and how it is counted: service, admission, telemetry, logs,
-                 processes, witness, active/
+                 processes, witness, trace, tracing, active/
     settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
-                 cors_origins, model_settings, audit_settings
+                 cors_origins, model_settings, audit_settings, tracing_settings
     render/      one Reading, many shapes: reading_json, reading_tensors, problem, overlay, legend,
                  film_picture, wording
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,

@@ -1,6 +1,7 @@
 """The application: everything built from settings in one place, and handed down."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -34,6 +35,9 @@ from app.settings.settings import Settings
 
 if TYPE_CHECKING:
     from app.records.records import Records
+    from app.service.tracing import OpenTelemetryTracer
+
+_log = logging.getLogger("neumo.main")
 
 _DESCRIPTION = (
     f"**{NOT_A_DEVICE.en}** {RESEARCH_ONLY.en}\n\n"
@@ -74,6 +78,7 @@ def create_app(
     access = Access.of(settings, rates)
     service = Service(settings, load_model, on_failure, shared_models, row)
     records = _open_records(settings, service)
+    tracer = _open_tracer(settings)
     app = FastAPIOffline(
         title="Neumo",
         description=_DESCRIPTION,
@@ -84,7 +89,7 @@ def create_app(
         servers=[{"url": settings.root_path}] if settings.root_path else None,
         generate_unique_id_function=lambda route: route.name,  # operation ids: predict, explain
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
-        lifespan=partial(_lifespan, service, records, load_before_serving),
+        lifespan=partial(_lifespan, service, records, tracer, load_before_serving),
     )
     work = [predict.router, explain.router, preview.router, infer.router]
     other = [
@@ -126,7 +131,9 @@ def create_app(
         Guard, access=access, route_scopes=route_scopes, metrics=service.metrics
     )  # in front of the body
     app.add_middleware(Cors, origins=Origins(settings.allowed_origins), methods=routes.methods)
-    app.add_middleware(Envelope, metrics=service.metrics, routes=routes)  # last added, outermost
+    app.add_middleware(  # last added, outermost
+        Envelope, metrics=service.metrics, routes=routes, tracer=tracer
+    )
     return app
 
 
@@ -134,6 +141,7 @@ def create_app(
 async def _lifespan(
     service: Service,
     records: "Records | None",
+    tracer: "OpenTelemetryTracer | None",
     load_before_serving: bool,
     _: FastAPI,
 ) -> AsyncIterator[None]:
@@ -153,6 +161,8 @@ async def _lifespan(
     await asyncio.to_thread(service.stop)
     if records is not None:
         await asyncio.to_thread(records.trail.stop)
+    if tracer is not None:
+        await asyncio.to_thread(tracer.stop)
 
 
 def _open_records(settings: Settings, service: Service) -> "Records | None":
@@ -165,6 +175,18 @@ def _open_records(settings: Settings, service: Service) -> "Records | None":
     service.witness = records.trail
     service.models.listeners.append(records.trail.saw_comparison)
     return records
+
+
+def _open_tracer(settings: Settings) -> "OpenTelemetryTracer | None":
+    """Begin to send traces, if they are asked for; it serves without them too."""
+    if not settings.traces():
+        return None
+    try:
+        from app.service.tracing import OpenTelemetryTracer  # noqa: PLC0415 - seldom wanted
+    except ModuleNotFoundError:
+        _log.error("no traces are sent: pip install neumo[otel]")
+        return None
+    return OpenTelemetryTracer(settings.otlp_endpoint)
 
 
 async def _raise_as_ours(_: Request, error: Exception) -> NoReturn:

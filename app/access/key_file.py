@@ -95,12 +95,18 @@ def read_keys(path: Path) -> list[Key]:
         content = _Content.model_validate_json(_read_guarded(path))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "its JSON"
+        place = ".".join(map(_name_of, first["loc"])) or "its JSON"
         raise KeysUnusable(file=str(path), reason=f"{place} is not as it should be") from None
     keys = [entry.key() for entry in content.keys]
     if len({key.id for key in keys}) < len(keys):
         raise KeysUnusable(file=str(path), reason="two keys have one id")
     return keys
+
+
+def _name_of(place: str | int) -> str:
+    """Return the name of a place of the file; not one that somebody put there, such as a key."""
+    known = isinstance(place, int) or place in _Content.model_fields | _Entry.model_fields
+    return str(place) if known else "a member"
 
 
 def read_secrets(path: Path) -> list[Key]:
@@ -149,7 +155,9 @@ def change_keys(path: Path, change: Callable[[list[Key]], Iterable[Key]]) -> Non
 
 def _read_guarded(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        # Without waiting: a pipe that nobody writes to would hold all requests.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             _check_mode(path, mode)
             return file.read(_MOST_BYTES)
@@ -161,6 +169,8 @@ def _check_mode(path: Path, mode: int) -> None:
     """Refuse what others may read or write. A group may read: Kubernetes' fsGroup needs it."""
     if stat.S_ISCHR(mode):
         return  # /dev/null, which stands for a secret that nobody has made yet
+    if not stat.S_ISREG(mode):
+        raise KeysUnusable(file=str(path), reason="it is no file")
     mounted = any(path.is_relative_to(folder) for folder in _MOUNTED_SECRETS)
     if mode & (stat.S_IWGRP | stat.S_IWOTH) or (mode & stat.S_IROTH and not mounted):
         reason = f"others than its owner may read or write it (mode {stat.S_IMODE(mode):04o}); "

@@ -20,6 +20,8 @@ _WAYS: Final = 8  # accounts of one row
 _CELL_BYTES: Final = 8
 _CELLS: Final = 2 * _WAYS  # each has its account's hash, and when its bucket is full
 _NS: Final = 1_000_000_000
+_LEAST_PER_S: Final = 1e-6  # one in twelve days
+_LONGEST_NS: Final = 2**61  # a cell holds times up to 2^63
 
 
 class RateTable:
@@ -45,13 +47,14 @@ class RateTable:
         digest = hashlib.blake2b(account.encode(), digest_size=10).digest()
         mark = int.from_bytes(digest[:8], "little", signed=True) or 1
         row = int.from_bytes(digest[8:], "little") % _ROWS
-        step_ns = int(_NS / rate.per_s)
+        step_ns = int(_NS / max(rate.per_s, _LEAST_PER_S))
+        burst = min(rate.burst, _LONGEST_NS // step_ns)
         fcntl.lockf(self._file, fcntl.LOCK_EX, 1, row)
         try:
             now_ns = time.monotonic_ns()  # the same clock in all processes
             cell = self._place_of(mark, row, now_ns)
             full_ns = max(self._cells[cell + 1], now_ns) + step_ns
-            wait_ns = full_ns - now_ns - rate.burst * step_ns
+            wait_ns = full_ns - now_ns - burst * step_ns
             if wait_ns <= 0:
                 self._cells[cell], self._cells[cell + 1] = mark, full_ns
         finally:

@@ -92,7 +92,7 @@ class Tokens:
 
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         name = claims.get(self._settings.oidc_name_claim) or claims.get("sub")
-        if not isinstance(name, str) or not name.isprintable() or len(name) > _MOST_NAME:
+        if not isinstance(name, str) or not _can_be_written(name):
             raise Unauthenticated(reason="token")  # nobody who could be written down
         found: Any = claims
         for part in self._settings.oidc_scope_claim.split("."):
@@ -102,6 +102,10 @@ class Tokens:
         prefix = self._settings.oidc_scope_prefix
         scopes = frozenset(scope for scope in SCOPES if prefix + scope in given)
         return Caller(name, scopes, f"sub:{claims.get('sub') or name}", self._rate)
+
+
+def _can_be_written(name: str) -> bool:
+    return bool(name.strip()) and name.isprintable() and len(name) <= _MOST_NAME
 
 
 def _is_text(word: object) -> bool:

@@ -74,7 +74,8 @@ def setting_options(*, hidden: bool = False) -> list[click.Option]:
     return [
         SettingOption(
             ["--" + name.replace("_", "-")],
-            help=f"{field.description} Over {PREFIX}{name.upper()}; default {field.default}.",
+            help=f"{field.description} Over {PREFIX}{name.upper()}; "
+            f"default {'empty' if field.default == '' else field.default}.",
             hidden=hidden,
         )
         for name, field in Settings.model_fields.items()

@@ -16,4 +16,5 @@ def origin_of(request: Request, upload: Upload, index: int = 0) -> Origin:
         call=request.scope["route"].path,
         index=index,
         remarks=tuple(upload.remarks),
+        trace=record_of(request.scope).trace,
     )

@@ -1,6 +1,7 @@
 """The choice: which model was made the active one, kept in a small file across restarts."""
 
 import os
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,9 +47,9 @@ def write_choice(path: Path, choice: Choice) -> None:
     ------
     OSError
     """
-    building = path.with_name(f".{path.name}.{os.getpid()}")
+    building = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with building.open("w", encoding="utf-8") as file:
+        with building.open("x", encoding="utf-8") as file:  # follows no link that lies there
             file.write(choice.model_dump_json(indent=1) + "\n")
             file.flush()
             os.fsync(file.fileno())

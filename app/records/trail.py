@@ -165,7 +165,8 @@ class Trail:
         kind : of the row, in a word
         columns : of `app.records.store.database.ROWS`; lists and dicts become JSON
         """
-        self._writer.put(Entry(_columns(kind, origin, columns), time_ns()))
+        trace = origin.trace if origin is not None else None
+        self._writer.put(Entry(_columns(kind, origin, columns), time_ns(), trace=trace))
 
     async def write(self, kind: str, origin: Origin, **columns: object) -> None:
         """Write a row down as `append` does, and return once it is on the disk.

@@ -15,6 +15,7 @@ from app.records.audit_metrics import AuditMetrics
 from app.records.integrity.audit_key import AuditKey
 from app.records.integrity.chain import Head, Row, link
 from app.records.store.spool import Spool
+from app.service.trace import Trace
 
 _log = logging.getLogger("neumo.records")
 
@@ -30,11 +31,13 @@ class Entry:
     ----------
     columns : of the row; lists and dicts become JSON
     written : done once it is on the disk; fails with `RecordsFull` if it can't be
+    trace : told how long it took
     """
 
     columns: dict[str, Any]
     time_ns: int
     written: Future[None] | None = None
+    trace: Trace | None = None
 
 
 class Writer:
@@ -131,6 +134,8 @@ class Writer:
         for entry in entries:
             if entry.written is not None:
                 entry.written.set_result(None)
+            if entry.trace is not None:
+                entry.trace.note("audit queue", entry.time_ns, time.time_ns())
         if lines:
             self._arrived.set()
 

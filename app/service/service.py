@@ -33,6 +33,7 @@ from app.reading.reading import Reading
 from app.service.active.model_roster import ModelRoster, SharedModels
 from app.service.admission import Admission, Check, Claim
 from app.service.telemetry import Metrics
+from app.service.trace import Trace
 from app.service.witness import NOWHERE, Nobody, Origin, Witness
 from app.settings.settings import Settings
 
@@ -157,12 +158,20 @@ class Service:
         shown: list[Film] = []
         hashed: list[str] = []
 
+        came_ns, trace = time.time_ns(), origin.trace
+
         def work(*, check: Check) -> Reading:
+            begun_ns = time.time_ns()
             try:
-                return reader.read(data, subject, window, check=check, show=shown.append)
-            except RequestError:
+                reading = reader.read(data, subject, window, check=check, show=shown.append)
+            except RequestError as error:
                 hashed.append(hashlib.sha256(data).hexdigest())
+                if trace is not None:
+                    trace.note("read", begun_ns, time.time_ns(), error.code)
                 raise
+            if trace is not None:
+                _note_stages(trace, came_ns, begun_ns, reading)
+            return reading
 
         try:
             reading = await self.admission.run(work, claim)
@@ -258,6 +267,14 @@ class Service:
         self.phase = Phase.STOPPING
         self.admission.close()
         self.models.stop()
+
+
+def _note_stages(trace: Trace, came_ns: int, begun_ns: int, reading: Reading) -> None:
+    decoded_ns = begun_ns + round(reading.decode_ms * 1e6)
+    inferred_ns = decoded_ns + round(reading.inference_ms * 1e6)
+    trace.note("wait", came_ns, begun_ns)
+    trace.note("decode", begun_ns, decoded_ns)
+    trace.note("inference", decoded_ns, inferred_ns)
 
 
 def load_model_from(settings: Settings) -> OnnxModel:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from app.model.card import Card
 from app.reading.population import WarningCode
 from app.reading.reading import Reading
+from app.service.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Origin:
     call : which call it was, as /predict
     index : the file's place in its request, from 0
     remarks : warnings of the request, beside those of the Reading
+    trace : of the request, where traces are collected; it is not written down
     """
 
     request_id: str = ""
@@ -26,6 +28,7 @@ class Origin:
     call: str = ""
     index: int = 0
     remarks: tuple[WarningCode, ...] = ()
+    trace: Trace | None = None
 
 
 NOWHERE: Final = Origin()

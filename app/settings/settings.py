@@ -18,6 +18,7 @@ from app.settings.audit_settings import AuditSettings
 from app.settings.cors_origins import CorsSettings
 from app.settings.model_settings import ModelSettings
 from app.settings.tls_settings import TlsSettings
+from app.settings.tracing_settings import TracingSettings
 
 PREFIX: Final = "NEUMO_"
 _MOST_WORKERS: Final = 64
@@ -36,7 +37,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 
 
-class Settings(AccessSettings, TlsSettings, CorsSettings, ModelSettings, AuditSettings):
+class Settings(
+    AccessSettings, TlsSettings, CorsSettings, ModelSettings, AuditSettings, TracingSettings
+):
     """Bounded, frozen, built once at start-up and handed down."""
 
     model_config = SettingsConfigDict(

@@ -535,7 +535,7 @@ def test_pixels_of_as_many_films_as_a_call_takes_fit_into_json_nested(fake: Test
 def test_pixels_made_by_the_same_rules_give_what_the_file_gives(
     client: TestClient, jpeg: bytes
 ) -> None:
-    """In a body so large that it is parsed on a thread; what is wrong with it is told from there."""
+    """In a body so large that it is parsed on a thread, which tells too what is wrong with it."""
     said = client.post("/predict", content=jpeg).json()
     films = np.tile(resize(decode(jpeg)), (8, 1, 1, 1))
     tensor = {"name": "image", "datatype": "UINT8", "shape": [8, 1, 224, 224]}

@@ -1,6 +1,7 @@
 """Who gets in, to a real service of several workers: keys, rates, TLS; what is read of bodies."""
 
 import http.client
+import json
 import shutil
 import socket
 import ssl
@@ -412,6 +413,20 @@ def test_health_shows_the_services_own_certificate(mutual: Server, authority: Au
     cert = authority.ca.parent / "mutual.pem"
     given = ["--port", str(mutual.port), "--tls-cert", str(cert)]
     assert run("health", *given, "--tls-key", str(cert.with_suffix(".key"))).returncode == 0
+
+
+def test_models_are_listed_to_who_shows_a_client_certificate(
+    mutual: Server, authority: Authority
+) -> None:
+    cert, key = authority.issue("operator")
+    given = ["models", "list", "--url", mutual.url, "--ca", str(authority.ca)]
+    assert run(*given).returncode == 1
+    listed = run(*given, "--tls-cert", str(cert), "--tls-key", str(key))
+    assert listed.returncode == 0, listed.stderr
+    assert json.loads(listed.stdout)["active"] == "neumo-r18-3"
+    wrong = run(*given, "--tls-cert", str(cert), "--tls-key", str(cert.parent / "mutual.key"))
+    assert wrong.returncode == 2
+    assert "--tls-cert" in wrong.stderr
 
 
 def test_a_certificate_that_can_not_be_used_stops_the_start(authority: Authority) -> None:

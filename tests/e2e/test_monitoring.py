@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,13 +138,20 @@ def wait_until(is_so: Callable[[], bool], limit_s: float = 40.0) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(jpeg: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def choice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file that keeps which model is active."""
+    return tmp_path_factory.mktemp("choice") / "choice.json"
+
+
+@pytest.fixture(scope="module")
+def server(jpeg: bytes, choice: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service of two workers with a shadow and an audit trail, that has read some films.
 
     Of the last a diagnosis was told.
     """
     environment = {
         "NEUMO_SHADOW": "neumo-r18-2",
+        "NEUMO_MODEL_CHOICE": str(choice),
         "NEUMO_DRIFT_LEAST_FILMS": "20",
         "NEUMO_AUDIT_FOLDER": str(tmp_path_factory.mktemp("audit") / "trail"),
     }
@@ -222,8 +230,9 @@ def test_a_worker_that_is_killed_is_told(prometheus: Prometheus, server: Server)
     wait_until(lambda: "NeumoWorkerReplaced" in prometheus.firing())
 
 
-def test_a_switch_that_fails_is_told(prometheus: Prometheus, server: Server) -> None:
-    assert server.call("POST", "/admin/models/no-such-1/activate")[0] == 404
+def test_a_switch_that_fails_is_told(prometheus: Prometheus, server: Server, choice: Path) -> None:
+    choice.parent.rmdir()  # where the choice would be kept
+    assert server.call("POST", "/admin/models/neumo-r18-2/activate")[0] == 503
     wait_until(lambda: "NeumoSwitchFailed" in prometheus.firing())
 
 

@@ -80,7 +80,7 @@ def render_page() -> str:
     """Return the page."""
     codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in EXIT_CODES.items())
     parts = [_HEAD, "## Exit codes\n\n| code | meaning |\n|---|---|\n", codes, _AFTER_CODES]
-    context = click.Context(neumo, info_name="neumo")
+    context = click.Context(neumo, info_name="neumo", **neumo.context_settings)
     for name in COMMANDS:
         command = neumo.get_command(context, name)
         if command is not None:

@@ -121,7 +121,10 @@ def _open(place: dict[str, str | None]) -> "tuple[AuditKey, Database, Path]":
 
 
 def _unanswered(error: Exception) -> TrailUnusable:
-    return TrailUnusable(f"the audit trail can't be read ({type(error).__name__})")
+    return TrailUnusable(
+        f"the audit trail's database does not answer as it should ({type(error).__name__}). Look "
+        "whether it is up, at NEUMO_AUDIT_DATABASE and PGPASSFILE, and at the role's rights"
+    )
 
 
 def _mark(text: str) -> "Mark":
@@ -146,9 +149,10 @@ def _day(text: str | None, option: str) -> str | None:
 
 def _as_text(verdict: "Verdict") -> str:
     lines = [f"{each.what}: {each.where} ({each.why})" for each in verdict.findings]
+    of_dropped = f", {verdict.dropped} of dropped rows" if verdict.dropped else ""
     lines.append(
-        f"{verdict.rows} rows in {verdict.chains} chains, {verdict.open_chains} of them open; "
-        f"{verdict.seals} seals, {verdict.dropped} of them of dropped rows"
+        f"rows: {verdict.rows}; chains: {verdict.chains}, {verdict.open_chains} open; "
+        f"seals: {verdict.seals}{of_dropped}"
     )
     if verdict.last is not None:
         lines.append(f"last seal {verdict.last.number}:{verdict.last.mac}")

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,17 @@ _FAILED = 3
 _WAIT_S = 120.0  # longer than the service takes to give a switch up
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """Where the service is, and what is shown to it."""
+
+    url: str
+    key_file: Path | None
+    ca: str | None
+    tls_cert: str
+    tls_key: str
 
 
 @click.group(name="models")
@@ -40,6 +52,18 @@ def _service_options(function: Decorated) -> Decorated:
             help="Certificates to trust, PEM; by default those of this system.",
         ),
         click.option(
+            "--tls-key",
+            default=lambda: os.environ.get("NEUMO_TLS_KEY") or find_flag("--tls-key"),
+            show_default="NEUMO_TLS_KEY",
+            help="Its key.",
+        ),
+        click.option(
+            "--tls-cert",
+            default=lambda: os.environ.get("NEUMO_TLS_CERT") or find_flag("--tls-cert"),
+            show_default="NEUMO_TLS_CERT, the service's own",
+            help="Certificate to show if one is asked for, PEM.",
+        ),
+        click.option(
             "--key-file",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             envvar="NEUMO_API_KEY_FILE",
@@ -59,27 +83,27 @@ def _service_options(function: Decorated) -> Decorated:
 
 @command.command("list")
 @_service_options
-def list_models(url: str, key_file: Path | None, ca: str | None, as_json: bool) -> int:
+def list_models(as_json: bool, **service: Any) -> int:  # noqa: ANN401 - `_Service`'s
     """Show each model: its state, its hash, what it failed with."""
-    return _call("GET", "/models", url, key_file, ca, as_json)
+    return _call("GET", "/models", _Service(**service), as_json)
 
 
 @command.command()
 @click.argument("name")
 @_service_options
-def activate(name: str, url: str, key_file: Path | None, ca: str | None, as_json: bool) -> int:
+def activate(name: str, as_json: bool, **service: Any) -> int:  # noqa: ANN401 - `_Service`'s
     """Let the model NAME answer, in every worker of the service or in none."""
     from urllib.parse import quote
 
     path = f"/admin/models/{quote(name, safe='')}/activate"
-    return _call("POST", path, url, key_file, ca, as_json)
+    return _call("POST", path, _Service(**service), as_json)
 
 
 @command.command()
 @_service_options
-def rollback(url: str, key_file: Path | None, ca: str | None, as_json: bool) -> int:
+def rollback(as_json: bool, **service: Any) -> int:  # noqa: ANN401 - `_Service`'s
     """Let the model before answer again."""
-    return _call("POST", "/admin/models/rollback", url, key_file, ca, as_json)
+    return _call("POST", "/admin/models/rollback", _Service(**service), as_json)
 
 
 @command.command()
@@ -158,26 +182,25 @@ def verify(bundle: str, keys: Path) -> int:
     return 0
 
 
-def _call(
-    method: str, path: str, url: str, key_file: Path | None, ca: str | None, as_json: bool
-) -> int:
+def _call(method: str, path: str, service: _Service, as_json: bool) -> int:
     """Call the service, and show what it answers; exit code 1 if that is a problem, or nothing."""
     import http.client
 
     headers = {}
-    if key_file is not None:
-        headers["Authorization"] = f"Bearer {key_file.read_text(encoding='utf-8').strip()}"
-    connection, prefix = _connect(url, ca)
+    if service.key_file is not None:
+        key = service.key_file.read_text(encoding="utf-8").strip()
+        headers["Authorization"] = f"Bearer {key}"
+    connection, prefix = _connect(service)
     try:
         connection.request(method, prefix + path, headers=headers)
         response = connection.getresponse()
         text = response.read().decode()
         answer = json.loads(text)
     except OSError as error:
-        click.echo(f"neumo: no answer from {url}: {error.strerror or error}", err=True)
+        click.echo(f"neumo: no answer from {service.url}: {error.strerror or error}", err=True)
         return 1
     except (http.client.HTTPException, ValueError):
-        click.echo(f"neumo: what answers at {url} is not neumo", err=True)
+        click.echo(f"neumo: what answers at {service.url} is not neumo", err=True)
         return 1
     finally:
         connection.close()
@@ -192,21 +215,27 @@ def _call(
     return 0
 
 
-def _connect(url: str, ca: str | None) -> "tuple[http.client.HTTPConnection, str]":
+def _connect(service: _Service) -> "tuple[http.client.HTTPConnection, str]":
     """Return a connection, and what stands before each path."""
     import http.client
     import ssl
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
+    parts = urlsplit(service.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise click.BadParameter("http://HOST:PORT or https://HOST:PORT", param_hint="--url")
     prefix = parts.path.rstrip("/")
     if parts.scheme == "https":
         try:
-            context = ssl.create_default_context(cafile=ca)
+            context = ssl.create_default_context(cafile=service.ca)
         except OSError:
             raise click.BadParameter("no certificates in PEM", param_hint="--ca") from None
+        if service.tls_cert:
+            try:
+                context.load_cert_chain(service.tls_cert, service.tls_key or None)
+            except OSError:
+                told = "it and its key can't be read, or don't go together"
+                raise click.BadParameter(told, param_hint="--tls-cert") from None
         encrypted = http.client.HTTPSConnection(
             parts.hostname, parts.port, timeout=_WAIT_S, context=context
         )

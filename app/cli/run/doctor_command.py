@@ -19,7 +19,7 @@ _WORST: "Final[Sequence[Level]]" = ("fail", "warn", "ok")
 
 
 def _examine(as_json: bool, **given: str | None) -> int:
-    """Look at all that the service needs: settings, CPU, memory, model, port, places, clock.
+    """Look at all that the service needs: settings, machine, model, port, audit trail, places.
 
     Takes the flags of neumo serve, and looks at what it would do with them.
 
@@ -42,6 +42,7 @@ def _examine(as_json: bool, **given: str | None) -> int:
 
 def _look(given: dict[str, str | None]) -> "list[Finding]":
     from app.cli.checks.access_checks import check_access
+    from app.cli.checks.audit_checks import check_audit
     from app.cli.checks.certificate import check_certificate
     from app.cli.checks.finding import Finding
     from app.cli.checks.machine_checks import (
@@ -75,6 +76,7 @@ def _look(given: dict[str, str | None]) -> "list[Finding]":
         found += [*of_models, of_access, check_port(settings)]
         if settings.tls_cert and of_access.level != "fail":
             found.append(check_certificate(settings.tls_cert, settings.tls_key))
+        found.append(check_audit(settings))
         places = (check_temporary_files(settings), check_model_choice(settings))
         found += [each for each in places if each is not None]
     return [*found, check_open_files(), check_extras(), check_clock(os.environ, made)]

@@ -24,6 +24,7 @@ from app.http.route_table import RouteTable
 from app.language import Language, negotiate
 from app.reading.reading import Reading
 from app.service.telemetry import Metrics
+from app.service.trace import Trace, Tracer, trace_id_of
 
 _log = logging.getLogger("neumo.request")
 
@@ -49,6 +50,7 @@ class Record:
 
     `started_s` is `time.perf_counter` at its head, `stages_ms` the milliseconds of each stage,
     summed over the files of a batch, `headers` are added to the answer, also to that of an error.
+    `trace_id` is of the trace that it is part of, `trace` follows it where traces are collected.
     """
 
     request_id: str
@@ -58,6 +60,8 @@ class Record:
     code: str | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    trace_id: str | None = None
+    trace: Trace | None = None
 
     @property
     def total_ms(self) -> float:
@@ -88,6 +92,7 @@ def open_record(raw_headers: list[tuple[bytes, bytes]]) -> Record:
         request_id=_request_id(headers.get("x-request-id", "")),
         language=negotiate(headers.get("accept-language")),
         started_s=time.perf_counter(),
+        trace_id=trace_id_of(headers.get("traceparent", "")),
     )
 
 
@@ -97,10 +102,14 @@ class Envelope:
     Parameters
     ----------
     routes : any path that is none of them is told as "unmatched", for a path may name a patient
+    tracer : of every request but those that watch the service
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: RouteTable) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, routes: RouteTable, tracer: Tracer | None = None
+    ) -> None:
         self._app = app
+        self._tracer = tracer
         self._routes = routes
         self._metrics = metrics
 
@@ -112,6 +121,8 @@ class Envelope:
         record = open_record(scope["headers"])
         scope["neumo.record"] = record
         scope["path"] = self._routes.own_path(scope["path"])
+        if self._tracer is not None and scope["path"] not in _QUIET_ROUTES:
+            self._begin_trace(self._tracer, scope, record)
         answering = False
 
         async def send_marked(message: Message) -> None:
@@ -140,6 +151,11 @@ class Envelope:
         finally:
             self._account(scope, record)
 
+    def _begin_trace(self, tracer: Tracer, scope: Scope, record: Record) -> None:
+        headers = Headers(scope=scope)
+        record.trace = tracer.begin(headers.get("traceparent", ""), headers.get("tracestate", ""))
+        record.trace_id = record.trace.trace_id
+
     def _answer(self, error: RequestError, scope: Scope, record: Record) -> Response:
         answer = problem_response(error, record.request_id, record.language, scope["path"])
         path = self._routes.declared_path(scope["path"])
@@ -161,6 +177,10 @@ class Envelope:
             "status": record.status,
             "total_ms": round(seconds * 1000, 3),
         }
+        if record.trace_id is not None:
+            members["trace_id"] = record.trace_id
+        if record.trace is not None:
+            record.trace.end(method, route, record.status, record.code, record.request_id)
         if caller := caller_of(scope).name:
             members["caller"] = caller
         if record.stages_ms:
@@ -178,6 +198,8 @@ def _error_of(failure: BaseException, record: Record) -> RequestError:
     if isinstance(failure, asyncio.CancelledError):  # the grace of a stop is over
         return NotReady()
     members = {"request_id": record.request_id}
+    if record.trace_id is not None:
+        members["trace_id"] = record.trace_id
     _log.error("request failed", exc_info=failure, extra={"members": members})
     return InternalError()
 

@@ -60,7 +60,7 @@ class Guard:
 
     async def _identify(self, scope: AsgiScope) -> Caller:
         try:
-            return await self._access.identify(_secret_of(scope), _certificate_name_of(scope))
+            return await self._access.identify(secret_of(scope), _certificate_name_of(scope))
         except Unauthenticated as error:
             self._metrics.count_unauthenticated(str(error.facts["reason"]))
             raise
@@ -69,7 +69,7 @@ class Guard:
             raise
 
 
-def _secret_of(scope: AsgiScope) -> str | None:
+def secret_of(scope: AsgiScope) -> str | None:
     """Return the key or token that a head shows.
 
     Other schemes than Bearer are for somebody else: a proxy that asks for a password hands its
@@ -95,8 +95,11 @@ def _is_of_this_machine(scope: AsgiScope) -> bool:
     """Whether a head looks like one that was written here, to this machine by its own name.
 
     Where nobody is asked who calls, a proxy on this machine may let others through, and a page
-    may have its own name lead here (DNS rebinding): both come from this machine's address.
+    may have its own name lead here (DNS rebinding): both come from this machine's address. A proxy
+    that is told nothing else, such as nginx, names this machine as host and speaks HTTP/1.0.
     """
+    if scope["http_version"] == "1.0":
+        return False
     hosts = []
     for name, value in scope["headers"]:
         if name in _PROXIES:

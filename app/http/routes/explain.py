@@ -23,6 +23,7 @@ from app.http.parameters import IMAGE_PARAMETERS, read_window, read_with_uid
 from app.model.labels import LabelId
 from app.render.overlay import DEFAULT_ALPHA, render_overlay
 from app.render.reading_json import Explanation, render_explanation
+from app.service.trace import noting
 
 router = APIRouter(tags=["predict"])
 
@@ -67,26 +68,27 @@ async def explain(
     reading = await service.read(upload.files[0], upload.subjects[0], claim, window, origin)
     record.add_stages(reading)
     language = record.language
-    if format == "json":
-        media_type = "application/json"
-        content = await service.render(
-            lambda: (
-                render_explanation(
-                    reading,
-                    record.request_id,
-                    language,
-                    label,
-                    remarks=upload.remarks,
-                    with_uid=with_uid,
-                )
-                .model_dump_json(exclude_none=True)
-                .encode()
-            ),
-            claim,
-        )
-    else:
-        media_type = "image/png"
-        content = await service.render(
-            lambda: render_overlay(reading, language, label, alpha), claim
-        )
+    with noting(record.trace, "render"):
+        if format == "json":
+            media_type = "application/json"
+            content = await service.render(
+                lambda: (
+                    render_explanation(
+                        reading,
+                        record.request_id,
+                        language,
+                        label,
+                        remarks=upload.remarks,
+                        with_uid=with_uid,
+                    )
+                    .model_dump_json(exclude_none=True)
+                    .encode()
+                ),
+                claim,
+            )
+        else:
+            media_type = "image/png"
+            content = await service.render(
+                lambda: render_overlay(reading, language, label, alpha), claim
+            )
     return Response(content, media_type=media_type, headers=answer_headers(language))

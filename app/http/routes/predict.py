@@ -33,6 +33,7 @@ from app.render.reading_json import (
     render_batch,
     render_reading,
 )
+from app.service.trace import noting
 
 _log = logging.getLogger("neumo.predict")
 
@@ -58,18 +59,19 @@ async def predict(request: Request) -> Response:
     origin = origin_of(request, upload)
     reading = await service.read(upload.files[0], upload.subjects[0], claim, window, origin)
     record.add_stages(reading)
-    png = None
-    if heatmap:
-        png = await service.render(lambda: render_overlay(reading, record.language), claim)
-    answer = render_reading(
-        reading,
-        record.request_id,
-        record.language,
-        record.total_ms,
-        remarks=upload.remarks,
-        with_uid=with_uid,
-        overlay_png=png,
-    )
+    with noting(record.trace, "render"):
+        png = None
+        if heatmap:
+            png = await service.render(lambda: render_overlay(reading, record.language), claim)
+        answer = render_reading(
+            reading,
+            record.request_id,
+            record.language,
+            record.total_ms,
+            remarks=upload.remarks,
+            with_uid=with_uid,
+            overlay_png=png,
+        )
     return _json(answer, record.language)
 
 

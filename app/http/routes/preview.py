@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from app.errors import InvalidParameter
 from app.http.body.upload import read_upload, service_of
+from app.http.front.envelope import record_of
 from app.http.front.gate import claim_of
 from app.http.openapi import (
     ANY_UPLOAD,
@@ -21,6 +22,7 @@ from app.http.openapi import (
 )
 from app.http.parameters import read_number, read_window
 from app.render.film_picture import DEFAULT_PX, LEAST_PX, MOST_PX, draw_film
+from app.service.trace import noting
 
 router = APIRouter(tags=["predict"])
 
@@ -47,15 +49,17 @@ async def preview(request: Request) -> Response:
 
     The network is not asked: what /predict refuses as no chest X-ray is shown too.
     """
-    service, claim = service_of(request), claim_of(request.scope)
+    service, record, claim = service_of(request), record_of(request.scope), claim_of(request.scope)
     window, max_px = read_window(request.query_params), read_number(request.query_params, "max_px")
     if max_px is not None and not LEAST_PX <= max_px <= MOST_PX:
         raise InvalidParameter(parameter="max_px")
     upload = await read_upload(request, query=("window", "max_px"))
     max_px = int(max_px or DEFAULT_PX)
-    image = await service.decode(upload.files[0], claim, window, least_px=max_px)
+    with noting(record.trace, "decode"):
+        image = await service.decode(upload.files[0], claim, window, least_px=max_px)
     kind = _preferred(request.headers.get("accept", ""))
-    content = await service.render(lambda: draw_film(image, kind, max_px), claim)
+    with noting(record.trace, "render"):
+        content = await service.render(lambda: draw_film(image, kind, max_px), claim)
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     return Response(content, media_type=f"image/{kind.lower()}", headers=headers)
 

@@ -9,9 +9,9 @@ from app.model.labels import LabelId, Orientation
 
 
 class Strict(BaseModel):
-    """What is frozen, and knows all of its members."""
+    """What is frozen, and knows all of its members; its numbers are JSON's, so none is NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Interval(Strict):

@@ -142,6 +142,24 @@ class Database:
         """Whether it is SQLite, so lies on this machine."""
         return self._path is not None
 
+    @property
+    def place(self) -> str:
+        """Where it is: a path, or a URL without its password."""
+        return self._path or self.engine.url.set(
+            drivername="postgresql", query={}
+        ).render_as_string(hide_password=True)
+
+    def revision(self) -> str | None:
+        """Return the revision of its schema; None if it has none yet.
+
+        Raises
+        ------
+        sqlalchemy.exc.SQLAlchemyError
+            If it can't be reached, or its tables may not be read.
+        """
+        with self.engine.connect() as connection:
+            return self._revision(connection)
+
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """Open a transaction that changes something: all of it, or nothing."""
@@ -178,9 +196,8 @@ class Database:
         config.set_main_option("version_locations", str(here / "revisions").replace("%", "%%"))
         config.set_main_option("path_separator", "newline")
         newest = ScriptDirectory.from_config(config).get_current_head()
-        with self.engine.connect() as connection:
-            if revision == "head" and self._revision(connection) == newest:
-                return
+        if revision == "head" and self.revision() == newest:
+            return
         with self.writing() as connection:  # SQLite: nobody else writes from here on
             if self._path is None:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))

@@ -41,13 +41,31 @@ def open_records(settings: AuditSettings) -> tuple[AuditKey, Database]:
         probe.unlink()
     except OSError as error:
         raise AuditFolderUnusable(reason=error.strerror or type(error).__name__) from None
-    path = key_path(settings)
-    if not path.exists():
-        begun = url.drivername == "sqlite" and Path(url.database or "").exists()
-        if begun or has_mark(folder) or any(folder.glob(f"*{SUFFIX}")):
-            raise AuditKeyUnusable(reason=f"{path.name} is not there, and rows were chained by it")
+    key = find_key(settings)
+    if key is None:
+        path = key_path(settings)
         make_key(path)
-    return read_key(path), Database(url)
+        key = read_key(path)
+    return key, Database(url)
+
+
+def find_key(settings: AuditSettings) -> AuditKey | None:
+    """Return the key; None if it is still to be made.
+
+    Raises
+    ------
+    RecordsError
+        If it can't be used, or rows were chained by one that is not there.
+    """
+    path = key_path(settings)
+    if path.exists():
+        return read_key(path)
+    folder = Path(settings.audit_folder)
+    url = database_url(settings.audit_database, folder)
+    begun = url.drivername == "sqlite" and Path(url.database or "").exists()
+    if begun or has_mark(folder) or any(folder.glob(f"*{SUFFIX}")):
+        raise AuditKeyUnusable(reason=f"{path.name} is not there, and rows were chained by it")
+    return None
 
 
 def prepare_database(database: Database, key: AuditKey) -> None:

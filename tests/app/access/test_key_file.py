@@ -94,7 +94,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ("[1", "its JSON"),
         ('{"format": 2, "keys": []}', "format"),
         ('{"format": 1, "keys": [{"id": "x"}]}', "keys.0.id"),
-        ('{"format": 1, "keys": [], "more": 1}', "more"),
+        ('{"format": 1, "keys": [], "more": 1}', "a member"),
     ],
 )
 def test_what_is_no_file_of_keys_is_told_by_its_place_and_not_quoted(
@@ -192,3 +192,21 @@ def test_a_secret_that_nobody_has_made_yet_is_told_as_such() -> None:
     """docker-compose.yml mounts /dev/null until there is one."""
     with pytest.raises(KeysUnusable, match=r"it is empty.*neumo keys create --bare"):
         read_secrets(Path("/dev/null"))
+
+
+def test_a_member_that_is_none_of_the_file_is_not_named_for_it_may_be_a_key(tmp_path: Path) -> None:
+    add(tmp_path / "keys", new_key())
+    content = json.loads((tmp_path / "keys").read_text())
+    for place in (content, content["keys"][0]):
+        place[FOREIGN] = 1
+        (tmp_path / "keys").write_text(json.dumps(content))
+        reason = reason_of(tmp_path / "keys")
+        assert reason.endswith("a member is not as it should be")
+        assert FOREIGN not in reason
+        del place[FOREIGN]
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "keys", 0o600)
+    assert reason_of(tmp_path / "keys") == "it is no file"

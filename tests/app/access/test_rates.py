@@ -138,3 +138,18 @@ def test_a_process_that_is_killed_within_the_lock_keeps_nobody_out(table: RateTa
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         assert table.take("a", rate) < 1
+
+
+@pytest.mark.parametrize("rate", [Rate(1e-300, 1), Rate(1e-5, 1_000_000)])
+def test_a_rate_of_next_to_nothing_overflows_no_cell(table: RateTable, rate: Rate) -> None:
+    waits = [table.take("a", rate) for _ in range(3)]
+    assert waits[0] == 0
+    if rate.burst == 1:
+        assert waits[1] == pytest.approx(1e6, rel=1e-3)  # twelve days, and no more
+
+
+def test_a_burst_of_years_can_be_used_up(table: RateTable) -> None:
+    rate = Rate(per_s=1e-6, burst=1_000_000)
+    waits = [table.take("a", rate) for _ in range(2400)]
+    assert waits[0] == 0
+    assert waits[-1] > 0  # 2^61 ns hold 2,305 of them

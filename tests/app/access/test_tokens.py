@@ -68,6 +68,8 @@ async def test_a_good_token_names_its_holder(issuer: LocalIssuer, key_id: str) -
         {"iat": int(time.time()) + 3600},
         {"sub": None},
         {"sub": ["a"]},
+        {"sub": ""},
+        {"sub": " "},
         {"sub": "line\nfeed"},
         {"sub": "x" * 101},
     ],

@@ -11,7 +11,7 @@ from tests.server import free_port
 
 CHECKS = [
     "installation", "settings", "cpus", "memory", "cpu", "bundle", "acceptance", "access", "port",
-    "temporary_files", "open_files", "extras", "clock",
+    "audit", "temporary_files", "open_files", "extras", "clock",
 ]  # fmt: skip
 
 

@@ -44,7 +44,8 @@ class Bench:
 
     async def call(self, path: str, *headers: tuple[str, str], **scope: Any) -> None:  # noqa: ANN401
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        await self.guard({"type": "http", "path": path, "headers": raw} | scope, unread, unsent)
+        head = {"type": "http", "http_version": "1.1", "path": path, "headers": raw}
+        await self.guard(head | scope, unread, unsent)
 
     def unauthenticated(self) -> dict[str, float]:
         families = text_string_to_metric_families(self.metrics.render().decode())
@@ -225,6 +226,15 @@ async def test_who_comes_through_a_proxy_or_by_another_name_may_not(
     with pytest.raises(Forbidden):
         await bench.call("/admin/x", *headers)
     await bench.call("/predict", *headers)
+    assert bench.names == [""]
+
+
+async def test_http_1_0_is_a_proxys_that_was_told_nothing() -> None:
+    """nginx speaks it unless told otherwise, and names the host that it asks: this machine."""
+    bench = Bench()
+    with pytest.raises(Forbidden):
+        await bench.call("/admin/x", ("Host", "127.0.0.1:8000"), http_version="1.0")
+    await bench.call("/predict", ("Host", "127.0.0.1:8000"), http_version="1.0")
     assert bench.names == [""]
 
 

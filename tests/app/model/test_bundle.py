@@ -113,6 +113,8 @@ BACKWARD = {"low": 9, "high": 5}
             "population.age_years.covid19.0: Value error, low (9) is more than high (5)",
         ),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
+        ({"temperature": float("nan")}, "temperature: Input should be a finite number"),
+        ({"distance_threshold": float("inf")}, "distance_threshold: Input should be a finite"),
         ({"temperature": 0}, "temperature: Input should be greater than 0"),
         ({"operating_points": {"normal": 1.1}}, "operating_points.normal: Input should be less"),
         (

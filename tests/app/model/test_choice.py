@@ -1,5 +1,6 @@
 """app.model.choice: which model was chosen, across restarts."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def test_what_can_not_be_read_is_no_choice(tmp_path: Path, content: bytes) -> No
     (tmp_path / "choice.json").write_bytes(content)
     with pytest.raises(ChoiceUnusable, match=r"choice\.json"):
         read_choice(tmp_path / "choice.json")
+
+
+@pytest.mark.parametrize("name", [".choice.json.1", f".choice.json.{os.getpid()}"])
+def test_a_link_beside_it_is_not_followed(tmp_path: Path, name: str) -> None:
+    """In a folder that others may write, a name that can be guessed could lead elsewhere."""
+    (tmp_path / "theirs").write_text("not ours")
+    (tmp_path / name).symlink_to(tmp_path / "theirs")
+    write_choice(tmp_path / "choice.json", CHOICE)
+    assert (tmp_path / "theirs").read_text() == "not ours"
+    assert not (tmp_path / "choice.json").is_symlink()
 
 
 def test_one_that_can_not_be_written_leaves_the_one_before(tmp_path: Path) -> None:
