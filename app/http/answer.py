@@ -25,7 +25,7 @@ def answer_headers(language: Language) -> dict[str, str]:
 
 
 def problem_answer(
-    error: RequestError, request_id: str, language: Language, path: str
+    error: RequestError, request_id: str, language: Language, path: str = ""
 ) -> tuple[dict[str, str], bytes]:
     """Return the headers and the body that tell an error to its caller.
 
@@ -33,7 +33,7 @@ def problem_answer(
 
     Parameters
     ----------
-    path : that was asked, without the root path
+    path : that was asked, without the root path; empty where it isn't known
     """
     problem, media_type = render_problem(error, request_id, language), MEDIA_TYPE
     if path == _V2 or path.startswith(f"{_V2}/"):

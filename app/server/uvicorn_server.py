@@ -169,8 +169,7 @@ class Server(uvicorn.Server):
         self, error: RequestError, path: bytes, headers: RawHeaders
     ) -> tuple[dict[str, str], bytes]:
         record = open_record(headers)
-        own_path = path.decode("latin-1").removeprefix(self._settings.root_path)
-        fields, body = problem_answer(error, record.request_id, record.language, own_path)
+        fields, body = problem_answer(error, record.request_id, record.language)
         # What is turned away is a POST to one of these; of all else the head isn't known.
         work = self._work_targets.get(path)
         route, method = (UNMATCHED, OTHER) if work is None else (work, "POST")
