@@ -3,6 +3,7 @@
 `NeumoError`
     `RequestError`: a call that can't be answered; each has an HTTP status.
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
+            `InferenceMalformed`
         401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
         404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
         408 `RequestTimeout`
@@ -259,6 +260,127 @@ class TooManyFiles(RequestError):
         "if need be.",
         "Esta llamada admite como máximo {max_files} archivo(s). Envíe varios a /predict/batch, "
         "por grupos si hace falta.",
+    )
+    reasons = MappingProxyType(
+        {
+            "tensor": Text(
+                "One call takes at most {max_files} images. Send them in groups of so many.",
+                "Una petición admite como máximo {max_files} imágenes. Envíelas en grupos.",
+            ),
+        }
+    )
+
+
+class InferenceMalformed(RequestError):
+    """The body of a v2 inference breaks the Open Inference Protocol's rules, or names no tensor."""
+
+    status = 400
+    code = "inference_malformed"
+    title = Text("Malformed inference request", "Petición de inferencia mal formada")
+    advice = Text(
+        "The body is no inference request of the Open Inference Protocol (v2). Send the image "
+        "files as the BYTES tensor 'file', or pixels as the UINT8 tensor 'image'.",
+        "El cuerpo no es una petición de inferencia del Open Inference Protocol (v2). Envíe los "
+        "archivos de imagen como tensor BYTES 'file', o píxeles como tensor UINT8 'image'.",
+    )
+    reasons = MappingProxyType(
+        {
+            "json": Text(
+                "The body, or its part before the binary tensors, is no JSON object in UTF-8. Send "
+                "an object with the member 'inputs'.",
+                "El cuerpo, o su parte anterior a los tensores binarios, no es un objeto JSON en "
+                "UTF-8. Envíe un objeto con el miembro 'inputs'.",
+            ),
+            "header_length": Text(
+                "Inference-Header-Content-Length has to be the number of bytes of the JSON at the "
+                "body's beginning, no more than the body has.",
+                "Inference-Header-Content-Length debe ser el número de bytes del JSON al comienzo "
+                "del cuerpo, no mayor que el cuerpo.",
+            ),
+            "too_many_values": Text(
+                "The JSON has more values than the images of one call need. Send fewer images, or "
+                "send tensors as binary data.",
+                "El JSON tiene más valores de los que necesitan las imágenes de una petición. "
+                "Envíe menos imágenes, o los tensores como datos binarios.",
+            ),
+            "inputs": Text(
+                "'inputs' has to be a list with one of the tensors 'file' (BYTES) and 'image' "
+                "(UINT8) and, if you like, 'age_years' and 'view', each once. GET "
+                "/v2/models/NAME lists them.",
+                "'inputs' debe ser una lista con uno de los tensores 'file' (BYTES) e 'image' "
+                "(UINT8) y, si se quiere, 'age_years' y 'view', cada uno una vez. GET "
+                "/v2/models/NOMBRE los enumera.",
+            ),
+            "datatype": Text(
+                "An input has another datatype than it takes: 'file', 'age_years' and 'view' are "
+                "BYTES, 'image' is UINT8.",
+                "Una entrada tiene otro tipo de datos del que admite: 'file', 'age_years' y 'view' "
+                "son BYTES, 'image' es UINT8.",
+            ),
+            "shape": Text(
+                "An input has a shape that it can't take. 'file' takes [n] or [n, 1], 'image' "
+                "[n, 1, 224, 224]; each side is at least 1.",
+                "Una entrada tiene una forma que no admite. 'file' admite [n] o [n, 1], 'image' "
+                "[n, 1, 224, 224]; cada lado es al menos 1.",
+            ),
+            "count": Text(
+                "An input has more or fewer elements than its shape names.",
+                "Una entrada tiene más o menos elementos de los que indica su forma.",
+            ),
+            "data": Text(
+                "An input has neither 'data' nor 'binary_data_size'. Shared memory is not taken.",
+                "Una entrada no tiene 'data' ni 'binary_data_size'. No se admite memoria "
+                "compartida.",
+            ),
+            "elements": Text(
+                "An input has elements that its datatype can't be: UINT8 are whole numbers from 0 "
+                "to 255, BYTES of text are strings in UTF-8.",
+                "Una entrada tiene elementos que no corresponden a su tipo: UINT8 son enteros de "
+                "0 a 255, BYTES de texto son cadenas en UTF-8.",
+            ),
+            "base64": Text(
+                "JSON can't hold an image's bytes: send each element of 'file' as a string in "
+                "base64, or send the tensor as binary data.",
+                "JSON no puede contener los bytes de una imagen: envíe cada elemento de 'file' "
+                "como cadena en base64, o el tensor como datos binarios.",
+            ),
+            "binary_size": Text(
+                "The 'binary_data_size' of the inputs don't add up to the bytes behind the JSON, "
+                "or an input has 'data' too. Inference-Header-Content-Length says where they "
+                "begin.",
+                "Los 'binary_data_size' de las entradas no suman los bytes que siguen al JSON, o "
+                "una entrada tiene además 'data'. Inference-Header-Content-Length indica dónde "
+                "comienzan.",
+            ),
+            "binary_elements": Text(
+                "The elements of a binary BYTES tensor have to begin each with their length, 4 "
+                "bytes little-endian, and end within the tensor.",
+                "Los elementos de un tensor BYTES binario deben empezar por su longitud, 4 bytes "
+                "little-endian, y terminar dentro del tensor.",
+            ),
+            "outputs": Text(
+                "'outputs' has to be a list of outputs that the model has, each once. GET "
+                "/v2/models/NAME lists them; leave it out for all.",
+                "'outputs' debe ser una lista de salidas del modelo, cada una una vez. GET "
+                "/v2/models/NOMBRE las enumera; omítalo para tenerlas todas.",
+            ),
+            "extension": Text(
+                "Of the protocol's extensions only binary tensors are taken: no classification, no "
+                "shared memory.",
+                "De las extensiones del protocolo solo se admiten los tensores binarios: ni "
+                "clasificación ni memoria compartida.",
+            ),
+            "parameters": Text(
+                "'parameters' has to be an object, and 'binary_data' and 'binary_data_output' true "
+                "or false.",
+                "'parameters' debe ser un objeto, y 'binary_data' y 'binary_data_output' true o "
+                "false.",
+            ),
+            "id": Text(
+                "'id' has to be a string of at most 256 characters.",
+                "'id' debe ser una cadena de 256 caracteres como máximo.",
+            ),
+        }
     )
 
 
@@ -861,6 +983,16 @@ class ModelUnknown(RequestError):
         "El servicio no tiene ningún modelo con ese nombre. GET /models enumera los que tiene; "
         "indique otro en NEUMO_MODELS y reinicie.",
     )
+    reasons = MappingProxyType(
+        {
+            "version": Text(
+                "The service holds another version of that model. GET /v2/models/NAME tells it; or "
+                "leave the version out.",
+                "El servicio tiene otra versión de ese modelo. GET /v2/models/NOMBRE la indica; "
+                "o no indique la versión.",
+            ),
+        }
+    )
 
 
 class ModelNotUsable(RequestError):
@@ -874,6 +1006,16 @@ class ModelNotUsable(RequestError):
         "{failure}. GET /models tells more. Mend the bundle and call again.",
         "No se cambió al modelo '{model}', y el anterior sigue en todos los procesos: {failure}. "
         "GET /models dice más. Corrija el modelo y llame de nuevo.",
+    )
+    reasons = MappingProxyType(
+        {
+            "asked": Text(
+                "The model '{model}' can't be used: {failure}. GET /models tells more. Ask another "
+                "one, or have the bundle mended.",
+                "El modelo '{model}' no se puede usar: {failure}. GET /models dice más. Use otro o "
+                "pida que se corrija el modelo.",
+            ),
+        }
     )
 
 
