@@ -32,7 +32,8 @@ Rooms, top to bottom; a room imports only what stands below it:
     image/       bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window,
                  dicom/
     web/         the page for people, as files that a browser runs (HTML, CSS, JavaScript)
-    errors       the tree of all errors
+    errors/      the tree of all errors: base_errors, call_errors, image_errors, access_errors,
+                 record_errors, bundle_errors, score_errors
     language     the two languages
     machine      what this computer gives
 
