@@ -113,7 +113,7 @@ docs: .venv-dev/installed
 
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock"
-EXTRAS := --extra dicom --extra oidc --extra otel --extra postgres --extra signatures --extra score
+EXTRAS := --extra dicom --extra hospital --extra oidc --extra otel --extra postgres --extra signatures --extra score
 
 lock:
 	$(LOCK) pyproject.toml --extra dicom --output-file requirements/serve.txt

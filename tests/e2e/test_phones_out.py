@@ -125,6 +125,17 @@ def test_the_terminal_reaches_for_nothing(watched: Watched, examples: dict[str, 
     assert list(watched.home.iterdir()) == []
 
 
+def test_reading_an_archive_reaches_for_nothing(watched: Watched) -> None:
+    out = watched.temporary / "scores"
+    source = str(ROOT / "examples")
+    command = watched.command("-m", "app", "score", source, "--out", str(out), "--processes", "2")
+    done = subprocess.run(command, env=watched.environment, capture_output=True, check=True)
+    assert done.stderr == b""
+    assert any("part-000000.parquet" in call for call in watched.calls)  # it was watched
+    assert (watched.outgoing, watched.written, watched.left) == ([], [], {"scores"})
+    assert list(watched.home.iterdir()) == []
+
+
 def test_what_is_watched_for_would_be_seen(watched: Watched) -> None:
     code = (
         "import os, pathlib, socket\n"

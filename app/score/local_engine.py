@@ -1,0 +1,220 @@
+"""The local engine: as many processes as there are CPUs, each with the model, one film at a time.
+
+Rows come in the order of the films. A process that dies costs nothing: its films are read again,
+one by one, and one that ends two processes gets a row that says so.
+"""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import Final, Self
+
+from app.errors import EngineFailed
+from app.score.score_process import READY, Chunk, Work, serve
+from app.score.score_row import ScoreRow, make_lost_row
+
+_CHUNKS_EACH: Final = 2
+"""That a process holds: one to read, one so that it need not wait."""
+
+_CHUNKS_OUT: Final = 4
+"""For each process, from the first that is not told: what is done before its turn is held."""
+
+_TRIES: Final = 2
+_FALSE_STARTS: Final = 3
+_STOP_S: Final = 5.0
+
+
+@dataclass
+class _Job:
+    """A chunk, or one film of a chunk whose process died."""
+
+    chunk: int
+    at: int
+    films: Chunk
+    tries: int = 0
+    alone: bool = False
+
+
+@dataclass
+class _Hand:
+    """A process, this end of its pipe, and what it was given."""
+
+    process: SpawnProcess
+    connection: Connection
+    is_ready: bool = False
+    jobs: dict[int, _Job] = field(default_factory=dict)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it reads a film under suspicion, and so nothing else."""
+        return any(job.alone for job in self.jobs.values())
+
+
+class LocalEngine:
+    """Reads films in processes of this machine; a context that ends them.
+
+    Parameters
+    ----------
+    work : what is the same for all films
+    processes : how many
+    """
+
+    def __init__(self, work: Work, processes: int) -> None:
+        self._work, self._processes = work, processes
+        self._context = multiprocessing.get_context("spawn")
+        self._hands: list[_Hand] = []
+        self._false_starts = 0
+        self.restarts = 0
+
+    def __enter__(self) -> Self:
+        """Start the processes."""
+        self._hands = [self._start() for _ in range(self._processes)]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the processes."""
+        for hand in self._hands:
+            hand.connection.close()
+        for hand in self._hands:
+            hand.process.join(_STOP_S)
+            if hand.process.is_alive():
+                hand.process.kill()
+                hand.process.join()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of those that read."""
+        return [hand.process.pid or 0 for hand in self._hands]
+
+    def score(self, chunks: Iterable[Chunk]) -> Iterator[list[ScoreRow]]:
+        """Read films; yield the rows of each chunk, in order.
+
+        Raises
+        ------
+        EngineFailed
+            If processes end before they are ready to read, again and again.
+        """
+        run = _Run(iter(chunks), _CHUNKS_OUT * self._processes)
+        while True:
+            for hand in self._hands:
+                self._give(hand, run)
+            if not any(hand.jobs for hand in self._hands):
+                return
+            ready = wait([hand.connection for hand in self._hands])
+            for hand in [hand for hand in self._hands if hand.connection in ready]:
+                self._hear(hand, run)
+            yield from run.take()
+
+    def _start(self) -> _Hand:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=serve, args=(theirs, self._work), daemon=True)
+        process.start()
+        theirs.close()
+        return _Hand(process, ours)
+
+    def _give(self, hand: _Hand, run: "_Run") -> None:
+        while len(hand.jobs) < _CHUNKS_EACH and not hand.is_alone:
+            if run.again:
+                if hand.jobs:
+                    return
+                job: _Job | None = run.again.popleft()
+            else:
+                job = run.next_job()
+            if job is None:
+                return
+            number = next(run.numbers)
+            hand.jobs[number] = job
+            try:
+                hand.connection.send((number, job.films))
+            except OSError:
+                return  # it died: that is heard next
+
+    def _hear(self, hand: _Hand, run: "_Run") -> None:
+        try:
+            number, rows = hand.connection.recv()
+        except (EOFError, OSError):
+            self._replace(hand, run)
+            return
+        if number == READY:
+            hand.is_ready, self._false_starts = True, 0
+            return
+        run.put(hand.jobs.pop(number), rows)
+
+    def _replace(self, hand: _Hand, run: "_Run") -> None:
+        hand.connection.close()
+        hand.process.join()
+        if hand.is_ready:
+            self.restarts += 1
+            run.suspect(hand.jobs.values())
+        else:
+            self._false_starts += 1
+            run.again.extendleft(reversed(hand.jobs.values()))
+        if self._false_starts == _FALSE_STARTS:
+            raise EngineFailed
+        self._hands[self._hands.index(hand)] = self._start()
+
+
+class _Run:
+    """Chunks on their way: which come next, which are to be read again, which are done.
+
+    Parameters
+    ----------
+    most : chunks from the first that is not taken to the last that was begun
+    """
+
+    def __init__(self, chunks: Iterator[Chunk], most: int) -> None:
+        self.again: deque[_Job] = deque()
+        self.numbers = count()
+        self._chunks, self._most = chunks, most
+        self._begun = self._taken = 0
+        self._rows: dict[int, list[ScoreRow | None]] = {}
+
+    def next_job(self) -> _Job | None:
+        """Begin a chunk; None if there is none, or too many wait to be taken."""
+        if self._begun - self._taken >= self._most:
+            return None
+        films = next(self._chunks, None)
+        if films is None:
+            return None
+        job = _Job(self._begun, 0, films)
+        self._rows[self._begun] = [None] * len(films)
+        self._begun += 1
+        return job
+
+    def put(self, job: _Job, rows: list[ScoreRow]) -> None:
+        """Note the rows of a job."""
+        self._rows[job.chunk][job.at : job.at + len(rows)] = rows
+
+    def suspect(self, jobs: Iterable[_Job]) -> None:
+        """Have the films of a process that died read again, each by itself."""
+        for job in jobs:
+            job.tries += job.alone
+            if job.tries == _TRIES:
+                self.put(job, [make_lost_row(film) for film in job.films])
+            elif job.alone:
+                self.again.append(job)
+            else:
+                self.again.extend(
+                    _Job(job.chunk, job.at + at, (film,), alone=True)
+                    for at, film in enumerate(job.films)
+                )
+
+    def take(self) -> Iterator[list[ScoreRow]]:
+        """Yield the chunks that are done and next in order."""
+        while self._taken in self._rows:
+            rows = [row for row in self._rows[self._taken] if row is not None]
+            if len(rows) < len(self._rows[self._taken]):
+                return
+            del self._rows[self._taken]
+            self._taken += 1
+            yield rows

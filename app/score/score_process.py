@@ -1,0 +1,109 @@
+"""A process that reads films: chunks come through a pipe, rows go back, bytes are fetched ahead.
+
+It ends when the pipe does: a run that was killed leaves none behind.
+"""
+
+import gc
+import os
+import queue
+import signal
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Final
+
+from app.machine import tune_allocator
+from app.reading.population import NOBODY, Subject
+from app.score.score_row import ScoreRow, make_row
+from app.score.source import ListedFilm, Source
+from app.service.service import load_model_from, make_reader
+from app.settings.settings import Settings
+
+READY: Final = -1
+"""The number of the first answer: the model is loaded."""
+
+Chunk = tuple[ListedFilm, ...]
+
+_AHEAD: Final = 2
+_AHEAD_REMOTE: Final = 16
+"""Films whose bytes are fetched before they are needed; so many fetch at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is the same for all films of a run.
+
+    Parameters
+    ----------
+    said : of all films; a manifest's row goes before
+    window : as of `app.reading.reader.Reader.read`
+    """
+
+    settings: Settings
+    source: Source
+    said: Subject = NOBODY
+    window: int | None = None
+
+
+def serve(connection: Connection, work: Work) -> None:
+    """Load the model, and answer chunks until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, and that ends this
+    tune_allocator()
+    reader = make_reader(work.settings, load_model_from(work.settings))
+    gc.freeze()
+    inbox: queue.SimpleQueue[tuple[int, Chunk]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
+    connection.send((READY, []))
+    fetching = _Fetching(work, inbox)
+    rows: list[ScoreRow] = []
+    while True:
+        number, film, is_last, fetched = fetching.take()
+        rows.append(make_row(film, fetched, reader, work.said, work.window))
+        if is_last:
+            connection.send((number, rows))
+            rows = []
+
+
+def _receive(connection: Connection, inbox: "queue.SimpleQueue[tuple[int, Chunk]]") -> None:
+    try:
+        while True:
+            inbox.put(connection.recv())
+    except (EOFError, OSError):
+        os._exit(0)  # nobody is there to answer
+
+
+_Fetched = tuple[int, ListedFilm, bool, "Future[bytes]"]
+
+
+class _Fetching:
+    """Films in order, each with its bytes under way; a few ahead, so memory stays what it is."""
+
+    def __init__(self, work: Work, inbox: "queue.SimpleQueue[tuple[int, Chunk]]") -> None:
+        self._ahead = _AHEAD_REMOTE if work.source.is_remote else _AHEAD
+        self._pool = ThreadPoolExecutor(self._ahead)
+        self._read, self._most = work.source.read, work.settings.max_body_bytes
+        self._inbox = inbox
+        self._listed: deque[tuple[int, ListedFilm, bool]] = deque()
+        self._under_way: deque[_Fetched] = deque()
+
+    def take(self) -> _Fetched:
+        """Return the next film: its chunk's number, whether it is the chunk's last, its bytes."""
+        while len(self._under_way) < self._ahead and self._list_more():
+            number, film, is_last = self._listed.popleft()
+            fetched = self._pool.submit(self._read, film, self._most)
+            self._under_way.append((number, film, is_last, fetched))
+        return self._under_way.popleft()
+
+    def _list_more(self) -> bool:
+        """Return whether a film is listed; wait for one only if there is nothing to do."""
+        if self._listed:
+            return True
+        try:
+            number, films = self._inbox.get(block=not self._under_way)
+        except queue.Empty:
+            return False
+        last = len(films) - 1
+        self._listed.extend((number, film, at == last) for at, film in enumerate(films))
+        return True
