@@ -5,10 +5,14 @@ one by one, and one that ends two processes gets a row that says so.
 """
 
 import multiprocessing
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -26,7 +30,6 @@ _CHUNKS_OUT: Final = 4
 
 _TRIES: Final = 2
 _FALSE_STARTS: Final = 3
-_STOP_S: Final = 5.0
 
 
 @dataclass
@@ -73,7 +76,8 @@ class LocalEngine:
 
     def __enter__(self) -> Self:
         """Start the processes."""
-        self._hands = [self._start() for _ in range(self._processes)]
+        for _ in range(self._processes):
+            self._hands.append(self._start())
         return self
 
     def __exit__(
@@ -84,12 +88,10 @@ class LocalEngine:
     ) -> None:
         """End the processes."""
         for hand in self._hands:
-            hand.connection.close()
+            hand.process.kill()  # it holds nothing that is wanted
         for hand in self._hands:
-            hand.process.join(_STOP_S)
-            if hand.process.is_alive():
-                hand.process.kill()
-                hand.process.join()
+            hand.process.join()
+            hand.connection.close()
 
     @property
     def pids(self) -> list[int]:
@@ -118,7 +120,8 @@ class LocalEngine:
     def _start(self) -> _Hand:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs, self._work), daemon=True)
-        process.start()
+        with _shielded():
+            process.start()
         theirs.close()
         return _Hand(process, ours)
 
@@ -162,6 +165,29 @@ class LocalEngine:
         if self._false_starts == _FALSE_STARTS:
             raise EngineFailed
         self._hands[self._hands.index(hand)] = self._start()
+
+
+@contextmanager
+def _shielded() -> Iterator[None]:
+    """Put Ctrl-C off; a process started meanwhile never sees it, from its first moment.
+
+    It goes to all processes of a terminal, and half a start would leave a traceback there. It ends
+    the run, and the run ends its processes.
+    """
+    resource_tracker.ensure_running()  # or the first start would do it, and lift the block
+    pressed: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main:
+        handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which is inherited
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 class _Run:

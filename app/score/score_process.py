@@ -6,7 +6,6 @@ It ends when the pipe does: a run that was killed leaves none behind.
 import gc
 import os
 import queue
-import signal
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -49,21 +48,27 @@ class Work:
 
 def serve(connection: Connection, work: Work) -> None:
     """Load the model, and answer chunks until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, and that ends this
     tune_allocator()
     reader = make_reader(work.settings, load_model_from(work.settings))
     gc.freeze()
     inbox: queue.SimpleQueue[tuple[int, Chunk]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
-    connection.send((READY, []))
+    _send(connection, READY, [])
     fetching = _Fetching(work, inbox)
     rows: list[ScoreRow] = []
     while True:
         number, film, is_last, fetched = fetching.take()
         rows.append(make_row(film, fetched, reader, work.said, work.window))
         if is_last:
-            connection.send((number, rows))
+            _send(connection, number, rows)
             rows = []
+
+
+def _send(connection: Connection, number: int, rows: list[ScoreRow]) -> None:
+    try:
+        connection.send((number, rows))
+    except OSError:
+        os._exit(0)  # nobody is there to hear
 
 
 def _receive(connection: Connection, inbox: "queue.SimpleQueue[tuple[int, Chunk]]") -> None:
