@@ -101,7 +101,7 @@ class _Fetching:
         self._fetched: deque[_Fetched] = deque()
 
     def take(self) -> _Fetched:
-        """Return the next film: its chunk's number, whether it is the last, its bytes or an error."""
+        """Return the next film: its chunk's number, whether it is the last, bytes or an error."""
         if not self._fetched:
             while len(self._under_way) < self._ahead and self._list_more():
                 some = [
