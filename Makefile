@@ -81,6 +81,12 @@ lint: .venv-dev/installed
 	.venv-lowest/bin/pip install $(PIP_FLAGS) --no-deps --editable .
 	touch $@
 
+# The clients of the Open Inference Protocol, which tests run against the service.
+.venv-clients/installed: requirements/v2-clients.txt
+	$(PYTHON) -m venv --clear .venv-clients
+	.venv-clients/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/v2-clients.txt
+	touch $@
+
 .venv-wheel/installed: requirements/dev.txt pyproject.toml
 	$(PYTHON_NEWEST) -m venv --clear .venv-wheel
 	.venv-wheel/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.txt
@@ -107,7 +113,7 @@ docs: .venv-dev/installed
 
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make lock"
-EXTRAS := --extra dicom --extra oidc --extra otel --extra postgres --extra signatures --extra score
+EXTRAS := --extra dicom --extra hospital --extra oidc --extra otel --extra postgres --extra signatures --extra score
 
 lock:
 	$(LOCK) pyproject.toml --extra dicom --output-file requirements/serve.txt
@@ -117,6 +123,7 @@ lock:
 		--constraints requirements/serve.txt --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml $(EXTRAS) --extra dev --resolution lowest-direct \
 		--output-file requirements/lowest.txt
+	$(LOCK) requirements/v2-clients.in --output-file requirements/v2-clients.txt
 
 clean:
-	rm -rf .venv .venv-dev .venv-lowest .venv-wheel dist site
+	rm -rf .venv .venv-dev .venv-lowest .venv-wheel .venv-clients dist site

@@ -4,12 +4,13 @@
 
 Rooms, top to bottom; a room imports only what stands below it:
 
-    cli/         the command neumo, a module a command: read/, run/, admin/, archive/; checks/
+    cli/         the command neumo, a module a command: read/, run/, archive/, hospital/, admin/;
+                 checks/
     server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
                  connection/
     main         create_app: the one place that wires rooms together
     http/        from an ASGI scope to service.read and back: front/, body/, routes/,
-                 watch/, pages/
+                 v2/, watch/, pages/
     score/       an archive of films in, Parquet out: score_run, source, film_list, local_engine,
                  score_process, score_row, parquet_part, score_ledger
     access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
@@ -20,8 +21,8 @@ Rooms, top to bottom; a room imports only what stands below it:
                  processes, witness, trace, tracing, active/
     settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
                  cors_origins, model_settings, audit_settings, tracing_settings
-    render/      one Reading, many shapes: reading_json, problem, overlay, legend,
-                 film_picture, wording
+    render/      one Reading, many shapes: reading_json, reading_tensors, problem, overlay, legend,
+                 film_picture, wording, hospital/
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
                  site_temperature, acceptance_run, acceptance_text
     reading/     numbers become what is said: reader, judge, refusal, priors, population,
@@ -31,7 +32,8 @@ Rooms, top to bottom; a room imports only what stands below it:
     image/       bytes become 224 x 224 grey pixels: decode, jpeg, png, resize, window,
                  dicom/
     web/         the page for people, as files that a browser runs (HTML, CSS, JavaScript)
-    errors       the tree of all errors
+    errors/      the tree of all errors: base_errors, call_errors, image_errors, access_errors,
+                 record_errors, bundle_errors, score_errors
     language     the two languages
     machine      what this computer gives
 

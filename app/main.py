@@ -26,6 +26,7 @@ from app.http.pages import docs_page, front_page
 from app.http.route_scopes import RouteScopes
 from app.http.route_table import RouteTable
 from app.http.routes import explain, feedback, model_card, predict, preview
+from app.http.v2 import infer, served_models
 from app.http.watch import health, live_performance, model_admin, prometheus
 from app.render.wording import NOT_A_DEVICE, RESEARCH_ONLY
 from app.service.active.model_roster import SharedModels
@@ -42,7 +43,8 @@ _DESCRIPTION = (
     f"**{NOT_A_DEVICE.en}** {RESEARCH_ONLY.en}\n\n"
     "Reads chest X-rays: normal, COVID-19, bacterial or viral pneumonia. Decision support, not a "
     "diagnosis: *normal* means none of the three others, not healthy. Every failure is "
-    "`application/problem+json` (RFC 9457) with a stable `code`."
+    "`application/problem+json` (RFC 9457) with a stable `code`. Below `/v2` it speaks the Open "
+    "Inference Protocol too, which has a description of its own."
 )
 
 
@@ -89,7 +91,7 @@ def create_app(
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
         lifespan=partial(_lifespan, service, records, tracer, load_before_serving),
     )
-    work = [predict.router, explain.router, preview.router]
+    work = [predict.router, explain.router, preview.router, infer.router]
     other = [
         health.router,
         model_card.router,
@@ -99,6 +101,7 @@ def create_app(
         front_page.router,
         feedback.router,
         live_performance.router,
+        served_models.router,
     ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes, app.state.records = service, routes, records
@@ -113,13 +116,16 @@ def create_app(
         Gate,
         rules=BodyRules(
             max_bytes=settings.max_body_bytes,
-            max_bytes_by_path={"/predict/batch": settings.max_batch_body_bytes},
+            max_bytes_by_path=dict.fromkeys(
+                ("/predict/batch", *infer.INFER_PATHS), settings.max_batch_body_bytes
+            ),
             timeout_s=settings.body_timeout_s,
             min_bytes_per_s=settings.min_body_bytes_per_s,
         ),
         admission=service.admission,
         check_ready=service.check_work,
         work_paths=routes.work_paths,
+        declared_path=routes.declared_path,
     )
     app.add_middleware(
         Guard, access=access, route_scopes=route_scopes, metrics=service.metrics

@@ -1,6 +1,6 @@
 """Hooks of MkDocs: pages that stand outside of docs/, and links that lead there.
 
-In a checkout a link leads to a file, ``../models/neumo-r18-3/README.md`` or ``../app/errors.py``.
+In a checkout a link leads to a file, ``../models/neumo-r18-3/README.md`` or ``../app/language.py``.
 The site holds the first as a page and the second as a copy, so each link leads somewhere in it
 too; one to a folder stays as words.
 """

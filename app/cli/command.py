@@ -21,6 +21,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "explain": ("app.cli.read.explain_command", "Draw where in a film the answer comes from."),
         "accept": ("app.cli.read.accept_command", "Measure the model on a hospital's own films."),
         "score": ("app.cli.archive.score_command", "Read an archive of films into Parquet files."),
+        "results": (
+            "app.cli.hospital.results_command",
+            "Write what is filed of a film in a PACS: SR, picture, FHIR.",
+        ),
         "serve": ("app.cli.run.serve_command", "Answer over HTTP until told to stop."),
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),
         "doctor": ("app.cli.run.doctor_command", "Look at all that a service needs."),

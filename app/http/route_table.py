@@ -52,11 +52,12 @@ class RouteTable:
         return below if below.startswith("/") else path
 
     def work_targets(self) -> dict[bytes, str]:
-        """Return the work paths by what stands for them in a request line."""
+        """Return the work paths that hold no parameter by what names them in a request line."""
         return {
             (root_path + path).encode(): path
             for root_path in ("", self.root_path)
             for path in self.work_paths
+            if "{" not in path
         }
 
 

@@ -86,6 +86,16 @@ class Header:
         return _MOST_DEEP_SAMPLES // self.channels
 
 
+def encode_grey(pixels: NDArray[np.uint8]) -> bytes:
+    """Return uint8 [height, width] as a PNG, not compressed: the same bytes for the same pixels."""
+    height, width = pixels.shape
+    header = _HEADER.pack(width, height, 8, _GREY, 0, 0, 0)
+    rows = np.zeros((height, width + 1), np.uint8)  # before each row stands its filter: none
+    rows[:, 1:] = pixels
+    framed = [_frame(b"IHDR", header), _frame(b"IDAT", zlib.compress(rows.tobytes(), 0))]
+    return b"".join((SIGNATURE, *framed, _frame(b"IEND", b"")))
+
+
 def read_chunks(data: bytes, most: int) -> list[Chunk] | None:
     """Return a PNG's chunks in order, up to IEND; None if there are over `most`."""
     view = memoryview(data)

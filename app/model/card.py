@@ -14,11 +14,11 @@ from app.language import Language, Text
 from app.model.labels import LABEL_IDS, LabelId, Probability, View
 from app.model.measured.figures import (
     Audit,
+    Finite,
     HeldOut,
     Interval,
     Metrics,
     Quantisation,
-    Strict,
     TradeOff,
 )
 from app.model.measured.reference import Reference
@@ -34,7 +34,7 @@ Precision = Literal["auto", "int8", "fp32"]
 """Which of a bundle's graphs is served; `app.model.load` knows what auto is."""
 
 
-class Label(Strict):
+class Label(Finite):
     """One class, in the order of the graph's outputs."""
 
     id: LabelId = Field(description="As in answers")
@@ -46,7 +46,7 @@ class Label(Strict):
         return Text(self.en, self.es).render(language)
 
 
-class KnownAnswer(Strict):
+class KnownAnswer(Finite):
     """A golden input with the output it must give.
 
     `pixels` is base64 of 28 x 28 grey bytes, row by row; every pixel is repeated 8 x 8 to
@@ -66,7 +66,7 @@ class KnownAnswer(Strict):
         return pixels
 
 
-class Exact(Strict):
+class Exact(Finite):
     """The float32 graph beside (``model.fp32.onnx``), for CPUs where int8 does not pay.
 
     `known_probabilities` is what it answers to the known answers' pixels, in their order.
@@ -78,7 +78,7 @@ class Exact(Strict):
     )
 
 
-class DataSource(Strict):
+class DataSource(Finite):
     """One origin of training images."""
 
     source: str = Field(description="Its name")
@@ -86,7 +86,7 @@ class DataSource(Strict):
     images: dict[str, int] = Field(description="Number of images of each label")
 
 
-class Training(Strict):
+class Training(Finite):
     """How the bundle was made; enough to make it again.
 
     `epochs` and `duration_s` are of the network itself, without its teachers if it had any.
@@ -108,7 +108,7 @@ class Training(Strict):
     duration_s: float = Field(description="Seconds that it took")
 
 
-class AgeRange(Strict):
+class AgeRange(Finite):
     """Ages in years, both ends included."""
 
     low: float = Field(ge=0, le=130, description="Youngest, years")
@@ -125,14 +125,14 @@ class AgeRange(Strict):
         return self.low <= age_years <= self.high
 
 
-class KnownTogether(Strict):
+class KnownTogether(Finite):
     """Labels that some patients are known with only as a set: one of them, nobody said which."""
 
     labels: Annotated[list[LabelId], Field(min_length=2)] = Field(description="The set")
     age_years: list[AgeRange] = Field(description="Ranges of age of those patients")
 
 
-class Population(Strict):
+class Population(Finite):
     """Whom the network knows each label from, and in which views: a matrix of label and age.
 
     At an age of `age_years` a label is known by itself; at one of `together` only as a set.
@@ -160,7 +160,7 @@ Basis = Literal["bound", "no_error_seen", "never"]
 """How far it is proven that a label's `ok` answers are wrong as seldom as a card says."""
 
 
-class Certainty(Strict):
+class Certainty(Finite):
     """What `ok` asks for: the label called reaches its floor, and leads by the margin.
 
     Both were chosen so that at most `risk` of the `ok` answers are wrong where they were chosen;
@@ -216,7 +216,7 @@ class Certainty(Strict):
         return doubts
 
 
-class Card(Strict):
+class Card(Finite):
     """What a bundle says of itself (``card.json``).
 
     A picture whose `distance` is over `distance_threshold` is refused, and one that is upright

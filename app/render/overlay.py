@@ -100,6 +100,16 @@ def render_overlay(
     label : None is the label called; if that is `normal`, the film comes without a map
     alpha : from 0 (only the film) to 1 (the strongest cell of a label of 100 % hides it)
     """
+    return _write_png(paint_overlay(reading, language, label, alpha), reading.card.name)
+
+
+def paint_overlay(
+    reading: Reading,
+    language: Language,
+    label: LabelId | None = None,
+    alpha: float = DEFAULT_ALPHA,
+) -> Image.Image:
+    """Return the picture of `render_overlay`, RGB."""
     judgement, card = reading.judgement, reading.card
     shown = label or judgement.label
     cam = reading.outputs.cam[shown]
@@ -115,7 +125,7 @@ def render_overlay(
         language=language,
     )
     strength = alpha * judgement.probabilities[shown]
-    return draw_overlay(reading.image, Drawing(cam, strength) if drawn else None, legend)
+    return _lay_out(reading.image, Drawing(cam, strength) if drawn else None, legend)
 
 
 def draw_overlay(image: GreyImage, drawing: Drawing | None, legend: Legend) -> bytes:
@@ -126,6 +136,10 @@ def draw_overlay(image: GreyImage, drawing: Drawing | None, legend: Legend) -> b
     image : as decoded; its longer side is drawn at 384 to 768 px
     drawing : None is none: then the film stands alone
     """
+    return _write_png(_lay_out(image, drawing, legend), legend.model)
+
+
+def _lay_out(image: GreyImage, drawing: Drawing | None, legend: Legend) -> Image.Image:
     size = _drawn_size(image)
     film = Image.fromarray(image.pixels).resize(size, Image.Resampling.BILINEAR).convert("RGB")
     panels = [film]
@@ -139,8 +153,12 @@ def draw_overlay(image: GreyImage, drawing: Drawing | None, legend: Legend) -> b
         sheet.paste(panel, (left, 0))
         left += panel.width + GAP_PX
     sheet.paste(below, (0, size[1]))
+    return sheet
+
+
+def _write_png(sheet: Image.Image, model: str) -> bytes:
     file = io.BytesIO()
-    sheet.save(file, "PNG", compress_level=_FASTEST_COMPRESSION, pnginfo=_origin(legend))
+    sheet.save(file, "PNG", compress_level=_FASTEST_COMPRESSION, pnginfo=_origin(model))
     return file.getvalue()
 
 
@@ -162,9 +180,9 @@ def _drawn_size(image: GreyImage) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _origin(legend: Legend) -> PngInfo:
+def _origin(model: str) -> PngInfo:
     """Say in the file which model drew it (PNG keywords, ISO/IEC 15948 section 11.3.4)."""
     info = PngInfo()
-    info.add_text("Software", f"Neumo, {legend.model}")
+    info.add_text("Software", f"Neumo, {model}")
     info.add_text("Disclaimer", NOTICE.en)
     return info

@@ -96,3 +96,6 @@ REASONS: Final[Mapping[ReasonCode, Text]] = MappingProxyType(
     }
 )
 """Why an answer is uncertain."""
+
+NO_LABEL: Final = Text("Uncertain: no label is called.", "Incierto: no se da ninguna etiqueta.")
+"""What is said instead of a label where the answer is uncertain."""

@@ -112,10 +112,13 @@ class Settings(
         32 * 2**20, ge=1024, le=2**31, description="Largest body of a request, in bytes."
     )
     max_batch_body_bytes: int = Field(
-        128 * 2**20, ge=1024, le=2**31, description="Largest body of /predict/batch, in bytes."
+        128 * 2**20,
+        ge=1024,
+        le=2**31,
+        description="Largest body of /predict/batch and /v2, in bytes.",
     )
     max_batch_files: int = Field(
-        32, ge=1, le=1000, description="Most files that one /predict/batch takes."
+        32, ge=1, le=1000, description="Most files that one /predict/batch or /v2 call takes."
     )
     min_side_px: int = Field(
         64, ge=1, le=224, description="Shortest side of an image, in pixels; below it 422."

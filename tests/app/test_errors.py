@@ -19,7 +19,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "es")
 
 def walk(root: type[NeumoError]) -> Iterator[type[NeumoError]]:
     for branch in root.__subclasses__():
-        if branch.__module__ == errors.__name__:
+        if branch.__module__.startswith(errors.__name__ + "."):
             yield branch
             yield from walk(branch)
 

@@ -20,10 +20,13 @@ from tests.server import multipart
 
 
 def check_problem(response: Response, status: int, code: str) -> dict[str, Any]:
-    """Hold a response against RFC 9457 and Neumo's own members."""
+    """Hold a response against RFC 9457 and Neumo's own members; below /v2, `error` too."""
     assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
+    of_v2 = response.url.path.startswith("/v2")
+    media_type = "application/json" if of_v2 else "application/problem+json"
+    assert response.headers["content-type"] == media_type
+    assert ("error" in problem) == of_v2
     assert problem["status"] == status
     assert problem["code"] == code
     assert problem["type"] == f"urn:problem-type:neumo:{code}"

@@ -217,7 +217,7 @@ def test_nginx_speaks_tls_and_leaves_keys_to_neumo(
         status, headers, body = nginx.call("POST", "/predict", jpeg, of_its_page)
         assert (status, json.loads(body)["label"]) == (200, "normal")
         assert headers["strict-transport-security"] == "max-age=31536000"
-        for path in ("/metrics", "/admin/models/rollback"):
+        for path in ("/metrics", "/performance", "/admin/models/rollback"):
             assert nginx.call("GET", path, headers={"X-API-Key": KEY})[0] == 403
 
 

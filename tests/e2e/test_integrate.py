@@ -29,7 +29,7 @@ from tests.server import Server, running
 
 PAGE = (ROOT / "docs" / "integrate.md").read_text(encoding="utf-8")
 BLOCK = re.compile(
-    r"^(?P<mark><!-- not run: .+ -->\n)?```(?P<language>\w+)(?: title=\"(?P<file>[^\"]+)\")?\n"
+    r"^(?P<mark><!-- not run: [^\n]+ -->\n)?```(?P<language>\w+)(?: title=\"(?P<file>[^\"]+)\")?\n"
     r"(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )

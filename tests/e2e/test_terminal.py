@@ -206,7 +206,8 @@ def test_a_person_sees_bars_and_a_pipe_gets_lines(examples: dict[str, Path], col
 def test_a_folder_has_a_progress_bar_meanwhile_and_a_table_then() -> None:
     told = show("predict", "examples", "README.md", "--age", "61")
     assert told.code == 1  # README.md is no film
-    assert "10/10" in told.text
+    asked = len(list((ROOT / "examples").iterdir())) + 1
+    assert f"{asked}/{asked}" in told.text
     rows = [line.split() for line in told.lines if ".jpg" in line or ".dcm" in line]
     assert ["examples/normal.dcm", "Normal", "ok"] in [row[:3] for row in rows]
     assert any(line.startswith(" examples/viral_") and " uncertain " in line for line in told.lines)

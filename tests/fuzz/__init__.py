@@ -6,6 +6,6 @@
 
 - `target`: one thing that reads bytes, and what may come of it.
 - `driver`: runs targets in a process of their own and saves what crashed, hung or was wrong.
-- `pictures`, `dicom_films`, `documents`, `words`, `wire`: the targets, by family.
+- `pictures`, `dicom_films`, `documents`, `words`, `tensors`, `wire`: the targets, by family.
 - `corpus/TARGET/`: inputs that once went wrong, here or elsewhere; every one is run by the tests.
 """

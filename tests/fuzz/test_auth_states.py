@@ -171,6 +171,29 @@ def run_schemathesis(
     return {(line.rsplit(" ", 2)[0], line.rsplit(" ", 2)[1]) for line in lines}
 
 
+def test_each_call_by_each_caller(guarded: tuple[Server, list[Asking]]) -> None:
+    """Once each: schemathesis asks a call without parameters but a few times."""
+    server, asking = guarded
+    wrong = []
+    for (method, declared), scope in SCOPE_OF.items():
+        path = declared.replace("{name}", "x").replace("{request_id}", "x")
+        path = path.replace("/static-offline-docs", "/static-offline-docs/swagger-ui.css")
+        for each in asking:
+            body = b"no film" if method == "POST" else None
+            status = server.call(method, path, body, each.headers)[0]
+            if scope is None:
+                good = status == 200
+            elif not each.scopes:
+                good = status in ((400,) if len(each.headers) > 1 else (401, 429))
+            elif scope not in each.scopes:
+                good = status == 403
+            else:
+                good = status not in (401, 403, 429)
+            if not good:
+                wrong.append((method, path, each.name, status))
+    assert wrong == []
+
+
 def test_every_call_lets_in_whom_it_should_and_nobody_else(
     guarded: tuple[Server, list[Asking]], examples: dict[str, Path], tmp_path: Path
 ) -> None:

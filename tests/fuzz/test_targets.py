@@ -25,6 +25,7 @@ EXPECTED = {
     "acceptance": {"read", "acceptance_malformed"},
     "feedback": {"read", "refused"},
     "form": {"read", "malformed"},
+    "inference": {"read", "inference_malformed"},
     "wire": {"200", "unauthenticated", "forbidden", "malformed"},
     "jpeg": {"read", "image_undecodable", "image_truncated"},
     "png": {"read", "image_undecodable"},

@@ -92,9 +92,10 @@ class Wire(Target):
         (folder / "audit").mkdir(mode=0o700)
         prepare_records(self._settings)
         vars(records)["_MARGIN_S"] = 0.0  # or an unknown film would be waited for
+        self._model = FakeModel()
         self._loop = asyncio.new_event_loop()
         self._app = create_app(
-            self._settings, load_model=lambda _: FakeModel(), load_before_serving=True
+            self._settings, load_model=lambda _: self._model, load_before_serving=True
         )
         self._log = io.StringIO()
         handler = logging.StreamHandler(self._log)
@@ -137,6 +138,7 @@ class Wire(Target):
         for caller, secret in self._secrets.items():
             sent = sent.replace(b"{%b}" % caller.encode(), secret)
         answers = self._loop.run_until_complete(self._send(sent))
+        self._model.seen.clear()  # or it would keep every film
         logged = self._log.getvalue().encode()
         self._log.seek(0)
         self._log.truncate()

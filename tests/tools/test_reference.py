@@ -30,7 +30,9 @@ def test_nothing_else_lies_there() -> None:
 
 
 def leaves(root: type[NeumoError]) -> list[type[NeumoError]]:
-    branches = [each for each in root.__subclasses__() if each.__module__ == errors.__name__]
+    branches = [
+        each for each in root.__subclasses__() if each.__module__.startswith(errors.__name__ + ".")
+    ]
     return [leaf for branch in branches for leaf in (leaves(branch) or [branch])]
 
 

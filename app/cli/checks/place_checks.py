@@ -10,6 +10,9 @@ from typing import Final
 
 from app.cli.checks.finding import Finding
 from app.cli.run.health_command import open_connection
+from app.errors import ChoiceUnusable
+from app.model.choice import read_choice
+from app.model.registry import name_of
 from app.settings.settings import Settings
 
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - as `app.server.supervisor` does
@@ -85,16 +88,26 @@ def check_temporary_files(settings: Settings) -> Finding:
 
 
 def check_model_choice(settings: Settings) -> Finding | None:
-    """Look whether the file that keeps the active model can be written; None if none is named."""
+    """Look at the file that keeps which model is active; None if none is named."""
     if not settings.model_choice:
         return None
-    folder = Path(settings.model_choice).absolute().parent
+    path = Path(settings.model_choice).absolute()
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            return Finding("model_choice", "ok", f"{folder} can be written")
+        choice = read_choice(path)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except ChoiceUnusable as error:
+        what, _, advice = error.detail("en").partition(". ")
+        return Finding("model_choice", "fail", what, advice)
     except OSError as error:
-        told = f"{folder} can't be written ({error.strerror}): a switch of models is forgotten"
+        told = f"{path.parent} can't be written ({error.strerror}): models can't be switched"
         return Finding("model_choice", "warn", told, "Set NEUMO_MODEL_CHOICE to another folder.")
+    told = f"{path.parent} can be written"
+    names = [name_of(source) for source in settings.bundles]
+    if choice is None or choice.instead_of != names[0] or choice.active not in names[1:]:
+        return Finding("model_choice", "ok", told)
+    since = choice.chosen_at.date()
+    return Finding("model_choice", "ok", f"{told}; {choice.active} answers, by a switch on {since}")
 
 
 def _find_writable() -> Path:

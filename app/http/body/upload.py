@@ -50,7 +50,7 @@ async def read_upload(request: Request, query: tuple[str, ...] = ()) -> Upload:
     """
     subject = read_subject(request.query_params)
     unknown = has_unknown(request.query_params, (*SUBJECT_FIELDS, *query))
-    media_type = _media_type(request)
+    media_type = media_type_of(request)
     if media_type == "multipart/form-data":
         return await _read_form(request, subject, max_files=1, unknown=unknown)
     if media_type == "application/x-www-form-urlencoded":
@@ -77,12 +77,12 @@ async def read_uploads(request: Request, max_files: int, query: tuple[str, ...] 
     """
     subject = read_subject(request.query_params)
     unknown = has_unknown(request.query_params, (*SUBJECT_FIELDS, *query))
-    if _media_type(request) != "multipart/form-data":
+    if media_type_of(request) != "multipart/form-data":
         raise MissingFile(field=FIELD, reason="no_form")
     return await _read_form(request, subject, max_files, unknown=unknown)
 
 
-def _media_type(request: Request) -> str:
+def media_type_of(request: Request) -> str:
     """Return the body's media type.
 
     Raises

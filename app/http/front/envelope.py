@@ -31,7 +31,14 @@ _log = logging.getLogger("neumo.request")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_QUIET_ROUTES: Final = ("/health/live", "/health/ready", "/health/startup", "/metrics")
+_QUIET_ROUTES: Final = (
+    "/health/live",
+    "/health/ready",
+    "/health/startup",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/metrics",
+)
 UNMATCHED: Final = "unmatched"
 OTHER: Final = "other"
 _CLIENT_CLOSED: Final = 499  # nginx's number for a client that left before its answer
@@ -150,7 +157,7 @@ class Envelope:
         record.trace_id = record.trace.trace_id
 
     def _answer(self, error: RequestError, scope: Scope, record: Record) -> Response:
-        answer = problem_response(error, record.request_id, record.language)
+        answer = problem_response(error, record.request_id, record.language, scope["path"])
         path = self._routes.declared_path(scope["path"])
         if isinstance(error, MethodNotAllowed) and path is not None:
             answer.headers["Allow"] = self._routes.methods[path]

@@ -25,7 +25,7 @@ class BodyRules:
 
     Parameters
     ----------
-    max_bytes, max_bytes_by_path : largest body, and what other paths take
+    max_bytes, max_bytes_by_path : largest body, and what other paths take, as declared
     timeout_s : to receive a body in, and a second more for each `min_bytes_per_s` of it received
     """
 
@@ -47,6 +47,7 @@ class Gate:
     Parameters
     ----------
     check_ready : raises `NotReady` if no work can be done
+    declared_path : of a route, as it is declared, by a request's path
     """
 
     def __init__(
@@ -56,25 +57,28 @@ class Gate:
         admission: Admission,
         check_ready: Callable[[], object],
         work_paths: Collection[str],
+        declared_path: Callable[[str], str | None],
     ) -> None:
         self._app = app
         self._rules = rules
         self._admission = admission
         self._check_ready = check_ready
         self._work_paths = work_paths
+        self._declared_path = declared_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._rules.max_bytes_by_path.get(scope["path"], self._rules.max_bytes)
+        path = self._declared_path(scope["path"])
+        limit = self._rules.max_bytes_by_path.get(path or "", self._rules.max_bytes)
         headers = Headers(scope=scope)
         declared = _declared_bytes(headers)
         body = _Body(self._rules, limit, receive)
         if declared is not None and declared > limit:
             raise BodyTooLarge(max_body_bytes=limit)
-        if scope["method"] == "POST" and scope["path"] in self._work_paths:
+        if scope["method"] == "POST" and path in self._work_paths:
             self._check_ready()
             with self._admission.admit(declared or 0, body.disconnected) as claim:
                 scope["neumo.claim"] = claim

@@ -68,7 +68,7 @@ TAGS: Final[Mapping[str, int]] = {
     "CodeValue": 0x00080100,
     "PresentationLUTShape": 0x20500020,
 }
-"""Every element whose value is looked at; the walk passes over all others."""
+"""Every element that an image is read by; the walk passes over all others."""
 
 # pydicom reads twice or thrice an element, 3 us each, and looks up each character set, 10 us a
 # word; a radiograph has some hundred elements.
@@ -114,10 +114,18 @@ class Elements:
     a method says otherwise.
     """
 
-    def __init__(self, dataset: Dataset, stream: _Stream, *, little_endian: bool) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        stream: _Stream,
+        *,
+        little_endian: bool,
+        tags: Mapping[str, int] = TAGS,
+    ) -> None:
         self._dataset = dataset
         self._stream = stream
         self._little_endian = little_endian
+        self._tags = tags
 
     def bytes(self, name: str) -> bytes:
         """Return the bytes of a value, none if there is none."""
@@ -170,7 +178,7 @@ class Elements:
             If the bound on all reads of this file is passed.
         ImageUndecodable
         """
-        if TAGS[name] not in self._dataset:
+        if self._tags[name] not in self._dataset:
             return []
         value = self._value(name)
         if isinstance(value, bytes):
@@ -178,7 +186,7 @@ class Elements:
         if not isinstance(value, Sequence) or isinstance(value, str):
             return []
         return [
-            Elements(item, self._stream, little_endian=self._little_endian)
+            Elements(item, self._stream, little_endian=self._little_endian, tags=self._tags)
             for item in value
             if isinstance(item, Dataset)
         ]
@@ -189,14 +197,20 @@ class Elements:
         return self._little_endian
 
     def _value(self, name: str) -> object:
-        if TAGS[name] not in self._dataset:
+        if self._tags[name] not in self._dataset:
             return None
         # `keep_deferred`: or it takes an empty value for one to be read later, and converts it.
-        return self._dataset.get_item(TAGS[name], keep_deferred=True).value
+        return self._dataset.get_item(self._tags[name], keep_deferred=True).value
 
 
-def read_elements(data: bytes, meta: FileMeta) -> tuple[Elements, int]:
+def read_elements(
+    data: bytes, meta: FileMeta, tags: Mapping[str, int] = TAGS
+) -> tuple[Elements, int]:
     """Walk the data set up to its pixels.
+
+    Parameters
+    ----------
+    tags : every element whose value is looked at, by name
 
     Returns
     -------
@@ -226,7 +240,7 @@ def read_elements(data: bytes, meta: FileMeta) -> tuple[Elements, int]:
             syntax.is_implicit,
             syntax.is_little_endian,
             stop_when=at_pixels,
-            specific_tags=list(TAGS.values()),
+            specific_tags=list(tags.values()),
         )
         at = stream.tell()
     except (MemoryError, ImageUndecodable):
@@ -239,7 +253,7 @@ def read_elements(data: bytes, meta: FileMeta) -> tuple[Elements, int]:
         raise ImageUndecodable(format="DICOM") from None
     if not found:
         raise ImageTruncated
-    return Elements(dataset, stream, little_endian=syntax.is_little_endian), at
+    return Elements(dataset, stream, little_endian=syntax.is_little_endian, tags=tags), at
 
 
 def _read_items(value: bytes, stream: _Stream, dataset: Dataset, little_endian: bool) -> object:

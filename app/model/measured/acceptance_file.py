@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from app.errors import AcceptanceMalformed, AcceptanceMismatch, AcceptanceMissing
 from app.model.card import Certainty
 from app.model.labels import LabelId
-from app.model.measured.figures import Interval, Strict
+from app.model.measured.figures import Finite, Interval, Strict
 from app.model.session import Model
 
 ACCEPTANCE_FORMAT: Final = 1
@@ -45,7 +45,7 @@ class SiteFigures(Strict):
     wrong: Interval = Field(description="Share of the `ok` answers that were wrong")
 
 
-class Drift(Strict):
+class Drift(Finite):
     """How the hospital's films lie to those that the card was measured on.
 
     The card tells one distance, over which a picture is refused, not how distances were spread: so
@@ -77,7 +77,7 @@ class AcceptanceSummary(Strict):
     )
 
 
-class Acceptance(Strict):
+class Acceptance(Finite):
     """What a hospital measured, bound to one bundle by its hash.
 
     `certainty`, and the `temperature` under which it was chosen, are used instead of the

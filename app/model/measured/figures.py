@@ -9,9 +9,15 @@ from app.model.labels import LabelId, Orientation
 
 
 class Strict(BaseModel):
-    """What is frozen, and knows all of its members; its numbers are JSON's, so none is NaN."""
+    """What is frozen, and knows all of its members."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Finite(Strict):
+    """What serving reckons with: of its own numbers none is NaN or infinite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Interval(Strict):

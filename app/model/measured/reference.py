@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from app.model.labels import LABEL_IDS, LabelId
-from app.model.measured.figures import Strict
+from app.model.measured.figures import Finite
 
 BINS: Final = 10
 """Of a histogram, as many films in each: deciles. Fewer where values are the same."""
@@ -29,7 +29,7 @@ _EMPTY: Final = 0.5
 Count = Annotated[int, Field(ge=0)]
 
 
-class Histogram(Strict):
+class Histogram(Finite):
     """How often values lay between edges; a value that is an edge counts above it."""
 
     edges: list[float] = Field(description="Ascending, one fewer than `counts`")
@@ -57,7 +57,7 @@ class Histogram(Strict):
         return cls(edges=edges.tolist(), counts=counts.tolist())
 
 
-class Reference(Strict):
+class Reference(Finite):
     """How films of validation lay, refused ones too: what those in service are compared with.
 
     `confidence` is the probability of the label called, at the card's priors and temperature.

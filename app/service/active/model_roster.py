@@ -11,7 +11,7 @@ from typing import Final, Literal
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from app.errors import AcceptanceMismatch, ModelUnknown, NoFormerModel, RequestError
+from app.errors import AcceptanceMismatch, ModelNotUsable, ModelUnknown, NoFormerModel, RequestError
 from app.model.choice import Choice, read_choice, write_choice
 from app.model.measured.acceptance_file import fits_model, list_named
 from app.model.measured.reference import Reference
@@ -188,7 +188,7 @@ class ModelRoster:
         if card.reference is not None:
             place = next(at for at, each in self._readers.items() if each is reader)
             self.shared.drift.count(self._row, place, card.reference, film.outputs)
-        if self._shadow is not None:
+        if self._shadow is not None and reader is self.reader:
             self._shadow.offer(film, card, judgement, request_id)
 
     async def activate(self, name: str, caller: str = "") -> Decision:
@@ -224,6 +224,28 @@ class ModelRoster:
             self._metrics.count_switch(NoFormerModel.code)
             raise NoFormerModel
         return await self._switch_to(former, caller)
+
+    def holds(self, name: str) -> bool:
+        """Whether a bundle has that name."""
+        return self._registry.find(name) is not None
+
+    def find_reader(self, name: str) -> Reader:
+        """Return the reader of a bundle, active or not.
+
+        Raises
+        ------
+        ModelUnknown
+        ModelNotUsable
+            If it failed.
+        """
+        place = self._registry.find(name)
+        if place is None:
+            raise ModelUnknown
+        entry = self._registry.entries[place]
+        if entry.failure is not None or place not in self._readers:
+            failure = entry.code or "not loaded"
+            raise ModelNotUsable(model=entry.name, failure=failure, reason="asked")
+        return self._readers[place]
 
     def held(self) -> list[Held]:
         """Return what is told of each bundle, in the settings' order."""

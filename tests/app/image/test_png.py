@@ -314,3 +314,12 @@ def test_a_displays_gamma_or_a_colour_space_leaves_pixels_as_they_are(
 ) -> None:
     samples = noise(64, 64).astype(np.uint16) * (1 if bits == 8 else 257)
     assert np.array_equal(decode(build_png(samples, bits, extra=extra)).pixels, noise(64, 64))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (224, 224), (65, 333)])
+def test_grey_pixels_that_were_written_are_read_again(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+    data = png.encode_grey(pixels)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
+    assert np.array_equal(decode(data).pixels, pixels)
+    assert data == png.encode_grey(pixels.copy())

@@ -9,6 +9,7 @@ import pytest
 
 from app.cli.checks import place_checks
 from app.cli.checks.place_checks import check_model_choice, check_port, check_temporary_files
+from app.model.choice import Choice, write_choice
 from app.settings.settings import Settings
 from tests.server import free_port
 
@@ -85,3 +86,25 @@ def test_the_file_of_the_models_choice_needs_a_folder_that_can_be_written(tmp_pa
     found = check_model_choice(Settings(model_choice="/proc/none/choice.json"))
     assert found is not None
     assert found.level == "warn"
+    assert "models can't be switched" in found.text
+
+
+def test_the_model_that_was_chosen_is_told_as_the_service_takes_it(tmp_path: Path) -> None:
+    def told(active: str, instead_of: str = "neumo-r18-3") -> str:
+        write_choice(path, Choice(active=active, former=None, instead_of=instead_of))
+        found = check_model_choice(
+            Settings(model="neumo-r18-3", models="neumo-r18-2", model_choice=str(path))
+        )
+        assert found is not None
+        assert found.level == "ok"
+        return found.text
+
+    path = tmp_path / "choice.json"
+    assert "; neumo-r18-2 answers, by a switch on 20" in told("neumo-r18-2")
+    assert "answers" not in told("neumo-r18-3")
+    assert "answers" not in told("neumo-r18-1")  # not loaded
+    assert "answers" not in told("neumo-r18-2", "other-1")  # NEUMO_MODEL is newer
+    path.write_text("{")
+    found = check_model_choice(Settings(model_choice=str(path)))
+    assert found is not None
+    assert found.level == "fail"

@@ -1,0 +1,1 @@
+"""Commands for hospital systems: what is filed of a film beside it."""

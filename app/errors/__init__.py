@@ -1,0 +1,202 @@
+"""Every error Neumo raises on purpose, in one tree.
+
+`NeumoError`
+    `RequestError`: a call that can't be answered; each has an HTTP status.
+        400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
+            `InferenceMalformed`
+        401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
+        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
+        408 `RequestTimeout`
+        409 `ModelNotUsable` `SwitchInProgress` `NoFormerModel` `FeedbackConflict`
+        413 `BodyTooLarge`
+        415 `UnsupportedMediaType`
+        422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
+            `DicomUnsupported` `NotAChestXray`
+        429 `RateLimited`  431 `HeadTooLarge`
+        500 `InternalError`
+        503 `NotReady` `Overloaded` `SwitchFailed` `IssuerUnavailable` `RecordsFull`
+            `RecordsUnavailable`
+        504 `DeadlineExceeded`
+    `CallerGone`: nobody waits for the answer any more; nobody is answered.
+    `FileUnreadable`: a file that the terminal was given can't be opened.
+    `StudyUnknown`: a film that no result can be filed beside, since it names no study.
+    `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
+    `ScoreError`: an archive that can't be scored as it was asked for.
+        `SourceUnusable` `SourceLost` `DestinationUnusable` `RunDiffers` `EngineFailed`
+    `RecordsError`: an audit trail that can't be kept or read; it stops the start.
+        `AuditFolderUnusable` `AuditKeyUnusable` `AuditDatabaseUnusable`
+    `AccessError`: who gets in can't be decided as it is set; it stops the start.
+        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable`
+    `BundleError`: a model that must not be served; it stops the start.
+        `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
+        `KnownAnswerWrong` `PriorsUnknown` `BundleChanged` `ChoiceUnusable`
+        `SignatureMissing` `SignatureWrong` `SignatureKeysUnusable`
+        `AcceptanceMissing` `AcceptanceMalformed` `AcceptanceMismatch`
+
+Texts are templates filled with `facts`: numbers and names of Neumo's own. Nothing that
+came from a caller (bytes, file names, header values) may become a fact, so no message
+can carry patient data.
+"""
+
+from app.errors.access_errors import (
+    AccessError,
+    Forbidden,
+    IssuerUnavailable,
+    KeysUnusable,
+    NobodyKnown,
+    RateLimited,
+    TlsUnusable,
+    TokensUnusable,
+    Unauthenticated,
+)
+from app.errors.base_errors import CallerGone, Fact, NeumoError, RequestError
+from app.errors.bundle_errors import (
+    AcceptanceMalformed,
+    AcceptanceMismatch,
+    AcceptanceMissing,
+    BundleChanged,
+    BundleError,
+    BundleHashMismatch,
+    BundleMalformed,
+    BundleMissing,
+    ChoiceUnusable,
+    GraphUnusable,
+    KnownAnswerWrong,
+    ModelNotUsable,
+    ModelUnknown,
+    NoFormerModel,
+    PriorsUnknown,
+    SignatureKeysUnusable,
+    SignatureMissing,
+    SignatureWrong,
+    SwitchFailed,
+    SwitchInProgress,
+)
+from app.errors.call_errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    EmptyUpload,
+    HeadTooLarge,
+    InferenceMalformed,
+    InternalError,
+    InvalidParameter,
+    Malformed,
+    MethodNotAllowed,
+    MissingFile,
+    NotFound,
+    NotReady,
+    OriginNotAllowed,
+    Overloaded,
+    Refused,
+    RequestTimeout,
+    TooManyFiles,
+    UnsupportedMediaType,
+)
+from app.errors.image_errors import (
+    DicomUnsupported,
+    FileUnreadable,
+    FilmsUnusable,
+    ImageTooManyPixels,
+    ImageTooSmall,
+    ImageTruncated,
+    ImageUndecodable,
+    NotAChestXray,
+    StudyUnknown,
+)
+from app.errors.record_errors import (
+    AuditDatabaseUnusable,
+    AuditFolderUnusable,
+    AuditKeyUnusable,
+    FeedbackConflict,
+    RecordsError,
+    RecordsFull,
+    RecordsOff,
+    RecordsUnavailable,
+    RequestUnknown,
+)
+from app.errors.score_errors import (
+    DestinationUnusable,
+    EngineFailed,
+    RunDiffers,
+    ScoreError,
+    SourceLost,
+    SourceUnusable,
+)
+
+__all__ = [
+    "AcceptanceMalformed",
+    "AcceptanceMismatch",
+    "AcceptanceMissing",
+    "AccessError",
+    "AuditDatabaseUnusable",
+    "AuditFolderUnusable",
+    "AuditKeyUnusable",
+    "BodyTooLarge",
+    "BundleChanged",
+    "BundleError",
+    "BundleHashMismatch",
+    "BundleMalformed",
+    "BundleMissing",
+    "CallerGone",
+    "ChoiceUnusable",
+    "DeadlineExceeded",
+    "DestinationUnusable",
+    "DicomUnsupported",
+    "EmptyUpload",
+    "EngineFailed",
+    "Fact",
+    "FeedbackConflict",
+    "FileUnreadable",
+    "FilmsUnusable",
+    "Forbidden",
+    "GraphUnusable",
+    "HeadTooLarge",
+    "ImageTooManyPixels",
+    "ImageTooSmall",
+    "ImageTruncated",
+    "ImageUndecodable",
+    "InferenceMalformed",
+    "InternalError",
+    "InvalidParameter",
+    "IssuerUnavailable",
+    "KeysUnusable",
+    "KnownAnswerWrong",
+    "Malformed",
+    "MethodNotAllowed",
+    "MissingFile",
+    "ModelNotUsable",
+    "ModelUnknown",
+    "NeumoError",
+    "NoFormerModel",
+    "NobodyKnown",
+    "NotAChestXray",
+    "NotFound",
+    "NotReady",
+    "OriginNotAllowed",
+    "Overloaded",
+    "PriorsUnknown",
+    "RateLimited",
+    "RecordsError",
+    "RecordsFull",
+    "RecordsOff",
+    "RecordsUnavailable",
+    "Refused",
+    "RequestError",
+    "RequestTimeout",
+    "RequestUnknown",
+    "RunDiffers",
+    "ScoreError",
+    "SignatureKeysUnusable",
+    "SignatureMissing",
+    "SignatureWrong",
+    "SourceLost",
+    "SourceUnusable",
+    "StudyUnknown",
+    "SwitchFailed",
+    "SwitchInProgress",
+    "TlsUnusable",
+    "TokensUnusable",
+    "TooManyFiles",
+    "Unauthenticated",
+    "UnsupportedMediaType",
+]
