@@ -1,16 +1,13 @@
 """What is said of one film in one row: the same as `POST /predict` says of it."""
 
 import hashlib
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from app.errors import FileUnreadable, InternalError, NeumoError
 from app.reading.population import Subject
 from app.reading.reader import Film, Reader
 from app.reading.subject_words import read_age_years, read_view
 from app.score.source import ListedFilm, NoFilm
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 RowStatus = Literal["ok", "uncertain", "not_read", "other"]
 """`other` is a file that was found, and is neither JPEG nor PNG nor DICOM."""
@@ -44,7 +41,7 @@ class ScoreRow(NamedTuple):
 
 def make_row(
     film: ListedFilm,
-    fetched: "Future[bytes]",
+    fetched: bytes | Exception,
     reader: Reader,
     said: Subject,
     window: int | None,
@@ -53,14 +50,16 @@ def make_row(
 
     Parameters
     ----------
-    fetched : its bytes, as `Source.read` gives them
+    fetched : its bytes, or what `Source.read` raised
     said : of all films; what a manifest says of one goes before
     window : as of `app.reading.reader.Reader.read`
     """
     data: bytes | None = None
     shown: list[Film] = []
     try:
-        data = fetched.result()
+        if isinstance(fetched, Exception):
+            raise fetched
+        data = fetched
         subject = said.updated(_said_of(film))
         reading = reader.read(data, subject, window, show=shown.append)
     except NoFilm:
