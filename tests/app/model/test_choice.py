@@ -29,7 +29,9 @@ def test_what_can_not_be_read_is_no_choice(tmp_path: Path, content: bytes) -> No
         read_choice(tmp_path / "choice.json")
 
 
-@pytest.mark.parametrize("name", [".choice.json.1", f".choice.json.{os.getpid()}"])
+@pytest.mark.parametrize(
+    "name", [".choice.json.1", f".choice.json.{os.getpid()}"], ids=["a number", "its process"]
+)
 def test_a_link_beside_it_is_not_followed(tmp_path: Path, name: str) -> None:
     """In a folder that others may write, a name that can be guessed could lead elsewhere."""
     (tmp_path / "theirs").write_text("not ours")
