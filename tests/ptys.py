@@ -44,7 +44,7 @@ def show(
     interrupt_at: str | None = None,
     limit_s: float = 60,
 ) -> Shown:
-    """Run ``neumo`` at a terminal; send Ctrl-C once `interrupt_at` is shown."""
+    """Run ``neumo`` at a terminal; send Ctrl-C once what `interrupt_at` matches is shown."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
     kept = {
@@ -69,7 +69,7 @@ def show(
             if not part:
                 break
             sent += part
-            if interrupt_at is not None and interrupt_at.encode() in sent:
+            if interrupt_at is not None and re.search(interrupt_at.encode(), sent):
                 process.send_signal(signal.SIGINT)
                 interrupt_at = None
         code = process.wait(limit_s)

@@ -150,8 +150,8 @@ def test_ctrl_c_ends_it_and_it_goes_on(archive: Path, whole: Path, tmp_path: Pat
     wait_until(started, lambda: len(children(process.pid)) >= 3)  # and multiprocessing's own
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
     assert b"Traceback" not in errors, errors.decode()
+    assert process.returncode == 130, errors.decode()
     run(archive, out)
     assert rows(out) == rows(whole)
 

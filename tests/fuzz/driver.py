@@ -191,9 +191,7 @@ def _work(target: Target, first: int, end: int, path: Path, pipe: Pipe) -> None:
                 _note(target, number, data, part)
             memory[: _HEAD.size] = _HEAD.pack(begin + count, 0.0, 0)
             part.last_mb = _resident_mb(target)
-            part.peak_mb = max(
-                part.last_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            )
+            part.peak_mb = max(part.last_mb, _peak_mb())
             pipe.send(part)
     target.close()
     pipe.send(None)
@@ -232,6 +230,12 @@ def _resident_mb(target: Target) -> float:
         with contextlib.suppress(OSError):  # it ended
             pages += int(Path(f"/proc/{process_id}/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() / 2**20
+
+
+def _peak_mb() -> float:
+    """Return the most memory this program had (getrusage tells the parent's, if that was more)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @contextlib.contextmanager
