@@ -1,6 +1,7 @@
 """What several tests share: images, the application in this process, a served process."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +21,11 @@ ROOT = Path(__file__).parents[1]
 def pytest_configure() -> None:
     """Take English for this terminal's language, and one thread of torch in a process of several.
 
-    On shared CPUs more would only spin.
+    On shared CPUs more would only spin. And hear Ctrl-C: what a shell began in the background does
+    not, nor do the programs that it starts.
     """
     os.environ["LC_ALL"] = "C.UTF-8"
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
