@@ -6,7 +6,7 @@ A number names each input: the same run gives the same inputs.
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
@@ -34,6 +34,10 @@ class Target(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Let go of what `open` took."""
+
+    def __reduce__(self) -> tuple[type[Self], tuple[()]]:
+        """Go to another process as new: what was opened in this one stays here."""
+        return type(self), ()
 
     @abstractmethod
     def inputs(self, first: int, count: int) -> Iterator[bytes]:
