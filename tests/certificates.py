@@ -32,8 +32,10 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.ca = folder / f"{name.replace(' ', '-')}.pem"
-        builder = _builder(self._name, self._name, self._key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        builder = (
+            _builder(self._name, self._name, self._key, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_SIGNS, critical=True)
         )
         signed = builder.sign(self._key, hashes.SHA256())
         self.ca.write_bytes(signed.public_bytes(Encoding.PEM))
@@ -45,7 +47,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        builder = _builder(subject, self._name, key).add_extension(
+        builder = _builder(subject, self._name, key, self._key).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )
         signed = builder.sign(self._key, hashes.SHA256())
@@ -59,10 +61,23 @@ class Authority:
         return cert_path, key_path
 
 
+_SIGNS = x509.KeyUsage(
+    key_cert_sign=True, crl_sign=True, digital_signature=False, content_commitment=False,
+    key_encipherment=False, data_encipherment=False, key_agreement=False,
+    encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signing: ec.EllipticCurvePrivateKey,
 ) -> x509.CertificateBuilder:
+    """Begin a certificate as RFC 5280 wants it: from 3.13 on Python takes no other."""
     now = datetime.now(UTC)
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -71,4 +86,6 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
         .not_valid_after(now + DAY)
+        .add_extension(own, critical=False)
+        .add_extension(signer, critical=False)
     )
