@@ -13,6 +13,7 @@ Rooms, top to bottom; a room imports only what stands below it:
                  v2/, watch/, pages/
     score/       an archive of films in, Parquet out: score_run, source, film_list, local_engine,
                  score_process, score_row, parquet_part, score_ledger
+    exchange/    hospital partners: films that arrive from an archive, results that go back
     access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
                  tokens, issuer
     records/     what is written down, and what it shows: records, trail, writer, courier,
@@ -20,7 +21,8 @@ Rooms, top to bottom; a room imports only what stands below it:
     service/     who is read now, and how it is counted: service, admission, telemetry, logs,
                  processes, witness, trace, tracing, active/
     settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
-                 cors_origins, model_settings, audit_settings, tracing_settings
+                 cors_origins, model_settings, audit_settings, tracing_settings,
+                 exchange_settings
     render/      one Reading, many shapes: reading_json, reading_tensors, problem, overlay, legend,
                  film_picture, wording, hospital/
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,

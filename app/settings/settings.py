@@ -16,6 +16,7 @@ from app.reading.priors import parse_priors
 from app.settings.access_settings import AccessSettings
 from app.settings.audit_settings import AuditSettings
 from app.settings.cors_origins import CorsSettings
+from app.settings.exchange_settings import ExchangeSettings
 from app.settings.model_settings import ModelSettings
 from app.settings.tls_settings import TlsSettings
 from app.settings.tracing_settings import TracingSettings
@@ -38,7 +39,13 @@ _SERVICE_LINK: Final = re.compile(r"NEUMO_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(
 
 
 class Settings(
-    AccessSettings, TlsSettings, CorsSettings, ModelSettings, AuditSettings, TracingSettings
+    AccessSettings,
+    TlsSettings,
+    CorsSettings,
+    ModelSettings,
+    AuditSettings,
+    ExchangeSettings,
+    TracingSettings,
 ):
     """Bounded, frozen, built once at start-up and handed down."""
 

@@ -28,12 +28,13 @@ _POSIX_ZONE: Final = re.compile(r":?(<[\w+-]+>|[A-Za-z]{3,})[+-]?\d.*")
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "dicom": ("pydicom", "imagecodecs"),
-        "hospital": ("highdicom", "pydicom", "imagecodecs"),
+        "hospital": ("highdicom", "pynetdicom", "pydicom", "imagecodecs", "httpx", "cryptography"),
         "oidc": ("jwt",),
         "otel": ("opentelemetry.sdk",),
         "postgres": ("psycopg",),
         "score": ("fsspec", "pyarrow"),
         "signatures": ("cryptography",),
+        "sweep": ("optuna",),
         "train": ("torch", "sklearn", "onnx"),
     }
 )

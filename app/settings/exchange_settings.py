@@ -1,0 +1,99 @@
+"""Settings of the exchange with hospital systems: what arrives, what is kept, where results go."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class ExchangeSettings(BaseSettings):
+    """The queue of films and results, the DICOM port, and the partners that get results."""
+
+    exchange_folder: str = Field(
+        "",
+        description="Folder of the queue: films that wait to be read, results that wait to be "
+        "delivered, encrypted. Made if it isn't there. Empty: no exchange, and POST "
+        "/dicomweb/studies answers 404.",
+    )
+    exchange_key_file: str = Field(
+        "",
+        description="File of the key that encrypts the queue; made, for its owner alone to read, "
+        "if it isn't there and nothing was encrypted yet. Empty: exchange.key in exchange_folder, "
+        "which whoever can read the queue can read too.",
+    )
+    exchange_bytes: int = Field(
+        10 * 2**30,
+        ge=2**20,
+        le=2**50,
+        description="Most bytes on disk of films and results that wait; then films are refused "
+        "(0xA700, 503 queue_full) and the sender tries again.",
+    )
+    exchange_hours: int = Field(
+        7 * 24,
+        ge=1,
+        le=24 * 366,
+        description="Hours that a film, a result or a stored reading is kept, delivered or not.",
+    )
+    partners: str = Field(
+        "",
+        description="Where results go, separated by commas: dicom://AET@host:port or "
+        "dicoms:// (TLS) for C-STORE, https://host/dicom-web for STOW-RS, fhir+https://host/fhir "
+        "for FHIR. Empty: results are kept for GET /readings/{id} only.",
+    )
+    partner_authorization_file: str = Field(
+        "",
+        description="File whose first line is sent as the Authorization header to partners over "
+        "HTTP, as `Bearer TOKEN`.",
+    )
+    delivery_attempts: int = Field(
+        12, ge=1, le=1000, description="Attempts before a result's delivery is a dead letter."
+    )
+    delivery_backoff_s: float = Field(
+        2.0,
+        gt=0,
+        le=3600,
+        description="Seconds before a failed delivery's second attempt; doubled after each, up to "
+        "an hour.",
+    )
+    delivery_timeout_s: float = Field(
+        30.0, gt=0, le=600, description="Seconds that a partner has to answer."
+    )
+    ae_title: str = Field(
+        "NEUMO",
+        pattern=r"^[\x21-\x5B\x5D-\x7E]([\x20-\x5B\x5D-\x7E]{0,14}[\x21-\x5B\x5D-\x7E])?$",
+        description="Neumo's own application entity title.",
+    )
+    dicom_host: str = Field("127.0.0.1", description="Address of the DICOM port.")
+    dicom_port: int = Field(
+        11112, ge=0, le=65535, description="DICOM port of neumo receive; 0 takes a free one."
+    )
+    dicom_callers: str = Field(
+        "",
+        description="Application entity titles that may send, separated by commas; AET@address "
+        "binds one to an address. An address other than loopback needs it.",
+    )
+    dicom_tls_cert_file: str = Field(
+        "", description="Certificate (PEM) of the DICOM port; with dicom_tls_key_file: TLS."
+    )
+    dicom_tls_key_file: str = Field("", description="Private key (PEM) of the DICOM port.")
+    dicom_tls_ca_file: str = Field(
+        "",
+        description="Authorities (PEM) whose client certificates the DICOM port asks for, and that "
+        "a dicoms:// partner's certificate is checked by.",
+    )
+    dicom_associations: int = Field(
+        8, ge=1, le=256, description="Associations at once; more are rejected for now."
+    )
+    dicom_film_bytes: int = Field(
+        64 * 2**20,
+        ge=2**16,
+        le=2**31,
+        description="Most bytes of one film over DICOM; a longer one's association is aborted.",
+    )
+    dicom_memory_bytes: int = Field(
+        768 * 2**20,
+        ge=256 * 2**20,
+        le=2**40,
+        description="Memory limit of the process that listens on the DICOM port.",
+    )
+    dicom_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="Seconds that an association may be silent."
+    )
