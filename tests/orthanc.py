@@ -141,12 +141,14 @@ class Orthanc:
 
     def _call(self, path: str, body: bytes | None) -> Any:  # noqa: ANN401 - JSON
         url = f"http://127.0.0.1:{self.http_port}{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=20) as answer:
             return json.load(answer)
 
     def count(self, uid: str) -> int:
         """Return how many instances it has of one UID: the judge of exactly once."""
-        return sum(found["Type"] == "Instance" for found in self.post("/tools/lookup", uid.encode()))
+        return sum(
+            found["Type"] == "Instance" for found in self.post("/tools/lookup", uid.encode())
+        )
 
     def has_all(self, films: Sequence["Film"]) -> bool:
         """Whether it has each film, with one report and one picture in the same study."""

@@ -20,6 +20,7 @@
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
     `StudyUnknown`: a film that no result can be filed beside, since it names no study.
+    `ArchiveUnusable` `FilmNotFetched`: an archive that can't be asked, or does not give a film.
     `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
     `ScoreError`: an archive that can't be scored as it was asked for.
         `SourceUnusable` `SourceLost` `DestinationUnusable` `RunDiffers` `EngineFailed`
@@ -49,6 +50,7 @@ from app.errors.access_errors import (
     TokensUnusable,
     Unauthenticated,
 )
+from app.errors.archive_errors import ArchiveUnusable, FilmNotFetched
 from app.errors.base_errors import CallerGone, Fact, NeumoError, RequestError
 from app.errors.bundle_errors import (
     AcceptanceMalformed,
@@ -128,6 +130,7 @@ __all__ = [
     "AcceptanceMismatch",
     "AcceptanceMissing",
     "AccessError",
+    "ArchiveUnusable",
     "AuditDatabaseUnusable",
     "AuditFolderUnusable",
     "AuditKeyUnusable",
@@ -147,6 +150,7 @@ __all__ = [
     "Fact",
     "FeedbackConflict",
     "FileUnreadable",
+    "FilmNotFetched",
     "FilmsUnusable",
     "Forbidden",
     "GraphUnusable",

@@ -43,6 +43,12 @@ class ExchangeSettings(BaseSettings):
         description="File whose first line is sent as the Authorization header to partners over "
         "HTTP, as `Bearer TOKEN`.",
     )
+    archive_dicomweb: str = Field(
+        "",
+        description="Root of the DICOMweb services of the archive that neumo reconcile asks, as "
+        "https://host/dicom-web; partner_authorization_file is shown there too. Empty: the first "
+        "partner over HTTP.",
+    )
     delivery_attempts: int = Field(
         12, ge=1, le=1000, description="Attempts before a result's delivery is a dead letter."
     )
@@ -97,3 +103,10 @@ class ExchangeSettings(BaseSettings):
     dicom_timeout_s: float = Field(
         30.0, gt=0, le=3600, description="Seconds that an association may be silent."
     )
+
+    @property
+    def archive_root(self) -> str | None:
+        """Whom neumo reconcile asks: `archive_dicomweb`, or the first DICOMweb partner."""
+        partners = [each.strip() for each in self.partners.split(",")]
+        roots = [self.archive_dicomweb, *(each for each in partners if each.startswith("http"))]
+        return next((root for root in roots if root), None)
