@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -25,6 +26,7 @@ _MODALITIES: Final = ("CR", "DX")
 _PAGE: Final = 100
 _MOST_PAGES: Final = 1000
 _MOST_ANSWER_BYTES: Final = 64 * 2**20
+_MOST_HEADER: Final = 8192
 _JSON: Final = "application/dicom+json"
 _ONE_FILE: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _UID: Final = re.compile(r"[0-9][0-9.]{0,63}", re.ASCII)
@@ -176,6 +178,22 @@ class DicomwebArchive:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # Never its text, which quotes what was asked for.
             raise ArchiveUnusable(reason=type(error).__name__) from None
+
+
+def read_authorization(file: str) -> str:
+    """Return the first line of a file, which is shown as Authorization; empty for no file.
+
+    Raises
+    ------
+    ArchiveUnusable
+    """
+    if not file:
+        return ""
+    try:
+        with Path(file).open(encoding="ascii") as lines:
+            return lines.readline(_MOST_HEADER).strip()
+    except (OSError, ValueError):
+        raise ArchiveUnusable(reason="its token can't be read") from None
 
 
 def _uid(found: Mapping[str, Any], tag: str) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
-from app.errors import BundleError, FilmNotFetched
+from app.errors import BundleError, FilmLost, FilmNotFetched
 from app.exchange.dicomweb_archive import ArchivedInstance, DicomwebArchive
 from app.model.bundle import find_bundle, read_card
 from app.records.outbox.outbox import Outbox
+from app.records.outbox.queue_entries import StoredReading
 from app.render.hospital.result_uid import result_uid
 
 
@@ -91,19 +92,29 @@ def _is_answered(film: ArchivedInstance, there: set[str], models: Iterable[str])
 def _ask_for(
     film: ArchivedInstance, archive: DicomwebArchive, outbox: Outbox, told: Reconciliation
 ) -> None:
-    known = outbox.reading(film.sop_uid)
+    known = _find(film, outbox)
     if known is None:
         try:
             data = archive.fetch(film)
         except FilmNotFetched:
             told.not_fetched += 1
             return
-        outbox.keep(data, sop_uid=film.sop_uid, study_uid=film.study_uid, way="wado")
-        told.fetched += 1
+        kept = outbox.keep(data, sop_uid=film.sop_uid, study_uid=film.study_uid, way="wado")
+        if kept.again:  # it came in between
+            told.queued += 1
+        else:
+            told.fetched += 1
     elif known.state in ("refused", "failed"):
         told.refused += 1
     else:
         told.queued += 1
+
+
+def _find(film: ArchivedInstance, outbox: Outbox) -> StoredReading | None:
+    try:
+        return outbox.reading(film.sop_uid)
+    except FilmLost:
+        return None
 
 
 def known_models(bundles: Iterable[str]) -> set[str]:

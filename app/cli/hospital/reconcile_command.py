@@ -2,7 +2,9 @@
 
 import json
 import time
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -98,33 +100,37 @@ def _ask_once(
 ) -> int:
     """Ask once; tell the counts, also of what an error cut short."""
     try:
-        from app.exchange.dicomweb_archive import DicomwebArchive
-        from app.exchange.partners import read_authorization
+        from app.exchange.dicomweb_archive import DicomwebArchive, read_authorization
         from app.exchange.reconcile import Reconciliation, known_models, last_days, reconcile
+        from app.records.outbox.outbox import Outbox
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("httpx", "cryptography", "highdicom"):
+        if error.name not in ("httpx", "cryptography"):
             raise
         raise click.UsageError(_NEEDS_EXTRA) from None
-    from app.errors import BundleError, ExchangeError, NeumoError
-    from app.records.outbox.outbox import open_outbox
+    from app.errors import ArchiveUnusable, BundleError, ExchangeError, NeumoError
 
     told = Reconciliation()
     code = 0
     try:
-        with (
-            open_outbox(settings) as outbox,
-            DicomwebArchive(
-                root,
-                read_authorization(settings.partner_authorization_file),
-                settings.delivery_timeout_s,
-                settings.dicom_film_bytes,
-            ) as archive,
-        ):
+        archive = DicomwebArchive(
+            root,
+            read_authorization(settings.partner_authorization_file),
+            settings.delivery_timeout_s,
+            settings.dicom_film_bytes,
+        )
+        outbox = Outbox.open(
+            Path(settings.exchange_folder),
+            Path(settings.exchange_key_file) if settings.exchange_key_file else None,
+            most_bytes=settings.exchange_bytes,
+            kept_for=timedelta(hours=settings.exchange_hours),
+        )
+        with closing(archive), closing(outbox):
             between = last_days(days, datetime.now(UTC).date())
             reconcile(archive, outbox, known_models(settings.bundles), between, most, told)
     except NeumoError as error:
         click.echo(f"neumo: {error.detail(language)}", err=True)
-        code = error.exit_code if isinstance(error, BundleError | ExchangeError) else _NOT_ALL
+        stops = (ArchiveUnusable, BundleError, ExchangeError)
+        code = error.exit_code if isinstance(error, stops) else _NOT_ALL
     _tell(told, as_json, language)
     return code or (_NOT_ALL if told.not_fetched else 0)
 
