@@ -17,7 +17,8 @@ Rooms, top to bottom; a room imports only what stands below it:
     access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
                  tokens, issuer
     records/     what is written down, and what it shows: records, trail, writer, courier,
-                 diagnosis, performance, audit_metrics, integrity/, store/, migrations/, revisions/
+                 diagnosis, performance, audit_metrics, integrity/, store/, outbox/, migrations/,
+                 revisions/
     service/     who is read now, and how it is counted: service, admission, telemetry, logs,
                  processes, witness, trace, tracing, active/
     settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,

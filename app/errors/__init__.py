@@ -15,7 +15,7 @@
         429 `RateLimited`  431 `HeadTooLarge`
         500 `InternalError`
         503 `NotReady` `Overloaded` `SwitchFailed` `IssuerUnavailable` `RecordsFull`
-            `RecordsUnavailable`
+            `RecordsUnavailable` `QueueFull` `QueueAway`
         504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
@@ -25,6 +25,9 @@
         `SourceUnusable` `SourceLost` `DestinationUnusable` `RunDiffers` `EngineFailed`
     `RecordsError`: an audit trail that can't be kept or read; it stops the start.
         `AuditFolderUnusable` `AuditKeyUnusable` `AuditDatabaseUnusable`
+    `ExchangeError`: an exchange with hospital systems that can't run; it stops the start.
+        `ExchangeFolderUnusable` `ExchangeKeyUnusable`
+    `FilmLost`: what the queue should hold of a film is gone, or was changed.
     `AccessError`: who gets in can't be decided as it is set; it stops the start.
         `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable`
     `BundleError`: a model that must not be served; it stops the start.
@@ -92,6 +95,14 @@ from app.errors.call_errors import (
     TooManyFiles,
     UnsupportedMediaType,
 )
+from app.errors.exchange_errors import (
+    ExchangeError,
+    ExchangeFolderUnusable,
+    ExchangeKeyUnusable,
+    FilmLost,
+    QueueAway,
+    QueueFull,
+)
 from app.errors.image_errors import (
     DicomUnsupported,
     FileUnreadable,
@@ -144,9 +155,13 @@ __all__ = [
     "DicomUnsupported",
     "EmptyUpload",
     "EngineFailed",
+    "ExchangeError",
+    "ExchangeFolderUnusable",
+    "ExchangeKeyUnusable",
     "Fact",
     "FeedbackConflict",
     "FileUnreadable",
+    "FilmLost",
     "FilmsUnusable",
     "Forbidden",
     "GraphUnusable",
@@ -175,6 +190,8 @@ __all__ = [
     "OriginNotAllowed",
     "Overloaded",
     "PriorsUnknown",
+    "QueueAway",
+    "QueueFull",
     "RateLimited",
     "RecordsError",
     "RecordsFull",

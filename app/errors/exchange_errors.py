@@ -1,0 +1,82 @@
+"""The exchange with hospital systems: the queue of films and results, its key, the partners."""
+
+from typing import ClassVar
+
+from app.errors.base_errors import NeumoError, RequestError
+from app.language import Text
+
+
+class QueueFull(RequestError):
+    """There is no room for another film that waits."""
+
+    status = 503
+    code = "queue_full"
+    retry_after_s = 30
+    title = Text("The queue is full", "La cola está llena")
+    advice = Text(
+        "There is no room for another film: this one was not kept. Send it again after the seconds "
+        "in Retry-After; the operator has to look at what waits (neumo outbox list), at the disk, "
+        "and at NEUMO_EXCHANGE_BYTES.",
+        "No hay sitio para otra radiografía: esta no se guardó. Envíela de nuevo pasados los "
+        "segundos indicados en Retry-After; el operador debe revisar lo que espera (neumo outbox "
+        "list), el disco y NEUMO_EXCHANGE_BYTES.",
+    )
+
+
+class QueueAway(RequestError):
+    """The queue's folder or database does not do what it is asked."""
+
+    status = 503
+    code = "queue_away"
+    retry_after_s = 5
+    title = Text("The queue can't be used", "No se puede usar la cola")
+    advice = Text(
+        "The queue can't be written or read at the moment: what was sent was not kept. Send it "
+        "again after the seconds in Retry-After.",
+        "La cola no se puede escribir ni leer por ahora: lo enviado no se guardó. Envíelo de nuevo "
+        "pasados los segundos indicados en Retry-After.",
+    )
+
+
+class ExchangeError(NeumoError):
+    """An exchange that can't run as it is set; the start stops with `exit_code`."""
+
+    exit_code: ClassVar[int] = 3
+    title = Text("The exchange can't run", "El intercambio no puede funcionar")
+
+
+class ExchangeFolderUnusable(ExchangeError):
+    """The folder of the queue, or the database in it, can't be used."""
+
+    code = "exchange_folder_unusable"
+    advice = Text(
+        "The folder of the exchange can't be used: {reason}. Point NEUMO_EXCHANGE_FOLDER at one "
+        "on a local disk that this user may write.",
+        "No se puede usar la carpeta del intercambio: {reason}. Indique en NEUMO_EXCHANGE_FOLDER "
+        "una de un disco local donde este usuario pueda escribir.",
+    )
+
+
+class ExchangeKeyUnusable(ExchangeError):
+    """The key of the queue is missing, broken, or another than what the queue was encrypted by."""
+
+    code = "exchange_key_unusable"
+    advice = Text(
+        "The key of the exchange can't be used: {reason}. Point NEUMO_EXCHANGE_KEY_FILE at the key "
+        "that the queue was encrypted by. If it is lost, so is what waits: move the folder away, "
+        "and let the archive send its films again.",
+        "No se puede usar la clave del intercambio: {reason}. Indique en NEUMO_EXCHANGE_KEY_FILE "
+        "la clave con que se cifró la cola. Si se perdió, también lo que espera: aparte la carpeta "
+        "y haga que el archivo envíe de nuevo sus radiografías.",
+    )
+
+
+class FilmLost(NeumoError):
+    """What the queue should hold of a film or a result is gone, or was changed."""
+
+    code = "film_lost"
+    title = Text("Not to be opened any more", "Ya no se puede abrir")
+    advice = Text(
+        "What the queue kept of this film is gone or was changed. Send the film again.",
+        "Lo que la cola guardaba de esta radiografía falta o fue alterado. Envíela de nuevo.",
+    )
