@@ -37,7 +37,7 @@ Rooms, top to bottom; a room imports only what stands below it:
                  dicom/
     web/         the page for people, as files that a browser runs (HTML, CSS, JavaScript)
     errors/      the tree of all errors: base_errors, call_errors, image_errors, access_errors,
-                 record_errors, bundle_errors, score_errors, archive_errors
+                 record_errors, bundle_errors, score_errors
     language     the two languages
     machine      what this computer gives
 

@@ -53,7 +53,6 @@ from app.errors.access_errors import (
     TokensUnusable,
     Unauthenticated,
 )
-from app.errors.archive_errors import ArchiveUnusable, FilmNotFetched
 from app.errors.base_errors import CallerGone, Fact, NeumoError, RequestError
 from app.errors.bundle_errors import (
     AcceptanceMalformed,
@@ -98,10 +97,12 @@ from app.errors.call_errors import (
     UnsupportedMediaType,
 )
 from app.errors.exchange_errors import (
+    ArchiveUnusable,
     ExchangeError,
     ExchangeFolderUnusable,
     ExchangeKeyUnusable,
     FilmLost,
+    FilmNotFetched,
     QueueAway,
     QueueFull,
 )

@@ -107,7 +107,7 @@ def _ask_once(
         if error.name not in ("httpx", "cryptography"):
             raise
         raise click.UsageError(_NEEDS_EXTRA) from None
-    from app.errors import ArchiveUnusable, BundleError, ExchangeError, NeumoError
+    from app.errors import BundleError, ExchangeError, NeumoError
 
     told = Reconciliation()
     code = 0
@@ -129,8 +129,7 @@ def _ask_once(
             reconcile(archive, outbox, known_models(settings.bundles), between, most, told)
     except NeumoError as error:
         click.echo(f"neumo: {error.detail(language)}", err=True)
-        stops = (ArchiveUnusable, BundleError, ExchangeError)
-        code = error.exit_code if isinstance(error, stops) else _NOT_ALL
+        code = error.exit_code if isinstance(error, BundleError | ExchangeError) else _NOT_ALL
     _tell(told, as_json, language)
     return code or (_NOT_ALL if told.not_fetched else 0)
 
