@@ -30,7 +30,8 @@
         `ExchangeFolderUnusable` `ExchangeKeyUnusable`
     `FilmLost`: what the queue should hold of a film is gone, or was changed.
     `AccessError`: who gets in can't be decided as it is set; it stops the start.
-        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable`
+        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable` `DicomTlsUnusable`
+        `DicomExposed`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown` `BundleChanged` `ChoiceUnusable`
@@ -44,6 +45,8 @@ can carry patient data.
 
 from app.errors.access_errors import (
     AccessError,
+    DicomExposed,
+    DicomTlsUnusable,
     Forbidden,
     IssuerUnavailable,
     KeysUnusable,
@@ -156,6 +159,8 @@ __all__ = [
     "ChoiceUnusable",
     "DeadlineExceeded",
     "DestinationUnusable",
+    "DicomExposed",
+    "DicomTlsUnusable",
     "DicomUnsupported",
     "EmptyUpload",
     "EngineFailed",

@@ -83,7 +83,7 @@ class AssociationServer(ThreadedAssociationServer):
         self._listener = listener
         self._tls = tls
         self._title = settings.ae_title
-        self._callers = CallerList.parse(settings.dicom_callers)
+        self._callers = CallerList.of(settings)
         self._most = settings.dicom_associations
         self.film_bytes = settings.dicom_film_bytes
         self.timeout_s = settings.dicom_timeout_s
