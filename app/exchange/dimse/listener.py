@@ -13,8 +13,8 @@ from typing import Final
 from pynetdicom import _config
 from pynetdicom.ae import ApplicationEntity
 
-from app.exchange.dimse.association_server import REQUEST_S, AssociationServer, TlsContext
 from app.exchange.caller_list import CallerList
+from app.exchange.dimse.association_server import REQUEST_S, AssociationServer, TlsContext
 from app.exchange.dimse.film_receiver import FilmReceiver, Queue
 from app.exchange.dimse.offered_contexts import make_contexts
 from app.exchange.dimse.pdu_socket import MOST_PDU_BYTES
