@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 from python_multipart.multipart import parse_options_header
 
 from app.errors import ArchiveUnusable, FilmNotFetched
+from app.settings.access_settings import is_trusted_address
+from app.settings.exchange_settings import ExchangeSettings
 
 FILM_CLASSES: Final = frozenset(
     {
@@ -60,9 +63,17 @@ class DicomwebArchive:
     authorization : the header of that name; empty for none
     timeout_s : of connecting, and of each silence
     most_bytes : of a film's file
+    tls : how its certificate is checked; None: by the authorities of the system
     """
 
-    def __init__(self, root: str, authorization: str, timeout_s: float, most_bytes: int) -> None:
+    def __init__(
+        self,
+        root: str,
+        authorization: str,
+        timeout_s: float,
+        most_bytes: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         headers = {"Authorization": authorization} if authorization else {}
         self._root = root.rstrip("/")
         self._most_bytes = most_bytes
@@ -70,7 +81,7 @@ class DicomwebArchive:
             headers=headers,
             timeout=timeout_s,
             trust_env=False,
-            verify=ssl.create_default_context(),
+            verify=tls or ssl.create_default_context(),
         )
 
     def close(self) -> None:
@@ -180,17 +191,34 @@ class DicomwebArchive:
             raise ArchiveUnusable(reason=type(error).__name__) from None
 
 
-def read_authorization(file: str) -> str:
-    """Return the first line of a file, which is shown as Authorization; empty for no file.
+def open_archive(settings: ExchangeSettings, root: str) -> DicomwebArchive:
+    """Return the archive of a root, asked as the settings say; it is not asked anything yet.
 
     Raises
     ------
     ArchiveUnusable
     """
-    if not file:
-        return ""
+    if urlsplit(root).scheme not in ("http", "https"):
+        raise ArchiveUnusable(reason="its root is no URL of HTTP")
+    authorization = ""
+    if settings.partner_authorization_file:
+        if not is_trusted_address(root):
+            raise ArchiveUnusable(reason="it would be shown the token unencrypted")
+        authorization = _read_authorization(Path(settings.partner_authorization_file))
     try:
-        with Path(file).open(encoding="ascii") as lines:
+        tls = ssl.create_default_context(cafile=settings.partner_ca_file or None)
+        if settings.dicom_tls_cert_file:  # shown if it asks for one
+            tls.load_cert_chain(settings.dicom_tls_cert_file, settings.dicom_tls_key_file)
+    except (OSError, ssl.SSLError):
+        raise ArchiveUnusable(reason="certificates can't be read") from None
+    return DicomwebArchive(
+        root, authorization, settings.delivery_timeout_s, settings.dicom_film_bytes, tls
+    )
+
+
+def _read_authorization(file: Path) -> str:
+    try:
+        with file.open(encoding="ascii") as lines:
             return lines.readline(_MOST_HEADER).strip()
     except (OSError, ValueError):
         raise ArchiveUnusable(reason="its token can't be read") from None

@@ -3,8 +3,7 @@
 import json
 import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -100,9 +99,9 @@ def _ask_once(
 ) -> int:
     """Ask once; tell the counts, also of what an error cut short."""
     try:
-        from app.exchange.dicomweb_archive import DicomwebArchive, read_authorization
+        from app.exchange.dicomweb_archive import open_archive
+        from app.exchange.reading_process import open_outbox
         from app.exchange.reconcile import Reconciliation, known_models, last_days, reconcile
-        from app.records.outbox.outbox import Outbox
     except ModuleNotFoundError as error:
         if error.name not in ("httpx", "cryptography"):
             raise
@@ -112,19 +111,10 @@ def _ask_once(
     told = Reconciliation()
     code = 0
     try:
-        archive = DicomwebArchive(
-            root,
-            read_authorization(settings.partner_authorization_file),
-            settings.delivery_timeout_s,
-            settings.dicom_film_bytes,
-        )
-        outbox = Outbox.open(
-            Path(settings.exchange_folder),
-            Path(settings.exchange_key_file) if settings.exchange_key_file else None,
-            most_bytes=settings.exchange_bytes,
-            kept_for=timedelta(hours=settings.exchange_hours),
-        )
-        with closing(archive), closing(outbox):
+        with (
+            closing(open_archive(settings, root)) as archive,
+            closing(open_outbox(settings)) as outbox,
+        ):
             between = last_days(days, datetime.now(UTC).date())
             reconcile(archive, outbox, known_models(settings.bundles), between, most, told)
     except NeumoError as error:
