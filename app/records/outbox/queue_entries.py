@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 Way = Literal["dimse", "stow", "file"]
 """How a film came."""
 
-Kind = Literal["sr", "sc", "fhir"]
+Kind = Literal["sr", "sc", "fhir", "hl7"]
 Outcome = Literal["read", "refused", "failed"]
 FilmState = Literal["waiting", "read", "refused", "failed"]
 DeliveryState = Literal["waiting", "delivered", "dead"]
