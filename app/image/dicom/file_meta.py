@@ -46,7 +46,7 @@ UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)+", re.ASCII)
 """A unique identifier (PS3.5 section 9.1)."""
 
 
-_SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(
+TRANSFER_SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(
     {
         syntax.uid: syntax
         for syntax in (
@@ -80,6 +80,7 @@ _SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(
         )
     }
 )  # fmt: skip
+"""What is read, by UID."""
 _DEFLATED: Final = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 _DICOMDIR: Final = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
@@ -116,9 +117,10 @@ def read_file_meta(data: bytes) -> FileMeta:
         raise ImageUndecodable(format="DICOM")
     if uid in _DEFLATED:
         raise DicomUnsupported(reason="deflated")
-    if uid not in _SYNTAXES:
+    if uid not in TRANSFER_SYNTAXES:
         raise DicomUnsupported(reason="transfer_syntax")
-    return FileMeta(_SYNTAXES[uid], sop_class, end, instance if UID.fullmatch(instance) else "")
+    named = instance if UID.fullmatch(instance) else ""
+    return FileMeta(TRANSFER_SYNTAXES[uid], sop_class, end, named)
 
 
 def _read_elements(head: bytes) -> tuple[dict[int, bytes], int]:
