@@ -29,7 +29,7 @@ from app.access.key_file import change_keys
 from app.records.outbox.outbox import Outbox
 from tests.app.render.hospital.results import INSTANCE, STUDY, film
 from tests.contract.stow import BOUNDARY, RELATED, STUDIES, numbered, open_outbox, related, uid_of
-from tests.server import Server, free_port, running
+from tests.server import Server, free_port, running, started
 
 ORTHANC = Path("/usr/sbin/Orthanc")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -236,6 +236,15 @@ def test_a_hundred_megabytes_of_films_take_the_memory_of_one(
 def resident_kib(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_queue_that_can_not_be_used_stops_the_start(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    environment = {"NEUMO_EXCHANGE_FOLDER": str(tmp_path / "file"), "NEUMO_WORKERS": workers}
+    with started(environment=environment) as server:
+        assert server.process.wait(60) == 3
+        assert server.lines()[-1]["code"] == "exchange_folder_unusable"
 
 
 def test_the_log_names_nobody(server: Server) -> None:
