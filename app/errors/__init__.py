@@ -5,10 +5,12 @@
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
             `InferenceMalformed`
         401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
-        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
+        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown` `ExchangeOff`
+            `ReadingUnknown` `ResultAbsent`
+        405 `MethodNotAllowed`  406 `NotAcceptable`
         408 `RequestTimeout`
         409 `ModelNotUsable` `SwitchInProgress` `NoFormerModel` `FeedbackConflict`
-        413 `BodyTooLarge`
+        410 `ReadingGone`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `DicomUnsupported` `NotAChestXray`
@@ -90,6 +92,7 @@ from app.errors.call_errors import (
     Malformed,
     MethodNotAllowed,
     MissingFile,
+    NotAcceptable,
     NotFound,
     NotReady,
     OriginNotAllowed,
@@ -104,11 +107,15 @@ from app.errors.exchange_errors import (
     ExchangeError,
     ExchangeFolderUnusable,
     ExchangeKeyUnusable,
+    ExchangeOff,
     FilmLost,
     FilmNotFetched,
     PartnersUnusable,
     QueueAway,
     QueueFull,
+    ReadingGone,
+    ReadingUnknown,
+    ResultAbsent,
 )
 from app.errors.image_errors import (
     DicomUnsupported,
@@ -168,6 +175,7 @@ __all__ = [
     "ExchangeError",
     "ExchangeFolderUnusable",
     "ExchangeKeyUnusable",
+    "ExchangeOff",
     "Fact",
     "FeedbackConflict",
     "FileUnreadable",
@@ -196,6 +204,7 @@ __all__ = [
     "NoFormerModel",
     "NobodyKnown",
     "NotAChestXray",
+    "NotAcceptable",
     "NotFound",
     "NotReady",
     "OriginNotAllowed",
@@ -205,6 +214,8 @@ __all__ = [
     "QueueAway",
     "QueueFull",
     "RateLimited",
+    "ReadingGone",
+    "ReadingUnknown",
     "RecordsError",
     "RecordsFull",
     "RecordsOff",
@@ -213,6 +224,7 @@ __all__ = [
     "RequestError",
     "RequestTimeout",
     "RequestUnknown",
+    "ResultAbsent",
     "RunDiffers",
     "ScoreError",
     "SignatureKeysUnusable",

@@ -79,10 +79,13 @@ def archive_killed_receiving(orthanc: Orthanc, _: Neumo, films: Sequence[Film]) 
     return acknowledged
 
 
-def archive_killed_forwarding(orthanc: Orthanc, _: Neumo, films: Sequence[Film]) -> list[Film]:
+def archive_killed_forwarding(orthanc: Orthanc, neumo: Neumo, films: Sequence[Film]) -> list[Film]:
     """The archive is killed with films that it has acknowledged, and not forwarded yet."""
+    neumo.pause()
     acknowledged = push(orthanc, films)
+    assert orthanc.jobs("Running")
     orthanc.kill()
+    neumo.go_on()
     orthanc.start()
     return acknowledged
 
@@ -96,6 +99,7 @@ def neumo_killed_with_results(orthanc: Orthanc, neumo: Neumo, films: Sequence[Fi
     neumo.start()
     neumo.kill()
     orthanc.start()
+    assert not orthanc.has_all(acknowledged)  # or nothing waited
     neumo.start()
     return acknowledged
 

@@ -77,6 +77,16 @@ class Neumo:
         self.process = None
         (self.folder / "queue" / "receive.health").unlink(missing_ok=True)
 
+    def pause(self) -> None:
+        """Let it do nothing: whoever calls it waits."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it do something again."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def stop(self) -> int:
         """End it in order; return its exit code."""
         assert self.process is not None
