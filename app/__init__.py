@@ -10,7 +10,7 @@ Rooms, top to bottom; a room imports only what stands below it:
                  connection/, receiving/
     main         create_app: the one place that wires rooms together
     http/        from an ASGI scope to service.read and back: front/, body/, routes/,
-                 v2/, watch/, pages/
+                 dicomweb/, v2/, watch/, pages/
     score/       an archive of films in, Parquet out: score_run, source, film_list, local_engine,
                  score_process, score_row, parquet_part, score_ledger
     exchange/    hospital partners, films in and results out: film_sort, caller_list,
@@ -26,7 +26,8 @@ Rooms, top to bottom; a room imports only what stands below it:
                  cors_origins, model_settings, audit_settings, tracing_settings,
                  exchange_settings
     render/      one Reading, many shapes: reading_json, reading_tensors, problem, overlay, legend,
-                 film_picture, wording, hospital/
+                 film_picture, wording, hl7_message,
+                 hospital/
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
                  site_temperature, acceptance_run, acceptance_text
     reading/     numbers become what is said: reader, judge, refusal, priors, population,

@@ -26,7 +26,7 @@
     `RecordsError`: an audit trail that can't be kept or read; it stops the start.
         `AuditFolderUnusable` `AuditKeyUnusable` `AuditDatabaseUnusable`
     `ExchangeError`: an exchange with hospital systems that can't run; it stops the start.
-        `ExchangeFolderUnusable` `ExchangeKeyUnusable`
+        `ExchangeFolderUnusable` `ExchangeKeyUnusable` `PartnersUnusable`
     `FilmLost`: what the queue should hold of a film is gone, or was changed.
     `AccessError`: who gets in can't be decided as it is set; it stops the start.
         `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable` `DicomTlsUnusable`
@@ -103,6 +103,7 @@ from app.errors.exchange_errors import (
     ExchangeFolderUnusable,
     ExchangeKeyUnusable,
     FilmLost,
+    PartnersUnusable,
     QueueAway,
     QueueFull,
 )
@@ -194,6 +195,7 @@ __all__ = [
     "NotReady",
     "OriginNotAllowed",
     "Overloaded",
+    "PartnersUnusable",
     "PriorsUnknown",
     "QueueAway",
     "QueueFull",

@@ -6,6 +6,8 @@ from typing import Final, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
+from app.language import Language
+
 _MOST_TITLE: Final = 16  # characters of an application entity title (PS3.5 section 6.2)
 _FILMS_AT_ONCE: Final = 3  # in the listener's memory: as it lies on disk, copied, encrypted
 _LISTENER_BYTES: Final = 256 * 2**20  # of addresses, without a film
@@ -33,6 +35,9 @@ class ExchangeSettings(BaseSettings):
         description="Most bytes on disk of films and results that wait; then films are refused "
         "(0xA700, 503 queue_full) and the sender tries again.",
     )
+    exchange_language: Language = Field(
+        "en", description="Language of the texts in results that are sent: en or es."
+    )
     exchange_hours: int = Field(
         7 * 24,
         ge=1,
@@ -45,20 +50,31 @@ class ExchangeSettings(BaseSettings):
         "dicoms:// (TLS) for C-STORE, https://host/dicom-web for STOW-RS, fhir+https://host/fhir "
         "for FHIR. Empty: results are kept for GET /readings/{id} only.",
     )
+    partner_ca_file: str = Field(
+        "",
+        description="Authorities (PEM) that partners' certificates are checked by, over https:// "
+        "and dicoms://; empty: those of the system. If they ask for one, Neumo shows them "
+        "dicom_tls_cert_file.",
+    )
     partner_authorization_file: str = Field(
         "",
-        description="File whose first line is sent as the Authorization header to partners over "
-        "HTTP, as `Bearer TOKEN`.",
+        description="File whose first line is sent as the Authorization header to all partners "
+        "over HTTP, as `Bearer TOKEN`; read anew for each request. Never sent unencrypted to "
+        "another machine.",
     )
     delivery_attempts: int = Field(
-        12, ge=1, le=1000, description="Attempts before a result's delivery is a dead letter."
+        12,
+        ge=1,
+        le=1000,
+        description="Times that a partner may not take a result before it is a dead letter. While "
+        "a partner does not answer at all nothing is counted: it waits for exchange_hours.",
     )
     delivery_backoff_s: float = Field(
         2.0,
         gt=0,
         le=3600,
         description="Seconds before a failed delivery's second attempt; doubled after each, up to "
-        "an hour.",
+        "an hour, and up to a minute where a partner does not answer.",
     )
     delivery_timeout_s: float = Field(
         30.0, gt=0, le=600, description="Seconds that a partner has to answer."

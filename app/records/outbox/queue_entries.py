@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-Way = Literal["dimse", "stow", "file"]
-"""How a film came."""
+Way = Literal["dimse", "stow", "wado", "file"]
+"""How a film came; by wado Neumo fetched it itself."""
 
-Kind = Literal["sr", "sc", "fhir"]
+Kind = Literal["sr", "sc", "fhir", "hl7"]
 Outcome = Literal["read", "refused", "failed"]
 FilmState = Literal["waiting", "read", "refused", "failed"]
 DeliveryState = Literal["waiting", "delivered", "dead"]
