@@ -25,6 +25,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "app.cli.hospital.results_command",
             "Write what is filed of a film in a PACS: SR, picture, FHIR.",
         ),
+        "outbox": (
+            "app.cli.hospital.outbox_command",
+            "Show, retry and drop what waits to be read or sent.",
+        ),
         "serve": ("app.cli.run.serve_command", "Answer over HTTP until told to stop."),
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),
         "doctor": ("app.cli.run.doctor_command", "Look at all that a service needs."),
