@@ -5,10 +5,12 @@
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
             `InferenceMalformed`
         401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
-        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
+        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown` `ExchangeOff`
+            `ReadingUnknown` `ResultAbsent`
+        405 `MethodNotAllowed`  406 `NotAcceptable`
         408 `RequestTimeout`
         409 `ModelNotUsable` `SwitchInProgress` `NoFormerModel` `FeedbackConflict`
-        413 `BodyTooLarge`
+        410 `ReadingGone`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `DicomUnsupported` `NotAChestXray`
@@ -86,6 +88,7 @@ from app.errors.call_errors import (
     Malformed,
     MethodNotAllowed,
     MissingFile,
+    NotAcceptable,
     NotFound,
     NotReady,
     OriginNotAllowed,
@@ -99,10 +102,14 @@ from app.errors.exchange_errors import (
     ExchangeError,
     ExchangeFolderUnusable,
     ExchangeKeyUnusable,
+    ExchangeOff,
     FilmLost,
     PartnersUnusable,
     QueueAway,
     QueueFull,
+    ReadingGone,
+    ReadingUnknown,
+    ResultAbsent,
 )
 from app.errors.image_errors import (
     DicomUnsupported,
@@ -159,6 +166,7 @@ __all__ = [
     "ExchangeError",
     "ExchangeFolderUnusable",
     "ExchangeKeyUnusable",
+    "ExchangeOff",
     "Fact",
     "FeedbackConflict",
     "FileUnreadable",
@@ -186,6 +194,7 @@ __all__ = [
     "NoFormerModel",
     "NobodyKnown",
     "NotAChestXray",
+    "NotAcceptable",
     "NotFound",
     "NotReady",
     "OriginNotAllowed",
@@ -195,6 +204,8 @@ __all__ = [
     "QueueAway",
     "QueueFull",
     "RateLimited",
+    "ReadingGone",
+    "ReadingUnknown",
     "RecordsError",
     "RecordsFull",
     "RecordsOff",
@@ -203,6 +214,7 @@ __all__ = [
     "RequestError",
     "RequestTimeout",
     "RequestUnknown",
+    "ResultAbsent",
     "RunDiffers",
     "ScoreError",
     "SignatureKeysUnusable",
