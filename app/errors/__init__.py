@@ -28,10 +28,11 @@
     `RecordsError`: an audit trail that can't be kept or read; it stops the start.
         `AuditFolderUnusable` `AuditKeyUnusable` `AuditDatabaseUnusable`
     `ExchangeError`: an exchange with hospital systems that can't run; it stops the start.
-        `ExchangeFolderUnusable` `ExchangeKeyUnusable`
+        `ExchangeFolderUnusable` `ExchangeKeyUnusable` `PartnersUnusable`
     `FilmLost`: what the queue should hold of a film is gone, or was changed.
     `AccessError`: who gets in can't be decided as it is set; it stops the start.
-        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable`
+        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable` `DicomTlsUnusable`
+        `DicomExposed`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown` `BundleChanged` `ChoiceUnusable`
@@ -45,6 +46,8 @@ can carry patient data.
 
 from app.errors.access_errors import (
     AccessError,
+    DicomExposed,
+    DicomTlsUnusable,
     Forbidden,
     IssuerUnavailable,
     KeysUnusable,
@@ -104,6 +107,7 @@ from app.errors.exchange_errors import (
     ExchangeKeyUnusable,
     ExchangeOff,
     FilmLost,
+    PartnersUnusable,
     QueueAway,
     QueueFull,
     ReadingGone,
@@ -159,6 +163,8 @@ __all__ = [
     "ChoiceUnusable",
     "DeadlineExceeded",
     "DestinationUnusable",
+    "DicomExposed",
+    "DicomTlsUnusable",
     "DicomUnsupported",
     "EmptyUpload",
     "EngineFailed",
@@ -198,6 +204,7 @@ __all__ = [
     "NotReady",
     "OriginNotAllowed",
     "Overloaded",
+    "PartnersUnusable",
     "PriorsUnknown",
     "QueueAway",
     "QueueFull",

@@ -129,6 +129,21 @@ class ExchangeKeyUnusable(ExchangeError):
     )
 
 
+class PartnersUnusable(ExchangeError):
+    """The partners that get results can't be understood, or can't be reached as it is set."""
+
+    exit_code = 2
+    code = "partners_unusable"
+    advice = Text(
+        "NEUMO_PARTNERS can't be used: partner {number} {reason}. Give dicom://AET@host:port, "
+        "dicoms://AET@host:port, https://host/dicom-web or fhir+https://host/fhir, separated by "
+        "commas.",
+        "No se puede usar NEUMO_PARTNERS: el destino {number} {reason}. Indique "
+        "dicom://AET@host:puerto, dicoms://AET@host:puerto, https://host/dicom-web o "
+        "fhir+https://host/fhir, separados por comas.",
+    )
+
+
 class FilmLost(NeumoError):
     """What the queue should hold of a film or a result is gone, or was changed."""
 

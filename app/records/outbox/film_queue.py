@@ -1,6 +1,7 @@
 """Films that wait to be read: rows of them, changed within a transaction that is the caller's."""
 
 import json
+from collections.abc import Collection
 from typing import Final
 
 import sqlalchemy as sa
@@ -18,11 +19,13 @@ MOST_ATTEMPTS: Final = 3
 KILLED: Final = "reader_killed"
 
 
-def find_same(connection: sa.Connection, digest: str, model: str | None) -> sa.RowMapping | None:
-    """Return the newest film of a SOP instance, unless it was read by another model."""
+def find_same(
+    connection: sa.Connection, digest: str, models: Collection[str]
+) -> sa.RowMapping | None:
+    """Return the newest film of a SOP instance, unless a model read it that is none of these."""
     newest = sa.select(FILMS).where(FILMS.c.sop_digest == digest).order_by(FILMS.c.id.desc())
     row = connection.execute(newest.limit(1)).mappings().first()
-    if row is None or (model and row["model"] and row["model"] != model):
+    if row is None or (models and row["model"] and row["model"] not in models):
         return None
     return row
 

@@ -93,7 +93,7 @@ class Outbox:
             raise ExchangeFolderUnusable(reason=reason) from None
 
     def keep(
-        self, data: bytes, *, sop_uid: str, study_uid: str, way: Way, model: str | None = None
+        self, data: bytes, *, sop_uid: str, study_uid: str, way: Way, models: Collection[str] = ()
     ) -> Kept:
         """Keep a film to be read. When this returns, it is on the disk.
 
@@ -102,7 +102,8 @@ class Outbox:
 
         Parameters
         ----------
-        model : SHA-256 of the one that would read it; a film that another one read is kept anew
+        models : SHA-256 of those that read here; a film that another one read is kept anew. None
+            named: it is known, whoever read it
 
         Raises
         ------
@@ -110,7 +111,7 @@ class Outbox:
         """
         digest = self._seal.digest(sop_uid)
         with self._database.reading() as connection:
-            same = film_queue.find_same(connection, digest, model)
+            same = film_queue.find_same(connection, digest, models)
         if same is not None and same["state"] != "failed":
             return Kept(same["id"], again=True)
         self._make_room(len(data))
@@ -119,7 +120,7 @@ class Outbox:
         dropped: list[str] = []
         try:
             with self._database.writing() as connection:
-                same = film_queue.find_same(connection, digest, model)
+                same = film_queue.find_same(connection, digest, models)
                 if same is not None and same["state"] == "failed":
                     dropped = film_queue.drop_films(connection, FILMS.c.id == same["id"])
                     same = None
@@ -158,10 +159,16 @@ class Outbox:
         """
         return self._films.read(film_id)
 
-    def give_back(self, film_id: str) -> None:
-        """Let a film that was taken wait again, as if it had not been."""
+    def give_back(self, film_id: str, *, counts: bool = False) -> None:
+        """Let a film that was taken wait again.
+
+        Parameters
+        ----------
+        counts : as an attempt; else it is as if it had not been taken
+        """
+        attempts = FILMS.c.attempts - (0 if counts else 1)
         with self._database.writing() as connection:
-            film_queue.end_waiting(connection, film_id, attempts=FILMS.c.attempts - 1)
+            film_queue.end_waiting(connection, film_id, attempts=attempts)
 
     def finish(
         self,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-Way = Literal["dimse", "stow", "file"]
-"""How a film came."""
+Way = Literal["dimse", "stow", "wado", "file"]
+"""How a film came; by wado Neumo fetched it itself."""
 
 Kind = Literal["sr", "sc", "fhir", "hl7"]
 Outcome = Literal["read", "refused", "failed"]
