@@ -100,8 +100,8 @@ def _ask_once(
     """Ask once; tell the counts, also of what an error cut short."""
     try:
         from app.exchange.dicomweb_archive import open_archive
-        from app.exchange.reading_process import open_outbox
         from app.exchange.reconcile import Reconciliation, known_models, last_days, reconcile
+        from app.main import open_outbox
     except ModuleNotFoundError as error:
         if error.name not in ("httpx", "cryptography"):
             raise

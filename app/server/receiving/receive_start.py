@@ -49,7 +49,7 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
     for remark in remark_on(os.environ):
         _log.warning("a variable is no setting", extra={"members": {"remark": remark}})
     tune_allocator()
-    parts = [Part("reader", lambda: _build_reader(settings))]
+    parts = []
     try:
         prepare_queue(settings)
         if listen:
@@ -122,12 +122,6 @@ def _open_queue(settings: Settings) -> "Outbox":
         most_bytes=settings.exchange_bytes,
         kept_for=timedelta(hours=settings.exchange_hours),
     )
-
-
-def _build_reader(settings: Settings) -> Servable:
-    from app.exchange.reading_process import ReadingProcess  # noqa: PLC0415 - of an extra
-
-    return ReadingProcess(settings)
 
 
 def _build_listener(settings: Settings, tls: Tls | None) -> Servable:
