@@ -90,7 +90,7 @@ def test_each_film_that_the_archive_has_ends_with_one_report_and_one_picture(
     assert told.exactly_once == told.acknowledged
 
 
-def test_a_failed_job_is_sent_again_by_orthanc_too(
+def test_a_failed_job_outlives_a_restart_and_is_sent_again_by_orthanc_too(
     orthanc: Orthanc, neumo: Neumo, draw: Draw
 ) -> None:
     neumo.kill()
@@ -98,7 +98,7 @@ def test_a_failed_job_is_sent_again_by_orthanc_too(
     films = draw(2)
     push(orthanc, films)
     wait_until(lambda: len(set(orthanc.jobs("Failure")) - before) == 2, 60)
-    orthanc.kill()
+    orthanc.stop()
     orthanc.start()
     neumo.start()
     for job in set(orthanc.jobs("Failure")) - before:
