@@ -1,6 +1,7 @@
 """Films that wait to be read: rows of them, changed within a transaction that is the caller's."""
 
 import json
+from collections.abc import Collection
 from typing import Final
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from app.records.integrity.seal import Seal
 from app.records.outbox.lease import LEASE_S
 from app.records.outbox.queue_database import DELIVERIES, FILMS, RESULTS
 from app.records.outbox.queue_entries import QueuedFilm, StoredReading, StoredResult, Way
-from app.records.outbox.queue_report import held_bytes, time_of
+from app.records.outbox.queue_report import has_arrived, held_bytes, time_of
 
 MOST_ATTEMPTS: Final = 3
 """Of reading a film: one that a reader died of so often is given up."""
@@ -18,11 +19,13 @@ MOST_ATTEMPTS: Final = 3
 KILLED: Final = "reader_killed"
 
 
-def find_same(connection: sa.Connection, digest: str, model: str | None) -> sa.RowMapping | None:
-    """Return the newest film of a SOP instance, unless it was read by another model."""
+def find_same(
+    connection: sa.Connection, digest: str, models: Collection[str]
+) -> sa.RowMapping | None:
+    """Return the newest film of a SOP instance, unless a model read it that is none of these."""
     newest = sa.select(FILMS).where(FILMS.c.sop_digest == digest).order_by(FILMS.c.id.desc())
     row = connection.execute(newest.limit(1)).mappings().first()
-    if row is None or (model and row["model"] and row["model"] != model):
+    if row is None or (models and row["model"] and row["model"] not in models):
         return None
     return row
 
@@ -109,10 +112,9 @@ def make_room(connection: sa.Connection, needed: int, most_bytes: int) -> bool:
     over = held_bytes(connection) + needed - most_bytes
     if over <= 0:
         return True
-    waits = sa.exists().where(DELIVERIES.c.film_id == FILMS.c.id, DELIVERIES.c.state != "delivered")
     done = (
         sa.select(FILMS.c.id, FILMS.c.bytes)
-        .where(FILMS.c.state == "read", FILMS.c.bytes > 0, ~waits)
+        .where(has_arrived(), FILMS.c.bytes > 0)
         .order_by(FILMS.c.id)
     )
     for film_id, size in connection.execute(done).all():

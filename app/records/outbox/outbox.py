@@ -30,6 +30,7 @@ from app.records.outbox.queue_entries import (
     Way,
 )
 from app.records.outbox.sealed_films import SealedFilms
+from app.settings.exchange_settings import ExchangeSettings
 
 KEY_NAME: Final = "exchange.key"
 _NOT_DONE: Final = ("waiting", "failed")
@@ -92,8 +93,32 @@ class Outbox:
             reason = error.strerror or type(error).__name__
             raise ExchangeFolderUnusable(reason=reason) from None
 
+    @classmethod
+    def of(cls, settings: ExchangeSettings, *, is_there: bool = False) -> "Outbox":
+        """Open the queue that the settings name.
+
+        Parameters
+        ----------
+        is_there : or else it is an error: none is made
+
+        Raises
+        ------
+        ExchangeFolderUnusable, ExchangeKeyUnusable
+        """
+        if not settings.exchange_folder:
+            raise ExchangeFolderUnusable(reason="none is named")
+        folder = Path(settings.exchange_folder)
+        if is_there and not (folder / NAME).exists():
+            raise ExchangeFolderUnusable(reason="there is no queue in it")
+        return cls.open(
+            folder,
+            Path(settings.exchange_key_file) if settings.exchange_key_file else None,
+            most_bytes=settings.exchange_bytes,
+            kept_for=timedelta(hours=settings.exchange_hours),
+        )
+
     def keep(
-        self, data: bytes, *, sop_uid: str, study_uid: str, way: Way, model: str | None = None
+        self, data: bytes, *, sop_uid: str, study_uid: str, way: Way, models: Collection[str] = ()
     ) -> Kept:
         """Keep a film to be read. When this returns, it is on the disk.
 
@@ -102,7 +127,8 @@ class Outbox:
 
         Parameters
         ----------
-        model : SHA-256 of the one that would read it; a film that another one read is kept anew
+        models : SHA-256 of those that read here; a film that another one read is kept anew. None
+            named: it is known, whoever read it
 
         Raises
         ------
@@ -110,7 +136,7 @@ class Outbox:
         """
         digest = self._seal.digest(sop_uid)
         with self._database.reading() as connection:
-            same = film_queue.find_same(connection, digest, model)
+            same = film_queue.find_same(connection, digest, models)
         if same is not None and same["state"] != "failed":
             return Kept(same["id"], again=True)
         self._make_room(len(data))
@@ -119,7 +145,7 @@ class Outbox:
         dropped: list[str] = []
         try:
             with self._database.writing() as connection:
-                same = film_queue.find_same(connection, digest, model)
+                same = film_queue.find_same(connection, digest, models)
                 if same is not None and same["state"] == "failed":
                     dropped = film_queue.drop_films(connection, FILMS.c.id == same["id"])
                     same = None
@@ -158,10 +184,16 @@ class Outbox:
         """
         return self._films.read(film_id)
 
-    def give_back(self, film_id: str) -> None:
-        """Let a film that was taken wait again, as if it had not been."""
+    def give_back(self, film_id: str, *, counts: bool = False) -> None:
+        """Let a film that was taken wait again.
+
+        Parameters
+        ----------
+        counts : as an attempt; else it is as if it had not been taken
+        """
+        attempts = FILMS.c.attempts - (0 if counts else 1)
         with self._database.writing() as connection:
-            film_queue.end_waiting(connection, film_id, attempts=FILMS.c.attempts - 1)
+            film_queue.end_waiting(connection, film_id, attempts=attempts)
 
     def finish(
         self,

@@ -1,5 +1,6 @@
 """Queues to test with, and what stands for a film and its results in them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -49,21 +50,27 @@ class Place:
     folder: Path
     clock: Clock = field(default_factory=Clock)
 
-    def open(self, *, most_bytes: int = 2**20, key_file: Path | None = None) -> Outbox:
+    def open(
+        self,
+        *,
+        most_bytes: int = 2**20,
+        key_file: Path | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> Outbox:
         return Outbox.open(
             self.folder,
             key_file,
             most_bytes=most_bytes,
             kept_for=timedelta(hours=1),
-            clock=self.clock,
+            clock=clock or self.clock,
         )
 
 
 def keep(
-    outbox: Outbox, sop_uid: str = SOP_UID, data: bytes = FILM, model: str | None = None
+    outbox: Outbox, sop_uid: str = SOP_UID, data: bytes = FILM, models: tuple[str, ...] = ()
 ) -> str:
     """Keep a film; return its id."""
-    return outbox.keep(data, sop_uid=sop_uid, study_uid=STUDY_UID, way="dimse", model=model).id
+    return outbox.keep(data, sop_uid=sop_uid, study_uid=STUDY_UID, way="dimse", models=models).id
 
 
 def read(outbox: Outbox, sop_uid: str = SOP_UID, model: str | None = None) -> str:

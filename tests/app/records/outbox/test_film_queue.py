@@ -54,11 +54,11 @@ def test_the_same_instance_is_kept_once_while_it_waits_and_after(outbox: Outbox)
 
 def test_a_film_that_another_model_read_is_kept_anew(outbox: Outbox) -> None:
     film_id = read(outbox, model="a" * 64)
-    assert keep(outbox, model="a" * 64) == film_id
+    assert keep(outbox, models=("a" * 64, "c" * 64)) == film_id
     assert keep(outbox) == film_id
-    anew = keep(outbox, model="b" * 64)
+    anew = keep(outbox, models=("b" * 64,))
     assert anew != film_id
-    assert keep(outbox, model="b" * 64) == anew, "it waits"
+    assert keep(outbox, models=("b" * 64,)) == anew, "it waits"
 
 
 def test_a_film_that_failed_is_given_another_chance_when_it_comes_again(
