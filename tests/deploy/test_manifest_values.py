@@ -329,7 +329,7 @@ def test_the_audit_trail_lies_in_a_volume_of_each_replicas_own(
     mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
     settings = settings_of("overlays/hospital", monkeypatch)
     folder = Path(settings.audit_folder)
-    # In a folder of its own: the volume itself belongs to root.
+    # In a folder of Neumo's own: the volume is the group's.
     assert folder.parent == Path(mounts[claim["metadata"]["name"]])
     assert str(folder.parent) in DOCKERFILE
     size = claim["spec"]["resources"]["requests"]["storage"]
