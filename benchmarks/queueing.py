@@ -76,8 +76,12 @@ class ConstantService:
     @property
     def mean_wait_s(self) -> float:
         """Mean wait, by Little's law."""
-        waiting = np.maximum(0, np.arange(len(self._states)) - self._servers)
-        return float(waiting @ self._states) / self._rate_per_s
+        return self.mean_beyond(self._servers) / self._rate_per_s
+
+    def mean_beyond(self, places: int) -> float:
+        """Return how many there are on average beyond the first `places`, served or not."""
+        beyond = np.maximum(0, np.arange(len(self._states)) - places)
+        return float(beyond @ self._states)
 
     def waits_at_most(self, wait_s: float) -> float:
         """Return the probability that an arrival waits no longer than `wait_s`."""

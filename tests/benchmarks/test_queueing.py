@@ -64,6 +64,12 @@ def test_arrivals_that_are_played_out_wait_by_hand() -> None:
     assert replay([0, 1, 1, 9], 3, 2).tolist() == [0, 0, 2, 0]
 
 
+def test_there_are_as_many_as_little_says() -> None:
+    queue = ConstantService(1, 80, 0.01)
+    assert queue.mean_beyond(0) == pytest.approx(0.8 + 80 * queue.mean_wait_s)  # served, waiting
+    assert queue.mean_beyond(1) == pytest.approx(1.6)  # 0.8^2 / (2 * 0.2)
+
+
 def test_a_quantile_is_0_where_so_many_do_not_wait() -> None:
     queue = ConstantService(1, 3, 0.01)
     assert queue.wait_quantile_s(0.96) == 0

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from benchmarks import sizing
+from benchmarks.queueing import ConstantService
 from benchmarks.scaling_report import films_of, write_tables
 from benchmarks.sizing import Demand, Film, dollars_a_million, per_s_of_core, size
 from tests.conftest import ROOT
@@ -65,6 +66,20 @@ def test_a_replica_is_what_the_manifests_say() -> None:
     assert scaler["minReplicas"] == sizing.LEAST_REPLICAS
     aim = scaler["metrics"][0]["resource"]["target"]["averageUtilization"]
     assert aim == sizing.TARGET_LOAD * 100
+
+
+def test_films_wait_for_a_thread_at_the_load_that_the_how_to_names() -> None:
+    component = ROOT / "deploy" / "kubernetes" / "components" / "queue-scaling"
+    (patch,) = yaml.safe_load((component / "kustomization.yaml").read_text())["patches"]
+    target = float(yaml.safe_load(patch["patch"])[0]["value"]["pods"]["target"]["averageValue"])
+    cores = sizing.CORES_A_REPLICA
+    places = cores * cores  # a worker for each core, and as many threads in each
+    waiting = [
+        ConstantService(cores, load * cores, 1).mean_beyond(places) for load in (0.835, 0.845)
+    ]
+    assert waiting[0] < target < waiting[1]
+    how_to = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    assert "at a load of 0.84" in how_to
 
 
 def test_the_page_says_what_the_code_assumes() -> None:

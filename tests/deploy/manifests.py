@@ -22,6 +22,7 @@ KUSTOMIZED: Final = (
     "base",
     *(f"overlays/{path.name}" for path in sorted(FOLDER.glob("overlays/*"))),
 )
+WORKLOADS: Final = ("Deployment", "StatefulSet", "InferenceService")
 VERSIONS: Final = tuple(dict.fromkeys(major_minor(each) for each in all_versions()))[-4:]
 """Of Kubernetes: three are maintained at a time, and one more for clusters that lag behind."""
 
@@ -54,6 +55,24 @@ def find(manifests: list[Manifest], kind: str, name: str = "neumo") -> Manifest:
         and each["metadata"]["name"].startswith(name)
         and (kind == "ConfigMap" or each["metadata"]["name"] == name)
     )
+    return found
+
+
+def workload(name: str) -> Manifest:
+    """Return what makes a kustomization's pods."""
+    (found,) = (each for each in render(name) if each["kind"] in WORKLOADS)
+    return found
+
+
+def pod_of(name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = workload(name)["spec"]
+    pod: dict[str, Any] = spec.get("predictor") or spec["template"]["spec"]
+    return pod
+
+
+def container_of(name: str) -> dict[str, Any]:
+    (container,) = pod_of(name)["containers"]
+    found: dict[str, Any] = container
     return found
 
 

@@ -13,31 +13,21 @@ from app.http.route_scopes import ROUTE_SCOPES
 from app.settings import settings as settings_module
 from app.settings.settings import Settings
 from tests.conftest import ROOT
-from tests.deploy.manifests import FOLDER, KUSTOMIZED, Manifest, find, needs_kustomize, render
+from tests.deploy.manifests import (
+    FOLDER,
+    KUSTOMIZED,
+    container_of,
+    find,
+    needs_kustomize,
+    pod_of,
+    render,
+    workload,
+)
 
 pytestmark = needs_kustomize
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-WORKLOADS = ("Deployment", "StatefulSet", "InferenceService")
 MEBI = 2**20
-
-
-def workload(name: str) -> Manifest:
-    """Return what makes a kustomization's pods."""
-    (found,) = (each for each in render(name) if each["kind"] in WORKLOADS)
-    return found
-
-
-def pod_of(name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = workload(name)["spec"]
-    pod: dict[str, Any] = spec.get("predictor") or spec["template"]["spec"]
-    return pod
-
-
-def container_of(name: str) -> dict[str, Any]:
-    (container,) = pod_of(name)["containers"]
-    found: dict[str, Any] = container
-    return found
 
 
 def settings_of(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:

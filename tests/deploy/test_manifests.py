@@ -53,6 +53,14 @@ BROKEN: list[tuple[str, str, str, list[str | int], Any]] = [
     ("overlays/hospital", "ServiceMonitor", "neumo", ["spec", "endpoints", 0, "interval"], "15"),
     ("overlays/hospital", "PrometheusRule", "neumo", ["spec", "groups", 0, "rule"], []),
     ("overlays/kserve", "InferenceService", "neumo", ["spec", "predictor", "replicas"], 2),
+    ("overlays/kuberay", "RayService", "neumo", ["spec", "rayClusterConfig", "workers"], []),
+    (
+        "overlays/kuberay",
+        "RayService",
+        "neumo",
+        ["spec", "rayClusterConfig", "headGroupSpec", "template", "spec", "hostNetworks"],
+        True,
+    ),
     (
         "overlays/kserve",
         "InferenceService",
