@@ -6,14 +6,15 @@ Rooms, top to bottom; a room imports only what stands below it:
 
     cli/         the command neumo, a module a command: read/, run/, archive/, hospital/, admin/;
                  checks/
-    server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
-                 connection/
+    server/      processes and sockets; knows uvicorn: supervisor, worker, port, acceptor, tls,
+                 connection/, receiving/
     main         create_app: the one place that wires rooms together
     http/        from an ASGI scope to service.read and back: front/, body/, routes/,
                  dicomweb/, v2/, watch/, pages/
     score/       an archive of films in, Parquet out: score_run, source, film_list, local_engine,
                  score_process, score_row, parquet_part, score_ledger
-    exchange/    hospital partners, films in and results out: film_sort
+    exchange/    hospital partners, films in and results out: film_sort, caller_list,
+                 dimse/
     access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
                  tokens, issuer
     records/     what is written down, and what it shows: records, trail, writer, courier,

@@ -31,7 +31,8 @@
         `ExchangeFolderUnusable` `ExchangeKeyUnusable` `PartnersUnusable`
     `FilmLost`: what the queue should hold of a film is gone, or was changed.
     `AccessError`: who gets in can't be decided as it is set; it stops the start.
-        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable`
+        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable` `DicomTlsUnusable`
+        `DicomExposed`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown` `BundleChanged` `ChoiceUnusable`
@@ -45,6 +46,8 @@ can carry patient data.
 
 from app.errors.access_errors import (
     AccessError,
+    DicomExposed,
+    DicomTlsUnusable,
     Forbidden,
     IssuerUnavailable,
     KeysUnusable,
@@ -160,6 +163,8 @@ __all__ = [
     "ChoiceUnusable",
     "DeadlineExceeded",
     "DestinationUnusable",
+    "DicomExposed",
+    "DicomTlsUnusable",
     "DicomUnsupported",
     "EmptyUpload",
     "EngineFailed",

@@ -2,9 +2,9 @@
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
-_MOST_TITLE: Final = 16  # characters of a VR of AE (PS3.5 section 6.2)
+from app.settings.exchange_settings import ExchangeSettings, parse_callers
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,26 +17,9 @@ class CallerList:
     callers: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``AET`` and ``AET@address``, separated by commas.
-
-        Raises
-        ------
-        ValueError
-            If a title or an address is none.
-        """
-        callers = set()
-        for word in filter(None, (part.strip() for part in text.split(","))):
-            title, _, address = (part.strip() for part in word.partition("@"))
-            if not 0 < len(title) <= _MOST_TITLE or not title.isascii() or "\\" in title:
-                raise ValueError("a caller is AET or AET@address; a title has 1 to 16 characters")
-            if "@" in word:
-                try:
-                    address = str(ipaddress.ip_address(address))
-                except ValueError:
-                    raise ValueError("the address in AET@address is an IP address") from None
-            callers.add((title, address))
-        return cls(frozenset(callers))
+    def of(cls, settings: ExchangeSettings) -> Self:
+        """Return those that settings name."""
+        return cls(parse_callers(settings.dicom_callers))
 
     def __bool__(self) -> bool:
         """Return whether anybody is named."""

@@ -28,6 +28,7 @@ from app.errors import (
 )
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
+from app.server.port import PORT_TAKEN, bind_port
 from app.server.tls import Tls
 from app.server.uvicorn_server import Shared, build_server
 from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
@@ -51,9 +52,6 @@ _NO_FOLDER: Final = (
 )
 
 _NEEDS_EXTRA: Final = "it needs the extra: pip install neumo[hospital]"
-
-PORT_TAKEN: Final = 4
-"""Exit code where the port can't be had: another service holds it, or it may not be bound."""
 
 
 class Supervisor:
@@ -212,7 +210,7 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
         return error.exit_code
     if access.open:
         _log.info("nobody is asked for a key", extra={"members": {"host": settings.host}})
-    listener = _bind(settings)
+    listener = bind_port(settings.host, settings.port, _log, tls=bool(settings.tls_cert))
     if listener is None:
         return PORT_TAKEN
     _raise_open_files()
@@ -290,25 +288,6 @@ def _metrics_folder() -> str | None:
         with contextlib.suppress(OSError):
             return tempfile.mkdtemp(prefix="neumo-metrics-", dir=parent)
     return None
-
-
-def _bind(settings: Settings) -> socket.socket | None:
-    """Take the port. It is opened once workers can answer: until then calls are refused."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        members = {"host": settings.host, "port": settings.port, "reason": error.strerror}
-        _log.critical("can't listen", extra={"members": members})
-        listener.close()
-        return None
-    listener.setblocking(False)
-    port = listener.getsockname()[1]
-    members = {"host": settings.host, "port": port, "tls": bool(settings.tls_cert)}
-    _log.info("bound", extra={"members": members})
-    return listener
 
 
 def _raise_open_files() -> None:

@@ -1,9 +1,16 @@
 """Settings of the exchange with hospital systems: what arrives, what is kept, where results go."""
 
-from pydantic import Field
+import ipaddress
+from typing import Final, Self
+
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from app.language import Language
+
+_MOST_TITLE: Final = 16  # characters of an application entity title (PS3.5 section 6.2)
+_FILMS_AT_ONCE: Final = 3  # in the listener's memory: as it lies on disk, copied, encrypted
+_LISTENER_BYTES: Final = 256 * 2**20  # of addresses, without a film
 
 
 class ExchangeSettings(BaseSettings):
@@ -84,7 +91,13 @@ class ExchangeSettings(BaseSettings):
     dicom_callers: str = Field(
         "",
         description="Application entity titles that may send, separated by commas; AET@address "
-        "binds one to an address. An address other than loopback needs it.",
+        "binds one to an address. Empty: anybody, on loopback; another dicom_host needs it.",
+    )
+    dicom_insecure_no_tls: bool = Field(
+        False,
+        description="Take films on an address other than loopback from whoever knows a caller's "
+        "title, without asking for a client certificate: where a firewall or a network of its own "
+        "says who can reach the port.",
     )
     dicom_tls_cert_file: str = Field(
         "", description="Certificate (PEM) of the DICOM port; with dicom_tls_key_file: TLS."
@@ -108,8 +121,53 @@ class ExchangeSettings(BaseSettings):
         768 * 2**20,
         ge=256 * 2**20,
         le=2**40,
-        description="Memory limit of the process that listens on the DICOM port.",
+        description="Memory limit (addresses, RLIMIT_AS) of the process that listens on the DICOM "
+        "port; it needs 256 MiB and three times dicom_film_bytes.",
     )
     dicom_timeout_s: float = Field(
         30.0, gt=0, le=3600, description="Seconds that an association may be silent."
     )
+
+    @field_validator("dicom_callers")
+    @classmethod
+    def _check_callers(cls, callers: str) -> str:
+        parse_callers(callers)
+        return callers
+
+    @model_validator(mode="after")
+    def _check_dicom_port(self) -> Self:
+        if bool(self.dicom_tls_cert_file) != bool(self.dicom_tls_key_file):
+            raise ValueError("NEUMO_DICOM_TLS_CERT_FILE and NEUMO_DICOM_TLS_KEY_FILE go together")
+        needed = _LISTENER_BYTES + _FILMS_AT_ONCE * self.dicom_film_bytes
+        if self.dicom_memory_bytes < needed:
+            raise ValueError(
+                f"NEUMO_DICOM_MEMORY_BYTES has to be {needed} at least for films of "
+                "NEUMO_DICOM_FILM_BYTES"
+            )
+        return self
+
+
+def parse_callers(text: str) -> frozenset[tuple[str, str]]:
+    """Read ``AET`` and ``AET@address``, separated by commas.
+
+    Returns
+    -------
+    titles and addresses; the address is empty where a title may call from everywhere
+
+    Raises
+    ------
+    ValueError
+        If a title or an address is none.
+    """
+    callers = set()
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        title, at, address = (part.strip() for part in word.partition("@"))
+        if not 0 < len(title) <= _MOST_TITLE or not title.isascii() or "\\" in title:
+            raise ValueError("a caller is AET or AET@address, and a title 1 to 16 characters long")
+        if at:
+            try:
+                address = str(ipaddress.ip_address(address))
+            except ValueError:
+                raise ValueError("the address in AET@address is not an IP address") from None
+        callers.add((title, address))
+    return frozenset(callers)

@@ -24,7 +24,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from app.exchange.caller_list import CallerList
 from app.exchange.dimse.pdu_socket import PduSocket, receive
-from app.exchange.dimse.receiving_folder import forget_unhandled, note_file
+from app.exchange.dimse.receiving_folder import forget_unhandled, note_message
 from app.exchange.dimse.waiting_connections import WaitingConnections
 from app.settings.exchange_settings import ExchangeSettings
 
@@ -83,7 +83,7 @@ class AssociationServer(ThreadedAssociationServer):
         self._listener = listener
         self._tls = tls
         self._title = settings.ae_title
-        self._callers = CallerList.parse(settings.dicom_callers)
+        self._callers = CallerList.of(settings)
         self._most = settings.dicom_associations
         self.film_bytes = settings.dicom_film_bytes
         self.timeout_s = settings.dicom_timeout_s
@@ -95,7 +95,7 @@ class AssociationServer(ThreadedAssociationServer):
             listener.getsockname(),
             settings.ae_title,
             entity.supported_contexts,
-            evt_handlers=[*handlers, (evt.EVT_DIMSE_RECV, note_file)],
+            evt_handlers=[*handlers, (evt.EVT_DIMSE_RECV, note_message)],
             request_handler=_Handler,
         )
 

@@ -76,7 +76,7 @@ class FilmReceiver:
             status = OUT_OF_RESOURCES
         finally:
             path.unlink(missing_ok=True)
-            _handled(event)
+            _handled(event, path)
         members |= {"status": f"{status:#06x}", "ms": round(1e3 * (time.monotonic() - begun_s), 1)}
         _log.log(
             logging.INFO if status == SUCCESS else logging.WARNING,
@@ -119,7 +119,7 @@ class FilmReceiver:
         return str(event.assoc.requestor.ae_title).strip()
 
 
-def _handled(event: evt.Event) -> None:
+def _handled(event: evt.Event, file: Path | None = None) -> None:
     connection = event.assoc.dul.socket
     if isinstance(connection, PduSocket):
-        connection.handled()
+        connection.handled(file)

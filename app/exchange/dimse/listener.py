@@ -55,7 +55,7 @@ class Listener:
         _config.STORE_RECV_CHUNKED_DATASET = True
         _config.ENFORCE_UID_CONFORMANCE = True
         prepare_folder(Path(settings.exchange_folder))
-        callers = CallerList.parse(settings.dicom_callers)
+        callers = CallerList.of(settings)
         self._handlers = FilmReceiver(open_queue(), models, callers).handlers
 
     def run(self, sockets: list[socket.socket]) -> None:
@@ -73,6 +73,7 @@ class Listener:
             if os.getppid() != self._parent:
                 break
         server.stop(self._settings.shutdown_grace_s)
+        os._exit(0)  # or pynetdicom's threads would be waited for, however long they hang
 
     def _build(self, listener: socket.socket) -> AssociationServer:
         threading.stack_size(_STACK_BYTES)

@@ -48,14 +48,23 @@ class PduSocket(AssociationSocket):
         self._most_bytes = most_bytes
         self._timeout_s = timeout_s
         self._bytes = 0
+        self._whole = 0
         self.files: set[Path] = set()
         """Data sets that are whole and wait to be handled."""
         connection.settimeout(timeout_s)
 
-    def handled(self) -> None:
-        """Say that what has come so far was dealt with; the next message counts anew."""
+    def complete(self, file: Path | None) -> None:
+        """Say that a message is whole, and which file holds its data set."""
         self._bytes = 0
-        self.files.clear()
+        self._whole += 1
+        if file is not None:
+            self.files.add(file)
+
+    def handled(self, file: Path | None = None) -> None:
+        """Say that a message is dealt with, and its file gone; the next one may come."""
+        self._whole = max(0, self._whole - 1)
+        if file is not None:
+            self.files.discard(file)
 
     @property
     def ready(self) -> bool:
@@ -73,7 +82,8 @@ class PduSocket(AssociationSocket):
         if self._first:
             part, self._first = self._first[:nr_bytes], self._first[nr_bytes:]
             return bytearray(part)
-        if nr_bytes > MOST_PDU_BYTES + _SLACK_BYTES:
+        # Nobody may send a message before the last one is answered (PS3.7 section D.3.3.3).
+        if nr_bytes > MOST_PDU_BYTES + _SLACK_BYTES or self._whole > 1:
             raise TooMuch
         self._bytes += nr_bytes
         if self._bytes > (self._most_bytes if self._takes_film() else _MOST_COMMAND_BYTES):

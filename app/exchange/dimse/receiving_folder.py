@@ -33,11 +33,11 @@ def prepare_folder(exchange_folder: Path) -> Path:
     return folder
 
 
-def note_file(event: Event) -> None:
-    """Remember the file of a message that is whole, until it is handled."""
+def note_message(event: Event) -> None:
+    """Remember that a message is whole, and its file, until it is handled."""
     connection, path = event.assoc.dul.socket, event.message._data_set_path
-    if isinstance(connection, PduSocket) and isinstance(path, Path):
-        connection.files.add(path)
+    if isinstance(connection, PduSocket):
+        connection.complete(path if isinstance(path, Path) else None)
 
 
 def forget_unhandled(association: Association) -> None:

@@ -72,7 +72,7 @@ def take_in(
             sop_uid=film.sop_uid,
             study_uid=film.study_uid,
             way="stow",
-            model=next(iter(models), None),
+            models=models,
         )
     except QueueFull as error:
         return Intake(film.sop_class, film.sop_uid, OUT_OF_RESOURCES, error)
