@@ -104,7 +104,7 @@ def receiving(
         )
     receiver = Receiver(process, port, folder, log)
     try:
-        wait_until(lambda: '"listener"' in log.read_text() or process.poll() is not None)
+        wait_until(lambda: '"reader"' in log.read_text() or process.poll() is not None)
         yield receiver
     finally:
         if process.poll() is None:

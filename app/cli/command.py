@@ -25,13 +25,17 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "app.cli.hospital.results_command",
             "Write what is filed of a film in a PACS: SR, picture, FHIR.",
         ),
+        "receive": (
+            "app.cli.hospital.receive_command",
+            "Take films over DICOM, read them, send results back.",
+        ),
         "outbox": (
             "app.cli.hospital.outbox_command",
             "Show, retry and drop what waits to be read or sent.",
         ),
-        "receive": (
-            "app.cli.hospital.receive_command",
-            "Take films over DICOM, read them, send results back.",
+        "reconcile": (
+            "app.cli.hospital.reconcile_command",
+            "Fetch the films that an archive forgot to send.",
         ),
         "serve": ("app.cli.run.serve_command", "Answer over HTTP until told to stop."),
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),

@@ -3,6 +3,7 @@
 What becomes of them, once they wait, is `neumo receive`'s: tests/e2e/test_orthanc.py.
 """
 
+import io
 import json
 import socket
 import subprocess
@@ -28,8 +29,10 @@ from app.access.key import Key
 from app.access.key_file import change_keys
 from app.records.outbox.outbox import Outbox
 from tests.app.render.hospital.results import INSTANCE, STUDY, film
+from tests.conftest import ROOT
 from tests.contract.stow import BOUNDARY, RELATED, STUDIES, numbered, open_outbox, related, uid_of
-from tests.server import Server, free_port, running
+from tests.receiver import receiving, wait_until
+from tests.server import Server, free_port, running, started
 
 ORTHANC = Path("/usr/sbin/Orthanc")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -236,6 +239,44 @@ def test_a_hundred_megabytes_of_films_take_the_memory_of_one(
 def resident_kib(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
+def test_what_is_stored_is_read_by_neumo_receive_and_told(tmp_path: Path) -> None:
+    folder = tmp_path / "exchange"
+    environment = {"NEUMO_EXCHANGE_FOLDER": str(folder)}
+    whole = (ROOT / "examples" / "normal.dcm").read_bytes()
+    uid = str(pydicom.dcmread(ROOT / "examples" / "normal.dcm").SOPInstanceUID)
+    with running(environment=environment) as server:
+        body, headers = related(whole, film()), {"Content-Type": RELATED}
+        assert server.call("POST", STUDIES, body, headers)[0] == 200
+        assert server.call("GET", f"/readings/{uid}")[0] == 202
+        with receiving(folder, {}, "--no-listen"):
+            wait_until(lambda: server.call("GET", f"/readings/{uid}")[0] == 200, 60)
+            wait_until(lambda: server.call("GET", f"/readings/{INSTANCE}")[0] == 200, 60)
+        told = json.loads(server.call("GET", f"/readings/{uid}")[2])
+        assert (told["state"], told["reading"]["label"]) == ("read", "normal")
+        answer = server.call("POST", "/predict", whole, {"Content-Type": "application/dicom"})[2]
+        assert told["reading"]["probabilities"] == json.loads(answer)["probabilities"]
+        assert [each["kind"] for each in told["results"]] == ["sr", "sc", "fhir", "hl7"]
+        for each in told["results"]:
+            status, found, data = server.call("GET", f"/readings/{uid}?kind={each['kind']}")
+            assert (status, found["content-type"]) == (200, each["media_type"])
+            if each["kind"] in ("sr", "sc"):
+                result = pydicom.dcmread(io.BytesIO(data))
+                assert str(result.SOPInstanceUID) == each["uid"]
+        refused = json.loads(server.call("GET", f"/readings/{INSTANCE}")[2])
+        assert refused["state"] in ("read", "refused")
+        assert server.call("POST", STUDIES, body, headers)[0] == 200  # again: known already
+        assert json.loads(server.call("GET", f"/readings/{uid}")[2]) == told
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_queue_that_can_not_be_used_stops_the_start(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    environment = {"NEUMO_EXCHANGE_FOLDER": str(tmp_path / "file"), "NEUMO_WORKERS": workers}
+    with started(environment=environment) as server:
+        assert server.process.wait(60) == 3
+        assert server.lines()[-1]["code"] == "exchange_folder_unusable"
 
 
 def test_the_log_names_nobody(server: Server) -> None:

@@ -57,7 +57,7 @@ def take_in(
     Parameters
     ----------
     study_uid : of the study that all has to belong to, if one is named
-    models : SHA-256 of the model that reads here; none if it is not known yet
+    models : SHA-256 of those that may read here; none if they are not known yet
     """
     film = sort_film(part.data, models)
     if part.over_bytes is not None:

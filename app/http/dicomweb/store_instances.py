@@ -139,8 +139,8 @@ async def _receive(request: Request, outbox: "Outbox", study_uid: str | None) ->
     from app.http.dicomweb.film_intake import take_in  # noqa: PLC0415 - pydicom is an extra's
 
     service, body = service_of(request), _open_body(request)
-    reader = service.models.reader
-    models = [] if reader is None else [reader.model.card.sha256]
+    held = service.models.held()
+    models = [each.reader.model.card.sha256 for each in held if each.reader is not None]
     intakes: list[Intake] = []
     with service.admission.receive() as claim:
         async for piece in request.stream():

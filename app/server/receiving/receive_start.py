@@ -10,10 +10,12 @@ from pydantic import ValidationError
 
 from app.errors import (
     AccessError,
+    BundleError,
     DicomExposed,
     DicomTlsUnusable,
     ExchangeError,
     ExchangeFolderUnusable,
+    RecordsError,
     TlsUnusable,
 )
 from app.machine import tune_allocator
@@ -22,7 +24,7 @@ from app.model.card import Card
 from app.server.port import PORT_TAKEN, bind_port
 from app.server.receiving.exchange_supervisor import ExchangeSupervisor, Part
 from app.server.tls import Tls
-from app.server.worker import Servable
+from app.server.worker import STARTUP_FAILURE, Servable
 from app.service.logs import configure_logging
 from app.settings.access_settings import is_loopback
 from app.settings.settings import Settings, remark_on
@@ -49,9 +51,9 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
     tune_allocator()
     parts = []
     try:
-        _prepare_queue(settings)
+        prepare_queue(settings)
         if listen:
-            tls = _prepare_access(settings)
+            tls = prepare_access(settings)
     except (AccessError, ExchangeError) as error:
         _log.critical(str(error), extra={"members": {"code": error.code}})
         return error.exit_code
@@ -61,6 +63,7 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
             return PORT_TAKEN
         port.listen(_BACKLOG)
         parts.append(Part("listener", lambda: _build_listener(settings, tls), port))
+    parts.append(Part("reader", lambda: _build_reader(settings)))
     return ExchangeSupervisor(
         parts,
         Path(settings.exchange_folder),
@@ -69,7 +72,7 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
     ).run()
 
 
-def _prepare_queue(settings: Settings) -> None:
+def prepare_queue(settings: Settings) -> None:
     """See that the queue can be used; each process opens it for itself.
 
     Raises
@@ -81,7 +84,7 @@ def _prepare_queue(settings: Settings) -> None:
     _open_queue(settings).close()
 
 
-def _prepare_access(settings: Settings) -> Tls | None:
+def prepare_access(settings: Settings) -> Tls | None:
     """See who gets in, and by which certificate.
 
     Raises
@@ -125,6 +128,17 @@ def _build_listener(settings: Settings, tls: Tls | None) -> Servable:
     from app.exchange.dimse.listener import Listener  # noqa: PLC0415 - of an extra
 
     return Listener(settings, lambda: _open_queue(settings), _find_models(settings), tls)
+
+
+def _build_reader(settings: Settings) -> Servable:
+    from app.exchange.reading_process import ReadingProcess  # noqa: PLC0415 - of an extra
+
+    try:
+        return ReadingProcess(settings)
+    except (BundleError, ExchangeError, RecordsError) as error:
+        members: dict[str, object] = {"code": error.code, "detail": error.detail("en")}
+        _log.critical("films can't be read", extra={"members": members})
+        os._exit(STARTUP_FAILURE)
 
 
 def _find_models(settings: Settings) -> frozenset[str]:
