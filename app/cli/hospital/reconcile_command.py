@@ -3,8 +3,7 @@
 import json
 import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -16,7 +15,6 @@ from app.language import Text
 if TYPE_CHECKING:
     from app.exchange.reconcile import Reconciliation
     from app.language import Language
-    from app.records.outbox.outbox import Outbox
     from app.settings.settings import Settings
 
 _NOT_ALL: Final = 1
@@ -103,6 +101,7 @@ def _ask_once(
     try:
         from app.exchange.dicomweb_archive import open_archive
         from app.exchange.reconcile import Reconciliation, known_models, last_days, reconcile
+        from app.records.outbox.outbox import Outbox
     except ModuleNotFoundError as error:
         if error.name not in ("httpx", "cryptography"):
             raise
@@ -114,7 +113,7 @@ def _ask_once(
     try:
         with (
             closing(open_archive(settings, root)) as archive,
-            closing(_open_queue(settings)) as outbox,
+            closing(Outbox.of(settings)) as outbox,
         ):
             between = last_days(days, datetime.now(UTC).date())
             reconcile(archive, outbox, known_models(settings.bundles), between, most, told)
@@ -123,17 +122,6 @@ def _ask_once(
         code = error.exit_code if isinstance(error, BundleError | ExchangeError) else _NOT_ALL
     _tell(told, as_json, language)
     return code or (_NOT_ALL if told.not_fetched else 0)
-
-
-def _open_queue(settings: "Settings") -> "Outbox":
-    from app.records.outbox.outbox import Outbox
-
-    return Outbox.open(
-        Path(settings.exchange_folder),
-        Path(settings.exchange_key_file) if settings.exchange_key_file else None,
-        most_bytes=settings.exchange_bytes,
-        kept_for=timedelta(hours=settings.exchange_hours),
-    )
 
 
 def _tell(told: "Reconciliation", as_json: bool, language: "Language") -> None:
