@@ -5,10 +5,12 @@
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
             `InferenceMalformed`
         401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
-        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
+        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown` `ExchangeOff`
+            `ReadingUnknown` `ResultAbsent`
+        405 `MethodNotAllowed`  406 `NotAcceptable`
         408 `RequestTimeout`
         409 `ModelNotUsable` `SwitchInProgress` `NoFormerModel` `FeedbackConflict`
-        413 `BodyTooLarge`
+        410 `ReadingGone`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `DicomUnsupported` `NotAChestXray`
@@ -20,6 +22,7 @@
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
     `StudyUnknown`: a film that no result can be filed beside, since it names no study.
+    `ArchiveUnusable` `FilmNotFetched`: an archive that can't be asked, or does not give a film.
     `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
     `ScoreError`: an archive that can't be scored as it was asked for.
         `SourceUnusable` `SourceLost` `DestinationUnusable` `RunDiffers` `EngineFailed`
@@ -89,6 +92,7 @@ from app.errors.call_errors import (
     Malformed,
     MethodNotAllowed,
     MissingFile,
+    NotAcceptable,
     NotFound,
     NotReady,
     OriginNotAllowed,
@@ -99,13 +103,19 @@ from app.errors.call_errors import (
     UnsupportedMediaType,
 )
 from app.errors.exchange_errors import (
+    ArchiveUnusable,
     ExchangeError,
     ExchangeFolderUnusable,
     ExchangeKeyUnusable,
+    ExchangeOff,
     FilmLost,
+    FilmNotFetched,
     PartnersUnusable,
     QueueAway,
     QueueFull,
+    ReadingGone,
+    ReadingUnknown,
+    ResultAbsent,
 )
 from app.errors.image_errors import (
     DicomUnsupported,
@@ -143,6 +153,7 @@ __all__ = [
     "AcceptanceMismatch",
     "AcceptanceMissing",
     "AccessError",
+    "ArchiveUnusable",
     "AuditDatabaseUnusable",
     "AuditFolderUnusable",
     "AuditKeyUnusable",
@@ -164,10 +175,12 @@ __all__ = [
     "ExchangeError",
     "ExchangeFolderUnusable",
     "ExchangeKeyUnusable",
+    "ExchangeOff",
     "Fact",
     "FeedbackConflict",
     "FileUnreadable",
     "FilmLost",
+    "FilmNotFetched",
     "FilmsUnusable",
     "Forbidden",
     "GraphUnusable",
@@ -191,6 +204,7 @@ __all__ = [
     "NoFormerModel",
     "NobodyKnown",
     "NotAChestXray",
+    "NotAcceptable",
     "NotFound",
     "NotReady",
     "OriginNotAllowed",
@@ -200,6 +214,8 @@ __all__ = [
     "QueueAway",
     "QueueFull",
     "RateLimited",
+    "ReadingGone",
+    "ReadingUnknown",
     "RecordsError",
     "RecordsFull",
     "RecordsOff",
@@ -208,6 +224,7 @@ __all__ = [
     "RequestError",
     "RequestTimeout",
     "RequestUnknown",
+    "ResultAbsent",
     "RunDiffers",
     "ScoreError",
     "SignatureKeysUnusable",

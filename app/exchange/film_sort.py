@@ -65,6 +65,7 @@ class SortedFilm:
     Parameters
     ----------
     sop_class, sop_uid, study_uid : as the object says; empty where it does not, or was not asked
+        (the study of what is dropped by its class)
     error : why it is refused
     """
 
@@ -95,7 +96,7 @@ def sort_film(data: bytes, models: Collection[str] = ()) -> SortedFilm:
     try:
         meta = read_file_meta(data)
         if sort_class(meta.sop_class) == "drop":  # without pixels: not to be walked to them
-            return SortedFilm("drop", meta.sop_class)
+            return SortedFilm("drop", meta.sop_class, meta.sop_instance)
         elements, _ = read_elements(data, meta, _TAGS)
     except RequestError as error:
         return SortedFilm("refuse", error=error)

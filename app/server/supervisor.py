@@ -19,7 +19,13 @@ from typing import Final
 
 from app.access.access import Access
 from app.access.rates import RateTable
-from app.errors import AccessError, BundleError, RecordsError
+from app.errors import (
+    AccessError,
+    BundleError,
+    ExchangeError,
+    ExchangeFolderUnusable,
+    RecordsError,
+)
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
 from app.server.port import PORT_TAKEN, bind_port
@@ -44,6 +50,8 @@ _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - a container with a read-only 
 _NO_FOLDER: Final = (
     "several workers share their metrics in a folder: set TMPDIR to one that can be written"
 )
+
+_NEEDS_EXTRA: Final = "it needs the extra: pip install neumo[hospital]"
 
 
 class Supervisor:
@@ -196,7 +204,8 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
         access = Access.of(settings, rates)  # each worker has its own, and would fail the same way
         tls = Tls.of(settings)
         _prepare_records(settings)
-    except (AccessError, RecordsError) as error:
+        _prepare_exchange(settings)
+    except (AccessError, RecordsError, ExchangeError) as error:
         _log.critical(str(error), extra={"members": {"code": error.code}})
         return error.exit_code
     if access.open:
@@ -252,6 +261,25 @@ def _prepare_records(settings: Settings) -> None:
     from app.records.store.opening import prepare_records  # noqa: PLC0415
 
     prepare_records(settings)
+
+
+def _prepare_exchange(settings: Settings) -> None:
+    """See that films can be kept and sorted, if they are to be.
+
+    Raises
+    ------
+    ExchangeError
+    """
+    if not settings.exchange_folder:
+        return
+    try:
+        import app.exchange.film_sort  # noqa: F401, PLC0415
+        from app.main import open_outbox  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ExchangeFolderUnusable(reason=_NEEDS_EXTRA) from None
+    outbox = open_outbox(settings)
+    if outbox is not None:
+        outbox.close()  # each worker opens its own
 
 
 def _metrics_folder() -> str | None:

@@ -27,8 +27,8 @@ Kind = Literal["sr", "sc", "fhir", "hl7"]
 KINDS: Final[tuple[Kind, ...]] = ("sr", "sc", "fhir", "hl7")
 DICOM_TYPE: Final = "application/dicom"
 FHIR_TYPE: Final = "application/fhir+json"
-HL7_TYPE: Final = "x-application/hl7-v2+er7"
-"""As HL7 over HTTP has it; IANA registered none."""
+HL7_TYPE: Final = "application/hl7-v2"
+"""As HAPI's HL7 over HTTP has it; IANA registered none."""
 
 
 @dataclass(frozen=True, slots=True)
