@@ -29,6 +29,14 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "app.cli.hospital.receive_command",
             "Take films over DICOM, read them, send results back.",
         ),
+        "outbox": (
+            "app.cli.hospital.outbox_command",
+            "Show, retry and drop what waits to be read or sent.",
+        ),
+        "reconcile": (
+            "app.cli.hospital.reconcile_command",
+            "Fetch the films that an archive forgot to send.",
+        ),
         "serve": ("app.cli.run.serve_command", "Answer over HTTP until told to stop."),
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),
         "doctor": ("app.cli.run.doctor_command", "Look at all that a service needs."),

@@ -22,6 +22,7 @@
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
     `StudyUnknown`: a film that no result can be filed beside, since it names no study.
+    `ArchiveUnusable` `FilmNotFetched`: an archive that can't be asked, or does not give a film.
     `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
     `ScoreError`: an archive that can't be scored as it was asked for.
         `SourceUnusable` `SourceLost` `DestinationUnusable` `RunDiffers` `EngineFailed`
@@ -102,11 +103,13 @@ from app.errors.call_errors import (
     UnsupportedMediaType,
 )
 from app.errors.exchange_errors import (
+    ArchiveUnusable,
     ExchangeError,
     ExchangeFolderUnusable,
     ExchangeKeyUnusable,
     ExchangeOff,
     FilmLost,
+    FilmNotFetched,
     PartnersUnusable,
     QueueAway,
     QueueFull,
@@ -150,6 +153,7 @@ __all__ = [
     "AcceptanceMismatch",
     "AcceptanceMissing",
     "AccessError",
+    "ArchiveUnusable",
     "AuditDatabaseUnusable",
     "AuditFolderUnusable",
     "AuditKeyUnusable",
@@ -176,6 +180,7 @@ __all__ = [
     "FeedbackConflict",
     "FileUnreadable",
     "FilmLost",
+    "FilmNotFetched",
     "FilmsUnusable",
     "Forbidden",
     "GraphUnusable",

@@ -5,8 +5,6 @@ import logging
 import os
 import signal
 import socket
-from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from app.errors import NeumoError
@@ -15,7 +13,6 @@ from app.exchange.film_reader import FilmReader
 from app.exchange.partners.partner_list import open_partners
 from app.records.outbox.outbox import Outbox
 from app.service.service import LoadModel, Phase, Service, load_model_from
-from app.settings.exchange_settings import ExchangeSettings
 from app.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,21 +23,6 @@ _log = logging.getLogger("neumo.exchange")
 CANT_START: Final = 3
 _SWEEP_S: Final = 600.0
 _PARENT_S: Final = 0.5
-
-
-def open_outbox(settings: ExchangeSettings) -> Outbox:
-    """Open the queue of the settings.
-
-    Raises
-    ------
-    ExchangeFolderUnusable, ExchangeKeyUnusable
-    """
-    return Outbox.open(
-        Path(settings.exchange_folder),
-        Path(settings.exchange_key_file) if settings.exchange_key_file else None,
-        most_bytes=settings.exchange_bytes,
-        kept_for=timedelta(hours=settings.exchange_hours),
-    )
 
 
 class ReadingProcess:
@@ -54,7 +36,7 @@ class ReadingProcess:
     def __init__(self, settings: Settings, load_model: LoadModel = load_model_from) -> None:
         self._settings = settings
         self._parent = os.getppid()
-        self._outbox = open_outbox(settings)
+        self._outbox = Outbox.of(settings)
         partners = open_partners(settings)
         self._service = Service(settings, load_model, lambda: None)
         self._records = _keep_records(settings, self._service)

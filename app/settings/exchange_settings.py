@@ -62,6 +62,12 @@ class ExchangeSettings(BaseSettings):
         "over HTTP, as `Bearer TOKEN`; read anew for each request. Never sent unencrypted to "
         "another machine.",
     )
+    archive_dicomweb: str = Field(
+        "",
+        description="Root of the DICOMweb services of the archive that neumo reconcile asks, as "
+        "https://host/dicom-web; partner_authorization_file is shown there too. Empty: the first "
+        "partner over HTTP.",
+    )
     delivery_attempts: int = Field(
         12,
         ge=1,
@@ -145,6 +151,13 @@ class ExchangeSettings(BaseSettings):
                 "NEUMO_DICOM_FILM_BYTES"
             )
         return self
+
+    @property
+    def archive_root(self) -> str | None:
+        """Whom neumo reconcile asks: `archive_dicomweb`, or the first DICOMweb partner."""
+        partners = [each.strip() for each in self.partners.split(",")]
+        roots = [self.archive_dicomweb, *(each for each in partners if each.startswith("http"))]
+        return next((root for root in roots if root), None)
 
 
 def parse_callers(text: str) -> frozenset[tuple[str, str]]:

@@ -11,7 +11,7 @@ from app.records.integrity.seal import Seal
 from app.records.outbox.lease import LEASE_S
 from app.records.outbox.queue_database import DELIVERIES, FILMS, RESULTS
 from app.records.outbox.queue_entries import QueuedFilm, StoredReading, StoredResult, Way
-from app.records.outbox.queue_report import held_bytes, time_of
+from app.records.outbox.queue_report import has_arrived, held_bytes, time_of
 
 MOST_ATTEMPTS: Final = 3
 """Of reading a film: one that a reader died of so often is given up."""
@@ -112,10 +112,9 @@ def make_room(connection: sa.Connection, needed: int, most_bytes: int) -> bool:
     over = held_bytes(connection) + needed - most_bytes
     if over <= 0:
         return True
-    waits = sa.exists().where(DELIVERIES.c.film_id == FILMS.c.id, DELIVERIES.c.state != "delivered")
     done = (
         sa.select(FILMS.c.id, FILMS.c.bytes)
-        .where(FILMS.c.state == "read", FILMS.c.bytes > 0, ~waits)
+        .where(has_arrived(), FILMS.c.bytes > 0)
         .order_by(FILMS.c.id)
     )
     for film_id, size in connection.execute(done).all():

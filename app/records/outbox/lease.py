@@ -38,9 +38,11 @@ class Holder:
             os.close(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the lock, and so of all leases."""
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        """Let go of the lock, and so of all leases; a second time does nothing."""
+        if self._descriptor >= 0:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def is_dead(folder: Path, holder_id: str, *, forget: bool = False) -> bool:

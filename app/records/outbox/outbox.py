@@ -30,6 +30,7 @@ from app.records.outbox.queue_entries import (
     Way,
 )
 from app.records.outbox.sealed_films import SealedFilms
+from app.settings.exchange_settings import ExchangeSettings
 
 KEY_NAME: Final = "exchange.key"
 _NOT_DONE: Final = ("waiting", "failed")
@@ -91,6 +92,30 @@ class Outbox:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise ExchangeFolderUnusable(reason=reason) from None
+
+    @classmethod
+    def of(cls, settings: ExchangeSettings, *, is_there: bool = False) -> "Outbox":
+        """Open the queue that the settings name.
+
+        Parameters
+        ----------
+        is_there : or else it is an error: none is made
+
+        Raises
+        ------
+        ExchangeFolderUnusable, ExchangeKeyUnusable
+        """
+        if not settings.exchange_folder:
+            raise ExchangeFolderUnusable(reason="none is named")
+        folder = Path(settings.exchange_folder)
+        if is_there and not (folder / NAME).exists():
+            raise ExchangeFolderUnusable(reason="there is no queue in it")
+        return cls.open(
+            folder,
+            Path(settings.exchange_key_file) if settings.exchange_key_file else None,
+            most_bytes=settings.exchange_bytes,
+            kept_for=timedelta(hours=settings.exchange_hours),
+        )
 
     def keep(
         self, data: bytes, *, sop_uid: str, study_uid: str, way: Way, models: Collection[str] = ()

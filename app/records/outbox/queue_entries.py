@@ -141,6 +141,7 @@ class DeliveryRow:
     Parameters
     ----------
     code : of the last attempt that failed
+    since : it waits, or waited
     due_at : of the next attempt, while it waits
     changed_at : of the last attempt; of the reading before the first
     """
@@ -152,6 +153,7 @@ class DeliveryRow:
     state: DeliveryState
     code: str | None
     attempts: int
+    since: datetime
     due_at: datetime
     changed_at: datetime
 
@@ -165,6 +167,7 @@ class QueueCounts:
     deliveries : by partner and state
     oldest_film, oldest_delivery : how long what waits longest has waited; None if nothing does
     bytes : of films and results
+    waiting_bytes : of those that can't make room yet: films not read, results not delivered
     """
 
     films: Mapping[FilmState, int]
@@ -172,3 +175,4 @@ class QueueCounts:
     oldest_film: timedelta | None
     oldest_delivery: timedelta | None
     bytes: int
+    waiting_bytes: int

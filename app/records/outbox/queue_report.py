@@ -51,17 +51,29 @@ def count(connection: sa.Connection, now_s: float) -> QueueCounts:
         oldest_film=_age(film_s, now_s),
         oldest_delivery=_age(delivery_s, now_s),
         bytes=held_bytes(connection),
+        waiting_bytes=held_bytes(connection) - _sum(connection, has_arrived()),
     )
 
 
 def held_bytes(connection: sa.Connection) -> int:
     """Return how many bytes of films and results are kept."""
-    return int(connection.execute(sa.select(sa.func.sum(FILMS.c.bytes))).scalar() or 0)
+    return _sum(connection, sa.true())
+
+
+def has_arrived() -> sa.ColumnElement[bool]:
+    """Return the condition of films that were read, and whose results have all been delivered."""
+    waits = sa.exists().where(DELIVERIES.c.film_id == FILMS.c.id, DELIVERIES.c.state != "delivered")
+    return (FILMS.c.state == "read") & ~waits
 
 
 def time_of(seconds: float) -> datetime:
     """Return a time of the tables, in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _sum(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> int:
+    total = sa.select(sa.func.sum(FILMS.c.bytes)).where(chosen)
+    return int(connection.execute(total).scalar() or 0)
 
 
 def _age(since_s: float | None, now_s: float) -> timedelta | None:
@@ -90,6 +102,7 @@ def _delivery(row: sa.RowMapping) -> DeliveryRow:
         state=row["state"],
         code=row["code"],
         attempts=row["attempts"],
+        since=time_of(row["since_s"]),
         due_at=time_of(row["due_s"]),
         changed_at=time_of(row["changed_s"]),
     )

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from app.records.outbox.outbox import Outbox
-from tests.app.records.outbox.queues import FHIR, PACS, RESULTS, Place, keep, read
+from tests.app.records.outbox.queues import FHIR, FILM, PACS, PARTNERS, RESULTS, Place, keep, read
 
 
 def test_each_partner_gets_the_kinds_that_it_takes(outbox: Outbox) -> None:
@@ -124,3 +124,8 @@ def test_what_waits_is_counted_and_how_long(place: Place, outbox: Outbox) -> Non
     assert counts.films == {"read": 1, "waiting": 1}
     assert counts.oldest_film == timedelta(seconds=12)
     assert counts.oldest_delivery == timedelta(seconds=42)
+    assert counts.waiting_bytes == counts.bytes > len(FILM)
+    for partner in PARTNERS:
+        for due in outbox.due(partner):
+            outbox.delivered(due.id)
+    assert outbox.counts().waiting_bytes == len(FILM)
