@@ -4,9 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fastapi import FastAPI, Request
@@ -83,7 +81,7 @@ def create_app(
     access = Access.of(settings, rates)
     service = Service(settings, load_model, on_failure, shared_models, row)
     records = _open_records(settings, service)
-    outbox = open_outbox(settings)
+    outbox = _open_outbox(settings)
     tracer = _open_tracer(settings)
     app = FastAPIOffline(
         title="Neumo",
@@ -195,7 +193,7 @@ def _open_records(settings: Settings, service: Service) -> "Records | None":
     return records
 
 
-def open_outbox(settings: Settings) -> "Outbox | None":
+def _open_outbox(settings: Settings) -> "Outbox | None":
     """Open the queue of films and results, if there is to be one.
 
     Raises
@@ -206,12 +204,7 @@ def open_outbox(settings: Settings) -> "Outbox | None":
         return None
     from app.records.outbox.outbox import Outbox  # noqa: PLC0415 - not always wanted
 
-    return Outbox.open(
-        Path(settings.exchange_folder),
-        Path(settings.exchange_key_file) if settings.exchange_key_file else None,
-        most_bytes=settings.exchange_bytes,
-        kept_for=timedelta(hours=settings.exchange_hours),
-    )
+    return Outbox.of(settings)
 
 
 def _open_tracer(settings: Settings) -> "OpenTelemetryTracer | None":
