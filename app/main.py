@@ -81,7 +81,7 @@ def create_app(
     access = Access.of(settings, rates)
     service = Service(settings, load_model, on_failure, shared_models, row)
     records = _open_records(settings, service)
-    outbox = open_outbox(settings)
+    outbox = _open_outbox(settings)
     tracer = _open_tracer(settings)
     app = FastAPIOffline(
         title="Neumo",
@@ -195,7 +195,7 @@ def _open_records(settings: Settings, service: Service) -> "Records | None":
     return records
 
 
-def open_outbox(settings: Settings) -> "Outbox | None":
+def _open_outbox(settings: Settings) -> "Outbox | None":
     """Open the queue of films and results, if there is to be one.
 
     Raises
@@ -207,6 +207,7 @@ def open_outbox(settings: Settings) -> "Outbox | None":
     from app.exchange.partners.partner_address import parse_partners  # noqa: PLC0415
     from app.records.outbox.outbox import Outbox  # noqa: PLC0415 - not always wanted
 
+<<<<<<< HEAD
     parse_partners(settings.partners)  # a wrong one is told before anything waits for it
     return Outbox.of(settings)
 
@@ -216,6 +217,9 @@ def _count_queue(outbox: "Outbox", settings: Settings, service: Service) -> None
     from app.exchange.exchange_metrics import QueueCollector  # noqa: PLC0415 - not always wanted
 
     service.metrics.add(QueueCollector(outbox, settings))
+=======
+    return Outbox.of(settings)
+>>>>>>> stow
 
 
 def _open_tracer(settings: Settings) -> "OpenTelemetryTracer | None":
