@@ -207,7 +207,6 @@ def _open_outbox(settings: Settings) -> "Outbox | None":
     from app.exchange.partners.partner_address import parse_partners  # noqa: PLC0415
     from app.records.outbox.outbox import Outbox  # noqa: PLC0415 - not always wanted
 
-<<<<<<< HEAD
     parse_partners(settings.partners)  # a wrong one is told before anything waits for it
     return Outbox.of(settings)
 
@@ -217,9 +216,6 @@ def _count_queue(outbox: "Outbox", settings: Settings, service: Service) -> None
     from app.exchange.exchange_metrics import QueueCollector  # noqa: PLC0415 - not always wanted
 
     service.metrics.add(QueueCollector(outbox, settings))
-=======
-    return Outbox.of(settings)
->>>>>>> stow
 
 
 def _open_tracer(settings: Settings) -> "OpenTelemetryTracer | None":
