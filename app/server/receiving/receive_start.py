@@ -2,7 +2,6 @@
 
 import logging
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,6 @@ from app.errors import (
     DicomExposed,
     DicomTlsUnusable,
     ExchangeError,
-    ExchangeFolderUnusable,
     RecordsError,
     TlsUnusable,
 )
@@ -75,8 +73,6 @@ def prepare_queue(settings: Settings) -> None:
     ------
     ExchangeError
     """
-    if not settings.exchange_folder:
-        raise ExchangeFolderUnusable(reason="NEUMO_EXCHANGE_FOLDER is empty")
     _open_queue(settings).close()
 
 
@@ -112,12 +108,7 @@ def prepare_access(settings: Settings) -> Tls | None:
 def _open_queue(settings: Settings) -> "Outbox":
     from app.records.outbox.outbox import Outbox  # noqa: PLC0415 - brings a database's libraries
 
-    return Outbox.open(
-        Path(settings.exchange_folder),
-        Path(settings.exchange_key_file) if settings.exchange_key_file else None,
-        most_bytes=settings.exchange_bytes,
-        kept_for=timedelta(hours=settings.exchange_hours),
-    )
+    return Outbox.of(settings)
 
 
 def _build_listener(settings: Settings, tls: Tls | None) -> Servable:
