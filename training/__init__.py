@@ -14,6 +14,7 @@ From the command down; each imports only what stands below it:
 ``export``    the network as ONNX graphs, float32 and int8; what is calibrated in them
 ``fit``       the network and its training loop: loss, sampling, schedule, teachers
 ``run``       the folder of a run, resumed to the bit; its history, curves, environment
+``devices``   processes that train one network together, as torchrun starts them
 ``augment``   images changed at random, against what tells hospitals apart
 ``report``    what people read: plots, the card written out
 ``metrics``   figures of labels and probabilities, with intervals by patient

@@ -48,6 +48,7 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         if name in ("run", "fit"):
             resume = "go on after the last whole epoch of this run"
             command.add_argument("--resume", action="store_true", help=resume)
+            _add_peers(command)
         if name == "holdout":
             _add_folds(command)
     _add_evaluate(commands, runs["evaluate"])
@@ -61,6 +62,17 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
 def _add_quiet(command: argparse.ArgumentParser) -> None:
     text = "Show no progress: only what was found, warnings and errors"
     command.add_argument("--quiet", action="store_true", help=text)
+
+
+def _add_peers(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--peer-timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="Under torchrun: how long a process may be silent until the others give up "
+        "(default: 600)",
+    )
 
 
 def _add_folds(command: argparse.ArgumentParser) -> None:

@@ -30,6 +30,7 @@ from training.data.inventory import (
 )
 from training.data.manifest import NO_PATIENTS, DataSets, lacks_patients, read_samples
 from training.data.splits import Division, Splits, divide_data, load_set, load_splits
+from training.devices.ranks import join_ranks, started_together
 from training.export.restore import restore_weights
 from training.files import write_whole
 from training.fit.network import build_model
@@ -60,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(__doc__, _RUNS).parse_args(given)
     before = signal.signal(signal.SIGTERM, _stop)  # what ends a job of a scheduler
     try:
-        with show("nothing" if options.quiet else "auto"):
+        with show("nothing" if options.quiet or not started_together().first else "auto"):
+            if started_together().size > 1 and not hasattr(options, "peer_timeout"):
+                raise _WrongCall("of its commands torchrun can start `run` and `fit` alone")
             options.run(options)
     except _WrongCall as error:
         sys.stderr.write("".join(f"neumo-train: {line}\n" for line in error.args))
@@ -92,8 +95,11 @@ def _run(options: argparse.Namespace) -> None:
     config = _config(options)
     read_record(config)  # what is wrong with it shows now
     division = _divide(config)
+    if not started_together().first:
+        _fit_division(config, division, options)
+        return
     test = load_set(division.test, "test")  # unreadable images show now; measured once, at the end
-    fitted, validation = _fit_division(config, division, resume=options.resume)
+    fitted, validation = _fit_division(config, division, options)
     splits = Splits(fitted, validation, test)
     _release(config, splits, options)
 
@@ -101,7 +107,7 @@ def _run(options: argparse.Namespace) -> None:
 def _fit(options: argparse.Namespace) -> None:
     config = _config(options)
     division = _divide(config)
-    _fit_division(config, division, resume=options.resume)
+    _fit_division(config, division, options)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -248,14 +254,14 @@ def _divide(config: Config) -> Division:
 
 
 def _warn_of_patients(data: DataSets, patient_pattern: str | None) -> None:
-    if lacks_patients(data, patient_pattern):
+    if started_together().first and lacks_patients(data, patient_pattern):
         sys.stderr.write(f"neumo-train: warning: {NO_PATIENTS}\n")
 
 
 def _warn_of_few(division: Division) -> None:
     held = [sample for sample in division.validation if sample.label is not None]
     labels = np.array([sample.label for sample in held], np.int64)
-    if not can_calibrate(labels, [sample.patient for sample in held]):
+    if started_together().first and not can_calibrate(labels, [sample.patient for sample in held]):
         sys.stderr.write(
             f"neumo-train: warning: validation has fewer than {LEAST_IMAGES} images, or than "
             f"{LEAST_PATIENTS} patients of a label: probabilities won't be calibrated, and there "
@@ -270,11 +276,14 @@ def _check_pattern(pattern: str | None) -> None:
         raise _WrongCall(f"patient_pattern: {error}") from None
 
 
-def _fit_division(config: Config, division: Division, *, resume: bool) -> tuple[ImageSet, ImageSet]:
-    """Fit, and return the images it took: fit and validation."""
+def _fit_division(
+    config: Config, division: Division, options: argparse.Namespace
+) -> tuple[ImageSet, ImageSet]:
+    """Fit, together with the processes that were started for it; return the images it took."""
     build_model(config)  # unusable weights show now too
     fitted, validation = load_set(division.fit, "fit"), load_set(division.validation, "validation")
-    fit(config, fitted, validation, resume=resume)
+    with join_ranks(options.peer_timeout):
+        fit(config, fitted, validation, resume=options.resume)
     return fitted, validation
 
 
