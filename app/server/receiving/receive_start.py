@@ -11,7 +11,6 @@ from app.errors import (
     DicomExposed,
     DicomTlsUnusable,
     ExchangeError,
-    ExchangeFolderUnusable,
     RecordsError,
     TlsUnusable,
 )
@@ -74,8 +73,6 @@ def prepare_queue(settings: Settings) -> None:
     ------
     ExchangeError
     """
-    if not settings.exchange_folder:
-        raise ExchangeFolderUnusable(reason="NEUMO_EXCHANGE_FOLDER is empty")
     _open_queue(settings).close()
 
 
