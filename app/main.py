@@ -81,7 +81,7 @@ def create_app(
     access = Access.of(settings, rates)
     service = Service(settings, load_model, on_failure, shared_models, row)
     records = _open_records(settings, service)
-    outbox = open_outbox(settings)
+    outbox = _open_outbox(settings)
     tracer = _open_tracer(settings)
     app = FastAPIOffline(
         title="Neumo",
@@ -195,7 +195,7 @@ def _open_records(settings: Settings, service: Service) -> "Records | None":
     return records
 
 
-def open_outbox(settings: Settings) -> "Outbox | None":
+def _open_outbox(settings: Settings) -> "Outbox | None":
     """Open the queue of films and results, if there is to be one.
 
     Raises
