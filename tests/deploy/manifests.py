@@ -60,7 +60,11 @@ def find(manifests: list[Manifest], kind: str, name: str = "neumo") -> Manifest:
 
 def workload(name: str) -> Manifest:
     """Return what makes a kustomization's pods."""
-    (found,) = (each for each in render(name) if each["kind"] in WORKLOADS)
+    (found,) = (
+        each
+        for each in render(name)
+        if each["kind"] in WORKLOADS and each["metadata"]["name"] == "neumo"
+    )
     return found
 
 

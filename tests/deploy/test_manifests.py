@@ -1,11 +1,14 @@
 """deploy/kubernetes, rendered: every object fits the schema of its kind in every version in use."""
 
 import copy
+import subprocess
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import ValidationError
 
+from tests.conftest import ROOT
 from tests.deploy.manifests import (
     FOLDER,
     KUSTOMIZED,
@@ -40,6 +43,13 @@ def test_every_component_is_in_the_example_of_all() -> None:
     there = {f"../../components/{path.name}" for path in FOLDER.glob("components/*")}
     text = (FOLDER / "overlays" / "hospital" / "kustomization.yaml").read_text(encoding="utf-8")
     assert {line for line in there if f"- {line}\n" not in text} == set()
+
+
+def test_the_how_to_names_every_kustomization_and_shows_how_it_is_rendered() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    assert "\nkubectl kustomize deploy/kubernetes/base\n" in page
+    components = [f"components/{path.name}" for path in FOLDER.glob("components/*")]
+    assert {name for name in (*KUSTOMIZED, *components) if f"`{name}`" not in page} == set()
 
 
 BROKEN: list[tuple[str, str, str, list[str | int], Any]] = [
@@ -86,3 +96,30 @@ def test_a_field_that_is_wrong_or_unknown_is_found(
     place[path[-1]] = value
     with pytest.raises(ValidationError):
         check(manifest, VERSIONS[-1])
+
+
+CLIENTS = ROOT / ".venv-clients"
+
+
+@pytest.mark.skipif(
+    not (CLIENTS / "installed").exists(),
+    reason="KServe's types are missing: make .venv-clients/installed",
+)
+def test_kserve_itself_knows_every_field_of_its_service() -> None:
+    def looked_at(manifests: list[Manifest]) -> list[str]:
+        command = [str(CLIENTS / "bin" / "python"), str(ROOT / "tests/deploy/kserve_types.py")]
+        text = yaml.safe_dump_all(manifests)
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=120, check=True
+        ).stdout.splitlines()
+
+    service = copy.deepcopy(find(render("overlays/kserve"), "InferenceService"))
+    service["metadata"]["name"] = "broken"
+    service["spec"]["predictor"]["containers"][0]["livenessProbes"] = {}
+    service["spec"]["predictor"]["scaleMetrics"] = "cpu"
+    assert looked_at([*render("overlays/kserve"), service]) == [
+        "looked at",  # ours, of which nothing is unknown
+        "looked at",
+        ".spec.predictor.containers[0].livenessProbes",
+        ".spec.predictor.scaleMetrics",
+    ]

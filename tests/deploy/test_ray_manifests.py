@@ -26,7 +26,7 @@ def ray_groups() -> list[dict[str, Any]]:
 
 
 def test_rays_pods_have_the_same_rights_and_settings_and_a_film_stays_in_memory() -> None:
-    data = find(render("overlays/kuberay"), "ConfigMap")["metadata"]["name"]
+    data = find(render("overlays/kuberay"), "ConfigMap", "neumo-settings")["metadata"]["name"]
     for group in ray_groups():
         pod, plain = group["template"]["spec"], pod_of("base")
         (container,), ordinary = pod["containers"], container_of("base")
