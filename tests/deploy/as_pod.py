@@ -81,6 +81,8 @@ def main() -> None:
     )
     end_s = time.monotonic() + 60
     while ask("GET", "/health/startup", {})[0] != http.client.OK and time.monotonic() < end_s:
+        if process.poll() is not None:
+            sys.exit(process.communicate()[1])
         time.sleep(0.1)
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
     told: dict[str, Any] = {
