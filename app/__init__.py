@@ -13,8 +13,9 @@ Rooms, top to bottom; a room imports only what stands below it:
                  dicomweb/, v2/, watch/, pages/
     score/       an archive of films in, Parquet out: score_run, source, film_list, local_engine,
                  score_process, score_row, parquet_part, score_ledger
-    exchange/    hospital partners, films in and results out: film_sort, caller_list,
-                 dimse/
+    exchange/    hospital partners, films in and results out: film_sort, caller_list, film_reader,
+                 deliverer, reading_process, reconcile, dicomweb_archive, exchange_metrics, dimse/,
+                 partners/
     access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
                  tokens, issuer
     records/     what is written down, and what it shows: records, trail, writer, courier,

@@ -4,9 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fastapi import FastAPI, Request
@@ -83,7 +81,7 @@ def create_app(
     access = Access.of(settings, rates)
     service = Service(settings, load_model, on_failure, shared_models, row)
     records = _open_records(settings, service)
-    outbox = open_outbox(settings)
+    outbox = _open_outbox(settings)
     tracer = _open_tracer(settings)
     app = FastAPIOffline(
         title="Neumo",
@@ -114,6 +112,8 @@ def create_app(
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes, app.state.records = service, routes, records
     app.state.outbox = outbox
+    if outbox is not None:
+        _count_queue(outbox, settings, service)
     for router in (*work, *other):
         app.include_router(router)
     route_scopes = RouteScopes.of([*work, *other], app.routes)
@@ -195,7 +195,7 @@ def _open_records(settings: Settings, service: Service) -> "Records | None":
     return records
 
 
-def open_outbox(settings: Settings) -> "Outbox | None":
+def _open_outbox(settings: Settings) -> "Outbox | None":
     """Open the queue of films and results, if there is to be one.
 
     Raises
@@ -204,14 +204,18 @@ def open_outbox(settings: Settings) -> "Outbox | None":
     """
     if not settings.exchange_folder:
         return None
+    from app.exchange.partners.partner_address import parse_partners  # noqa: PLC0415
     from app.records.outbox.outbox import Outbox  # noqa: PLC0415 - not always wanted
 
-    return Outbox.open(
-        Path(settings.exchange_folder),
-        Path(settings.exchange_key_file) if settings.exchange_key_file else None,
-        most_bytes=settings.exchange_bytes,
-        kept_for=timedelta(hours=settings.exchange_hours),
-    )
+    parse_partners(settings.partners)  # a wrong one is told before anything waits for it
+    return Outbox.of(settings)
+
+
+def _count_queue(outbox: "Outbox", settings: Settings, service: Service) -> None:
+    """Tell with the metrics what waits in the queue."""
+    from app.exchange.exchange_metrics import QueueCollector  # noqa: PLC0415 - not always wanted
+
+    service.metrics.add(QueueCollector(outbox, settings))
 
 
 def _open_tracer(settings: Settings) -> "OpenTelemetryTracer | None":

@@ -75,7 +75,7 @@ class DicomwebArchive:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         headers = {"Authorization": authorization} if authorization else {}
-        self._root = root.rstrip("/")
+        self.root = root.rstrip("/")
         self._most_bytes = most_bytes
         self._client = httpx.Client(
             headers=headers,
@@ -179,7 +179,7 @@ class DicomwebArchive:
         content = bytearray()
         try:
             with self._client.stream(
-                "GET", f"{self._root}/{path}", params=query, headers={"Accept": accept}
+                "GET", f"{self.root}/{path}", params=query, headers={"Accept": accept}
             ) as answer:
                 for piece in answer.iter_bytes():
                     content += piece

@@ -274,12 +274,10 @@ def _prepare_exchange(settings: Settings) -> None:
         return
     try:
         import app.exchange.film_sort  # noqa: F401, PLC0415
-        from app.main import open_outbox  # noqa: PLC0415
+        from app.records.outbox.outbox import Outbox  # noqa: PLC0415
     except ModuleNotFoundError:
         raise ExchangeFolderUnusable(reason=_NEEDS_EXTRA) from None
-    outbox = open_outbox(settings)
-    if outbox is not None:
-        outbox.close()  # each worker opens its own
+    Outbox.of(settings).close()  # each worker opens its own
 
 
 def _metrics_folder() -> str | None:

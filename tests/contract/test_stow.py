@@ -300,27 +300,39 @@ def test_a_model_that_is_not_there_yet_keeps_no_film_out(folder: Path) -> None:
     assert store(client, film()).status_code == 200
 
 
-def test_what_is_held_of_a_body_is_one_film(folder: Path) -> None:
-    """Four films together are more than may be held; one at a time is not."""
+def test_what_is_held_of_a_body_is_the_film_that_comes(folder: Path) -> None:
+    """Once five films lie on the disk, there is room again for a body as large as they."""
 
     async def scenario() -> None:
-        films = [numbered(number) for number in range(6)]
-        bound = 2 * len(films[0])
+        content = related(*(numbered(number) for number in range(6)))
+        bound, half = len(content) * 2, len(content) - 20_000
         settings = {"exchange_folder": str(folder), "max_held_bytes": bound}
         async with served_to_many(FakeModel(), **settings) as client:
-            content = related(*films)
-            pieces = [content[at : at + 4096] for at in range(0, len(content), 4096)]
-            sending = Sending(*pieces)
-            other = asyncio.create_task(
+            sending = Sending(content[:half], content[half:])
+            storing = asyncio.create_task(
                 client.post(STUDIES, content=sending, headers={"Content-Type": RELATED})
             )
             await sending.begun.wait()
+            beside = await client.post("/predict", content=b"x" * (bound - 40_000))
+            assert beside.json()["code"] == "unsupported_media_type"
             sending.rest.set()
-            answer = await other
-            assert answer.status_code == 200
-            assert len(taken(answer)) == 6  # type: ignore[arg-type]
+            answer = await storing
+            assert (answer.status_code, len(answer.json()["00081199"]["Value"])) == (200, 6)
 
     asyncio.run(scenario())
+
+
+def test_a_full_queue_is_told_before_the_rest_has_come(folder: Path) -> None:
+    async def scenario() -> None:
+        settings = {"exchange_folder": str(folder), "exchange_bytes": 2**20}
+        content = related(numbered(1) + b"\0" * 2**20, numbered(2))
+        async with served_to_many(FakeModel(), **settings) as client:
+            sending = Sending(content[: 2**20 + 60_000], b"never sent")
+            answer = await client.post(STUDIES, content=sending, headers={"Content-Type": RELATED})
+            assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
+            assert not sending.rest.is_set()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
 def test_two_that_hold_too_much_together_are_told_to_come_again(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.server import Server, running
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 NOT_RUN = {
     "needs a cluster": 6,
-    "needs a container engine": 7,
+    "needs a container engine": 8,
     "needs a database server": 2,
     "needs a release and an index of packages": 1,
     "needs an identity provider": 4,

@@ -4,7 +4,9 @@ With the very files of deploy/orthanc/. More films, and the table of docs/pacs.m
 tests.orthanc`.
 """
 
+import os
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -18,6 +20,8 @@ if not util.find_spec("pynetdicom"):
 
 from app.model.bundle import find_bundle, read_card
 from app.settings.settings import Settings
+from tests.conftest import ROOT
+from tests.e2e.pages import blocks
 from tests.orthanc.faults import FAULTS, WHOLE, Fault, push, run_fault, wait_until
 from tests.orthanc.neumo import Neumo, prepared_neumo
 from tests.orthanc.orthanc import (
@@ -28,7 +32,7 @@ from tests.orthanc.orthanc import (
     running_orthanc,
     why_not,
 )
-from tests.server import running
+from tests.server import free_port, running
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
@@ -66,7 +70,7 @@ def orthanc(neumo: Neumo) -> Iterator[Orthanc]:
 
 
 def test_a_film_goes_to_neumo_and_its_results_come_back_into_its_study(
-    orthanc: Orthanc, draw: Draw
+    orthanc: Orthanc, neumo: Neumo, draw: Draw
 ) -> None:
     (film,) = draw(1)
     assert push(orthanc, [film]) == [film]
@@ -78,6 +82,9 @@ def test_a_film_goes_to_neumo_and_its_results_come_back_into_its_study(
         assert orthanc.get(f"/instances/{found['ID']}/metadata?expand")["RemoteAET"] == "NEUMO"
         tags = orthanc.get(f"/instances/{found['ID']}/simplified-tags")
         assert (tags["Manufacturer"], tags["PatientID"]) == ("Neumo", "TEST-0")
+    assert "Nobody" not in neumo.log_text()
+    assert "TEST-0" not in neumo.log_text()
+    assert film.study_uid not in neumo.log_text()
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -90,7 +97,7 @@ def test_each_film_that_the_archive_has_ends_with_one_report_and_one_picture(
     assert told.exactly_once == told.acknowledged
 
 
-def test_a_failed_job_is_sent_again_by_orthanc_too(
+def test_a_failed_job_outlives_a_restart_and_is_sent_again_by_orthanc_too(
     orthanc: Orthanc, neumo: Neumo, draw: Draw
 ) -> None:
     neumo.kill()
@@ -98,7 +105,7 @@ def test_a_failed_job_is_sent_again_by_orthanc_too(
     films = draw(2)
     push(orthanc, films)
     wait_until(lambda: len(set(orthanc.jobs("Failure")) - before) == 2, 60)
-    orthanc.kill()
+    orthanc.stop()
     orthanc.start()
     neumo.start()
     for job in set(orthanc.jobs("Failure")) - before:
@@ -126,6 +133,68 @@ def test_a_stranger_can_not_store(orthanc: Orthanc, draw: Draw) -> None:
     )
     assert done.returncode != 0
     assert orthanc.count(film.uid) == 0
+
+
+PAGE = [
+    block.script
+    for block in blocks(ROOT / "docs" / "pacs.md")
+    if block.said == "tests/e2e/test_orthanc.py"
+]
+ARCHIVE, NEUMO, SENDER, OVER_STOW, RECONCILE, OUTBOX = PAGE
+UNTIL = """
+until_ready() {{ for _ in $(seq 600); do "$@" && return; sleep 0.1; done; exit 1; }}
+archive_is_up() {{ curl -sf http://127.0.0.1:{http}/system > system; }}
+statistics() {{ curl -sf http://127.0.0.1:{http}/statistics; }}
+results_are_there() {{ statistics | grep -q '"CountInstances" : 3'; }}
+neumo_is_up() {{ grep -qs '"reader": "up"' exchange/receive.health; }}
+trap 'kill $(jobs -p); wait' EXIT
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [
+            *(ARCHIVE, "until_ready archive_is_up", NEUMO, "until_ready neumo_is_up", SENDER),
+            *("until_ready results_are_there", RECONCILE, OUTBOX),
+        ],
+        [
+            *(OVER_STOW, "until_ready archive_is_up", "until_ready neumo_is_up"),
+            *("until_ready neumo health", SENDER, "until_ready results_are_there"),
+        ],
+    ],
+    ids=["C-STORE", "STOW-RS"],
+)
+def test_the_page_leads_from_nothing_to_results_in_the_study(
+    tmp_path: Path, script: list[str]
+) -> None:
+    ports = {name: free_port() for name in ("http", "dicom", "neumo", "service")}
+    for name in ("examples", "deploy"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "orthanc-storage").mkdir()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "neumo").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
+    (programs / "neumo").chmod(0o755)
+    text = UNTIL.format(**ports) + "\n".join(script)
+    for shown, here in ((":8042", ports["http"]), (":4242", ports["dicom"])):
+        text = text.replace(f"127.0.0.1{shown}", f"127.0.0.1:{here}")
+    text = text.replace("127.0.0.1 4242", f"127.0.0.1 {ports['dicom']}")
+    done = subprocess.run(
+        ["bash", "-euc", text],
+        cwd=tmp_path, capture_output=True, check=False, timeout=180, text=True,
+        env=os.environ
+        | {
+            "PATH": f"{programs}:{os.environ['PATH']}:/usr/sbin",
+            "PYTHONPATH": str(ROOT),
+            "ORTHANC_HTTP_PORT": str(ports["http"]),
+            "ORTHANC_DICOM_PORT": str(ports["dicom"]),
+            "NEUMO_DICOM_PORT": str(ports["neumo"]),
+            "NEUMO_DICOMWEB": f"http://127.0.0.1:{ports['service']}/dicomweb/",
+            "NEUMO_PORT": str(ports["service"]),
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_over_stow_rs_it_is_the_same(tmp_path: Path, draw: Draw) -> None:

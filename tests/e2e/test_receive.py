@@ -30,6 +30,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from app.exchange.dimse.offered_contexts import make_contexts
 from app.exchange.film_sort import DROPPED_CLASSES
 from app.image.dicom.file_meta import TRANSFER_SYNTAXES
+from app.records.outbox.outbox import Outbox
 from app.render.hospital.result_set import Kind, make_results
 from app.render.hospital.source_image import FILM_CLASSES, read_source_image
 from tests import dicoms
@@ -88,6 +89,10 @@ def stored_lines(receiver: Receiver) -> list[dict[str, Any]]:
 
 def last_stored(receiver: Receiver) -> str:
     return str(stored_lines(receiver)[-1]["film"])
+
+
+def state_of(queue: Outbox, film_id: str) -> str:
+    return next(row.state for row in queue.films() if row.id == film_id)
 
 
 def count(receiver: Receiver) -> int:
@@ -205,9 +210,24 @@ def test_a_killed_listener_is_replaced_and_its_sender_waits(receiver: Receiver) 
     assert send(receiver, film_of(6)) == [SUCCESS]
 
 
+def test_a_film_is_read_though_its_reader_is_killed(receiver: Receiver) -> None:
+    killed = receiver.pid("reader")
+    os.kill(killed, signal.SIGSTOP)
+    assert send(receiver, film_of(9)) == [SUCCESS]
+    os.kill(killed, signal.SIGKILL)
+    kept = last_stored(receiver)
+    with receiver.queue() as queue:
+        wait_until(lambda: state_of(queue, kept) != "waiting", patience_s=60)
+        assert state_of(queue, kept) == "read"
+        stored = queue.reading("1.2.826.0.1.9.9")
+        assert stored is not None
+        assert {"sr", "sc", "fhir"} <= set(stored.results)
+    assert receiver.pid("reader") != killed
+
+
 def test_it_says_how_it_is(receiver: Receiver) -> None:
-    told = health(receiver.folder)
-    assert (told.returncode, told.stdout) == (0, b"receive: listener up, reader up\n")
+    wait_until(lambda: health(receiver.folder).returncode == 0)
+    assert health(receiver.folder).stdout == b"receive: listener up, reader up\n"
     away = health(receiver.folder / "elsewhere")
     assert (away.returncode, away.stdout) == (1, b"receive: not running\n")
 

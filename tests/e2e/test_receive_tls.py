@@ -1,13 +1,16 @@
 """The DICOM port in TLS (PS3.15 annex B), as DCMTK speaks it: who shows a certificate gets in."""
 
+import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.certificates import Authority
+from tests.conftest import ROOT
 from tests.receiver import STORESCU
 
 if not Path(STORESCU).exists():
@@ -15,6 +18,9 @@ if not Path(STORESCU).exists():
 
 from tests.app.render.hospital.results import film
 from tests.receiver import Receiver, receiving, wait_until
+
+PAGE = (ROOT / "docs" / "receive.md").read_text()
+BLOCKS = re.findall(r"test_receive_tls.py -->\n```sh\n(.+?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +35,12 @@ def authority(folder: Path) -> Authority:
 
 @pytest.fixture(scope="module")
 def receiver(folder: Path, authority: Authority) -> Iterator[Receiver]:
-    cert, key = authority.issue("neumo")
-    environment = {
-        "NEUMO_DICOM_HOST": "0.0.0.0",  # noqa: S104 - with certificates it may
-        "NEUMO_DICOM_TLS_CERT_FILE": str(cert),
-        "NEUMO_DICOM_TLS_KEY_FILE": str(key),
-        "NEUMO_DICOM_TLS_CA_FILE": str(authority.ca),
-    }
+    """Start it with the settings that docs/receive.md shows."""
+    authority.issue("neumo")
+    shown = BLOCKS[0].replace("/etc/neumo", str(folder))
+    environment = dict(re.findall(r"^export (\w+)=(.+)$", shown, re.MULTILINE))
+    assert environment.pop("NEUMO_EXCHANGE_FOLDER") == "/var/lib/neumo/exchange"
+    assert len(environment) == 5
     with receiving(folder / "exchange", environment) as running:
         yield running
 
@@ -54,6 +59,14 @@ def test_who_shows_a_certificate_gets_in(
     (tmp_path / "film.dcm").write_bytes(film())
     told = receiver.store(tmp_path / "film.dcm", options=shown)
     assert "Received Store Response (Success)" in told
+
+
+def test_the_command_of_the_page_asks_it(
+    receiver: Receiver, shown: tuple[str, ...], folder: Path
+) -> None:
+    assert shown
+    command = BLOCKS[1].replace("11112", str(receiver.port))
+    subprocess.run(["/bin/sh", "-c", command], cwd=folder, check=True, timeout=60)
 
 
 def test_who_shows_none_or_another_ones_does_not(

@@ -28,6 +28,7 @@ from requests import HTTPError
 from app.access.key import Key
 from app.access.key_file import change_keys
 from app.records.outbox.outbox import Outbox
+from neumo_client import Client
 from tests.app.render.hospital.results import INSTANCE, STUDY, film
 from tests.conftest import ROOT
 from tests.contract.stow import BOUNDARY, RELATED, STUDIES, numbered, open_outbox, related, uid_of
@@ -250,6 +251,8 @@ def test_what_is_stored_is_read_by_neumo_receive_and_told(tmp_path: Path) -> Non
         body, headers = related(whole, film()), {"Content-Type": RELATED}
         assert server.call("POST", STUDIES, body, headers)[0] == 200
         assert server.call("GET", f"/readings/{uid}")[0] == 202
+        with Client(server.url) as neumo:
+            assert neumo.film_reading(uid).waits
         with receiving(folder, {}, "--no-listen"):
             wait_until(lambda: server.call("GET", f"/readings/{uid}")[0] == 200, 60)
             wait_until(lambda: server.call("GET", f"/readings/{INSTANCE}")[0] == 200, 60)
@@ -257,6 +260,11 @@ def test_what_is_stored_is_read_by_neumo_receive_and_told(tmp_path: Path) -> Non
         assert (told["state"], told["reading"]["label"]) == ("read", "normal")
         answer = server.call("POST", "/predict", whole, {"Content-Type": "application/dicom"})[2]
         assert told["reading"]["probabilities"] == json.loads(answer)["probabilities"]
+        with Client(server.url) as neumo:
+            known = neumo.film_reading(uid)
+            assert known.raw == told
+            assert known.reading is not None
+            assert known.reading.label == "normal"
         assert [each["kind"] for each in told["results"]] == ["sr", "sc", "fhir", "hl7"]
         for each in told["results"]:
             status, found, data = server.call("GET", f"/readings/{uid}?kind={each['kind']}")

@@ -96,8 +96,6 @@ def neumo_killed_with_results(orthanc: Orthanc, neumo: Neumo, films: Sequence[Fi
     wait_until(lambda: not orthanc.jobs("Pending") + orthanc.jobs("Running"), _LIMIT_S)
     orthanc.kill()
     neumo.kill()
-    neumo.start()
-    neumo.kill()
     orthanc.start()
     assert not orthanc.has_all(acknowledged)  # or nothing waited
     neumo.start()

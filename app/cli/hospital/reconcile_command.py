@@ -101,7 +101,7 @@ def _ask_once(
     try:
         from app.exchange.dicomweb_archive import open_archive
         from app.exchange.reconcile import Reconciliation, known_models, last_days, reconcile
-        from app.main import open_outbox
+        from app.records.outbox.outbox import Outbox
     except ModuleNotFoundError as error:
         if error.name not in ("httpx", "cryptography"):
             raise
@@ -113,7 +113,7 @@ def _ask_once(
     try:
         with (
             closing(open_archive(settings, root)) as archive,
-            closing(open_outbox(settings)) as outbox,
+            closing(Outbox.of(settings)) as outbox,
         ):
             between = last_days(days, datetime.now(UTC).date())
             reconcile(archive, outbox, known_models(settings.bundles), between, most, told)

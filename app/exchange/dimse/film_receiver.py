@@ -21,6 +21,7 @@ _log = logging.getLogger("neumo.dimse")
 # PS3.4 table B.2-1
 SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
+DOES_NOT_MATCH: Final = 0xA900
 NOT_UNDERSTOOD: Final = 0xC000
 
 
@@ -104,7 +105,7 @@ class FilmReceiver:
             said = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
             if said != (told.sop_class, told.sop_uid):
                 members["code"] = "uids_differ"
-                return NOT_UNDERSTOOD
+                return DOES_NOT_MATCH
             try:
                 kept = self._queue.keep(
                     data, sop_uid=told.sop_uid, study_uid=told.study_uid, way="dimse"

@@ -113,7 +113,7 @@ class RelatedParts:
         self._value = b""
         self._part_type = b""
         options = parse_options_header(content_type)[1]
-        if options.get(b"type", DICOM_TYPE.encode()).lower() != DICOM_TYPE.encode():
+        if _bare(options.get(b"type", b"")) not in ("", DICOM_TYPE):
             raise UnsupportedMediaType(reason="not_related")
         boundary = options.get(b"boundary")
         if not boundary:
@@ -175,8 +175,7 @@ class RelatedParts:
         self._field, self._value = b"", b""
 
     def _begin_content(self) -> None:
-        media_type = self._part_type.partition(b";")[0].strip().lower()
-        if media_type and media_type.decode("latin-1") not in _TYPES:
+        if _bare(self._part_type) not in ("", *_TYPES):
             raise UnsupportedMediaType(reason="part_not_dicom")
 
     def _take(self, data: bytes, start: int, end: int) -> None:
@@ -187,3 +186,8 @@ class RelatedParts:
 
     def _end(self) -> None:
         self._complete = True
+
+
+def _bare(media_type: bytes) -> str:
+    """Return a media type without its parameters, in lower case."""
+    return media_type.partition(b";")[0].strip().lower().decode("latin-1")

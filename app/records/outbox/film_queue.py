@@ -9,9 +9,21 @@ import sqlalchemy as sa
 from app.errors import FilmLost
 from app.records.integrity.seal import Seal
 from app.records.outbox.lease import LEASE_S
-from app.records.outbox.queue_database import DELIVERIES, FILMS, RESULTS
-from app.records.outbox.queue_entries import QueuedFilm, StoredReading, StoredResult, Way
-from app.records.outbox.queue_report import has_arrived, held_bytes, time_of
+from app.records.outbox.queue_database import (
+    DELIVERIES,
+    FILMS,
+    RESULTS,
+    has_arrived,
+    sum_bytes,
+    time_of,
+)
+from app.records.outbox.queue_entries import (
+    MadeResult,
+    QueuedFilm,
+    StoredReading,
+    StoredResult,
+    Way,
+)
 
 MOST_ATTEMPTS: Final = 3
 """Of reading a film: one that a reader died of so often is given up."""
@@ -109,7 +121,7 @@ def make_room(connection: sa.Connection, needed: int, most_bytes: int) -> bool:
 
     The oldest go first. Their rows stay, so that they are known if they come again.
     """
-    over = held_bytes(connection) + needed - most_bytes
+    over = sum_bytes(connection, sa.true()) + needed - most_bytes
     if over <= 0:
         return True
     done = (
@@ -138,6 +150,18 @@ def drop_films(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> lis
         connection.execute(sa.delete(table).where(column.in_(sa.select(FILMS.c.id).where(chosen))))
     connection.execute(sa.delete(FILMS).where(chosen))
     return ids
+
+
+def seal_result(film_id: str, result: MadeResult, seal: Seal) -> dict[str, object]:
+    """Return the row of a result."""
+    place = f"{film_id}:{result.kind}"
+    return {
+        "film_id": film_id,
+        "kind": result.kind,
+        "media_type": result.media_type,
+        "uid": seal.close(f"uid:{place}", result.uid.encode()),
+        "data": seal.close(f"result:{place}", result.data),
+    }
 
 
 def read_stored(

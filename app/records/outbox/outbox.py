@@ -1,42 +1,44 @@
 """The queue itself: what was acknowledged is on disk, is read once and is delivered once."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from ulid import ULID
 
-from app.errors import ExchangeFolderUnusable, FilmLost, QueueFull
+from app.errors import ExchangeFolderUnusable, QueueFull
 from app.records.integrity.seal import Seal, open_seal
-from app.records.outbox import delivery_queue, film_queue, queue_report
-from app.records.outbox.lease import Holder, all_holders, is_dead
-from app.records.outbox.queue_database import DELIVERIES, FILMS, NAME, RESULTS, QueueDatabase
+from app.records.outbox import delivery_queue, film_queue
+from app.records.outbox.lease import Holder, is_dead
+from app.records.outbox.queue_database import (
+    DELIVERIES,
+    FILMS,
+    NAME,
+    RESULTS,
+    QueueDatabase,
+    sum_bytes,
+)
 from app.records.outbox.queue_entries import (
-    DeliveryRow,
-    DeliveryState,
     DueDelivery,
-    FilmRow,
-    FilmState,
     Kept,
     Kind,
     MadeResult,
     Outcome,
-    QueueCounts,
     QueuedFilm,
     StoredReading,
     Way,
 )
+from app.records.outbox.queue_upkeep import QueueUpkeep
 from app.records.outbox.sealed_films import SealedFilms
 from app.settings.exchange_settings import ExchangeSettings
 
 KEY_NAME: Final = "exchange.key"
-_NOT_DONE: Final = ("waiting", "failed")
 
 
-class Outbox:
+class Outbox(QueueUpkeep):
     """The queue in a folder. Several processes use it at once, each with an `Outbox` of its own.
 
     Made by `open`. Threads may share one; a process that was forked must open its own.
@@ -53,13 +55,11 @@ class Outbox:
         kept_for: timedelta,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._seal, self._clock = seal, clock
-        self._most_bytes, self._kept_s = most_bytes, kept_for.total_seconds()
-        self._database = QueueDatabase(folder)
-        self._database.prepare(seal)
-        self._films = SealedFilms(folder / "films", seal)
-        self._holders = folder / "holders"
-        self._holder = Holder(self._holders)
+        database, holders = QueueDatabase(folder), folder / "holders"
+        database.prepare(seal)
+        super().__init__(database, SealedFilms(folder / "films", seal), holders, kept_for, clock)
+        self._seal, self._most_bytes = seal, most_bytes
+        self._holder = Holder(self.holders)
         self.sweep()
 
     @classmethod
@@ -135,31 +135,31 @@ class Outbox:
         QueueFull, QueueAway
         """
         digest = self._seal.digest(sop_uid)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             same = film_queue.find_same(connection, digest, models)
         if same is not None and same["state"] != "failed":
             return Kept(same["id"], again=True)
         self._make_room(len(data))
         film_id = str(ULID())
-        self._films.write(film_id, data)
+        self.sealed.write(film_id, data)
         dropped: list[str] = []
         try:
-            with self._database.writing() as connection:
+            with self.database.writing() as connection:
                 same = film_queue.find_same(connection, digest, models)
                 if same is not None and same["state"] == "failed":
                     dropped = film_queue.drop_films(connection, FILMS.c.id == same["id"])
                     same = None
                 if same is None:
-                    now_s = self._clock()
+                    now_s = self.clock()
                     film_queue.add_film(
                         connection, self._seal, film_id, sop_uid, study_uid, way, len(data), now_s
                     )
         except BaseException:
-            self._films.drop(film_id)
+            self.sealed.drop(film_id)
             raise
         if same is not None:  # another process kept it in between
             dropped = [film_id]
-        self._drop_files(dropped)
+        self.drop_files(dropped)
         return Kept(film_id, again=False) if same is None else Kept(same["id"], again=True)
 
     def take(self) -> QueuedFilm | None:
@@ -168,11 +168,11 @@ class Outbox:
         Nobody else takes it while this process lives. It has to be told what came of it:
         `finish`, or `give_back`. A film that readers died of three times is given up.
         """
-        now_s = self._clock()
+        now_s = self.clock()
         waits = FILMS.c.state == "waiting"
         if not self._free(FILMS, waits, now_s):
             return None
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             return film_queue.lease_next(connection, self._seal, self._holder.id, now_s)
 
     def film(self, film_id: str) -> bytes:
@@ -182,7 +182,7 @@ class Outbox:
         ------
         FilmLost
         """
-        return self._films.read(film_id)
+        return self.sealed.read(film_id)
 
     def give_back(self, film_id: str, *, counts: bool = False) -> None:
         """Let a film that was taken wait again.
@@ -192,7 +192,7 @@ class Outbox:
         counts : as an attempt; else it is as if it had not been taken
         """
         attempts = FILMS.c.attempts - (0 if counts else 1)
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             film_queue.end_waiting(connection, film_id, attempts=attempts)
 
     def finish(
@@ -218,22 +218,22 @@ class Outbox:
         partners : which kinds of result each takes
         model : SHA-256 of the one that read it
         """
-        now_s, seal = self._clock(), self._seal
+        now_s, seal = self.clock(), self._seal
         columns: dict[str, object] = {"state": outcome, "code": code, "finished_s": now_s}
         if outcome != "failed":
             size = len(reading or b"") + sum(len(result.data) for result in results)
             columns |= {"bytes": size, "model": model}
         if reading is not None:
             columns["reading"] = seal.close(f"reading:{film_id}", reading)
-        rows = [_sealed(film_id, result, seal) for result in results]
-        with self._database.writing() as connection:
+        rows = [film_queue.seal_result(film_id, result, seal) for result in results]
+        with self.database.writing() as connection:
             is_first = film_queue.end_waiting(connection, film_id, **columns)
             if is_first and rows:
                 connection.execute(sa.insert(RESULTS), rows)
                 kinds = [result.kind for result in results]
                 delivery_queue.add_deliveries(connection, film_id, kinds, partners, now_s)
         if is_first and outcome != "failed":
-            self._films.drop(film_id)
+            self.sealed.drop(film_id)
         return is_first
 
     def due(self, partner: str, most: int = 8) -> list[DueDelivery]:
@@ -242,18 +242,18 @@ class Outbox:
         Nobody else takes it while this process lives. Of each it has to be told what came of it:
         `delivered`, or `put_off`.
         """
-        now_s = self._clock()
+        now_s = self.clock()
         if not self._free(DELIVERIES, delivery_queue.is_due(partner, now_s), now_s):
             return []
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             return delivery_queue.lease_due(
                 connection, self._seal, self._holder.id, partner, most, now_s
             )
 
     def delivered(self, delivery_id: str) -> None:
         """Write down that the partner has it."""
-        done = {"state": "delivered", "code": None, "changed_s": self._clock()}
-        with self._database.writing() as connection:
+        done = {"state": "delivered", "code": None, "changed_s": self.clock()}
+        with self.database.writing() as connection:
             delivery_queue.change_waiting(
                 connection, delivery_id, leased_until_s=0.0, owner=None, **done
             )
@@ -268,9 +268,9 @@ class Outbox:
         again_in : None: never again, it is a dead letter
         counts : as an attempt
         """
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             delivery_queue.put_off(
-                connection, delivery_id, code, again_in, self._clock(), counts=counts
+                connection, delivery_id, code, again_in, self.clock(), counts=counts
             )
 
     def reading(self, name: str) -> StoredReading | None:
@@ -285,81 +285,19 @@ class Outbox:
         FilmLost
         """
         chosen = (FILMS.c.id == name) | (FILMS.c.sop_digest == self._seal.digest(name))
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return film_queue.read_stored(connection, self._seal, chosen)
-
-    def films(self, state: FilmState | None = None) -> list[FilmRow]:
-        """Return the films, oldest first; of one state, if one is named."""
-        with self._database.reading() as connection:
-            return queue_report.list_films(connection, state)
-
-    def deliveries(self, state: DeliveryState | None = None) -> list[DeliveryRow]:
-        """Return the deliveries, oldest first; of one state, if one is named."""
-        with self._database.reading() as connection:
-            return queue_report.list_deliveries(connection, state)
-
-    def counts(self) -> QueueCounts:
-        """Return how much lies in the queue."""
-        with self._database.reading() as connection:
-            return queue_report.count(connection, self._clock())
-
-    def retry(self, entry_id: str) -> int:
-        """Let a film that failed be read again, or results be sent again; say how many.
-
-        Parameters
-        ----------
-        entry_id : of a film or of a delivery; all deliveries of a film that was read
-        """
-        now_s = self._clock()
-        failed = (FILMS.c.id == entry_id) & (FILMS.c.state == "failed")
-        waiting = {"state": "waiting", "attempts": 0, "code": None, "finished_s": None}
-        chosen = (DELIVERIES.c.id == entry_id) | (DELIVERIES.c.film_id == entry_id)
-        kept = sa.exists().where(RESULTS.c.film_id == DELIVERIES.c.film_id)
-        with self._database.writing() as connection:
-            films = connection.execute(sa.update(FILMS).where(failed).values(**waiting)).rowcount
-            return films + delivery_queue.send_again(connection, chosen & kept, now_s)
-
-    def drop(self, entry_id: str) -> int:
-        """Drop a film with all that is of it, or a delivery; say how many.
-
-        Parameters
-        ----------
-        entry_id : of a film or of a delivery
-        """
-        with self._database.writing() as connection:
-            films = film_queue.drop_films(connection, FILMS.c.id == entry_id)
-            done = connection.execute(sa.delete(DELIVERIES).where(DELIVERIES.c.id == entry_id))
-        self._drop_files(films)
-        return len(films) + done.rowcount
-
-    def sweep(self) -> int:
-        """Drop what has been kept long enough, and what was left half done; say how many films."""
-        now_s = self._clock()
-        old = FILMS.c.received_s < now_s - self._kept_s
-        with self._database.writing() as connection:
-            dropped = film_queue.drop_films(connection, old)
-            rows = sa.select(FILMS.c.id).where(FILMS.c.state.in_(_NOT_DONE))
-            known = set(connection.execute(rows).scalars())
-            for film_id in known - self._films.ids():
-                lost = {"state": "failed", "code": FilmLost.code, "finished_s": now_s}
-                film_queue.end_waiting(connection, film_id, **lost)
-        self._drop_files(dropped)
-        self._films.drop_orphans(known)
-        for holder_id in all_holders(self._holders):
-            if holder_id != self._holder.id:
-                is_dead(self._holders, holder_id, forget=True)
-        return len(dropped)
 
     def close(self) -> None:
         """Let go of all that was taken."""
         self._holder.close()
-        self._database.close()
+        self.database.close()
 
     def _make_room(self, needed: int) -> None:
-        with self._database.reading() as connection:
-            if queue_report.held_bytes(connection) + needed <= self._most_bytes:
+        with self.database.reading() as connection:
+            if sum_bytes(connection, sa.true()) + needed <= self._most_bytes:
                 return
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             enough = film_queue.make_room(connection, needed, self._most_bytes)
         if not enough:
             raise QueueFull
@@ -367,28 +305,13 @@ class Outbox:
     def _free(self, table: sa.Table, waits: sa.ColumnElement[bool], now_s: float) -> bool:
         """Whether anything can be taken; what the dead had taken can."""
         query = sa.select(table.c.leased_until_s <= now_s, table.c.owner).where(waits).distinct()
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             found = connection.execute(query).all()
         owners = {owner for is_free, owner in found if not is_free} - {self._holder.id}
-        dead = [owner for owner in owners if is_dead(self._holders, owner)]
+        dead = [owner for owner in owners if is_dead(self.holders, owner)]
         if dead:
-            with self._database.writing() as connection:
+            with self.database.writing() as connection:
                 connection.execute(
                     sa.update(table).where(table.c.owner.in_(dead)).values(leased_until_s=0.0)
                 )
         return bool(dead) or any(is_free for is_free, _ in found)
-
-    def _drop_files(self, film_ids: Iterable[str]) -> None:
-        for film_id in film_ids:
-            self._films.drop(film_id)
-
-
-def _sealed(film_id: str, result: MadeResult, seal: Seal) -> dict[str, Any]:
-    place = f"{film_id}:{result.kind}"
-    return {
-        "film_id": film_id,
-        "kind": result.kind,
-        "media_type": result.media_type,
-        "uid": seal.close(f"uid:{place}", result.uid.encode()),
-        "data": seal.close(f"result:{place}", result.data),
-    }

@@ -4,6 +4,7 @@ import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -143,6 +144,23 @@ class QueueDatabase:
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
+
+
+def sum_bytes(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> int:
+    """Return how many bytes are kept of the films that are meant."""
+    total = sa.select(sa.func.sum(FILMS.c.bytes)).where(chosen)
+    return int(connection.execute(total).scalar() or 0)
+
+
+def has_arrived() -> sa.ColumnElement[bool]:
+    """Return the condition of films that were read, and whose results have all been delivered."""
+    waits = sa.exists().where(DELIVERIES.c.film_id == FILMS.c.id, DELIVERIES.c.state != "delivered")
+    return (FILMS.c.state == "read") & ~waits
+
+
+def time_of(seconds: float) -> datetime:
+    """Return a time of the tables, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 @contextmanager

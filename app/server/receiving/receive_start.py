@@ -2,11 +2,8 @@
 
 import logging
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from pydantic import ValidationError
 
 from app.errors import (
     AccessError,
@@ -14,13 +11,10 @@ from app.errors import (
     DicomExposed,
     DicomTlsUnusable,
     ExchangeError,
-    ExchangeFolderUnusable,
     RecordsError,
     TlsUnusable,
 )
 from app.machine import tune_allocator
-from app.model.bundle import find_bundle
-from app.model.card import Card
 from app.server.port import PORT_TAKEN, bind_port
 from app.server.receiving.exchange_supervisor import ExchangeSupervisor, Part
 from app.server.tls import Tls
@@ -79,8 +73,6 @@ def prepare_queue(settings: Settings) -> None:
     ------
     ExchangeError
     """
-    if not settings.exchange_folder:
-        raise ExchangeFolderUnusable(reason="NEUMO_EXCHANGE_FOLDER is empty")
     _open_queue(settings).close()
 
 
@@ -116,12 +108,7 @@ def prepare_access(settings: Settings) -> Tls | None:
 def _open_queue(settings: Settings) -> "Outbox":
     from app.records.outbox.outbox import Outbox  # noqa: PLC0415 - brings a database's libraries
 
-    return Outbox.open(
-        Path(settings.exchange_folder),
-        Path(settings.exchange_key_file) if settings.exchange_key_file else None,
-        most_bytes=settings.exchange_bytes,
-        kept_for=timedelta(hours=settings.exchange_hours),
-    )
+    return Outbox.of(settings)
 
 
 def _build_listener(settings: Settings, tls: Tls | None) -> Servable:
@@ -142,18 +129,13 @@ def _build_reader(settings: Settings) -> Servable:
 
 
 def _find_models(settings: Settings) -> frozenset[str]:
-    """Return the hashes of the models that may read here, as far as their cards can be read.
+    """Return the hashes of the models whose results are known here; none if cards are wanting.
 
-    One that can't be is told by the process that reads.
+    That is told by the process that reads.
     """
-    found = set()
-    for bundle in settings.bundles:
-        try:
-            card = Card.model_validate_json((find_bundle(bundle) / "card.json").read_bytes())
-        except (OSError, ValidationError):
-            continue
-        found.add(card.sha256)
-        of_fp32 = card.of_fp32()
-        if of_fp32 is not None:
-            found.add(of_fp32.sha256)
-    return frozenset(found)
+    from app.exchange.reconcile import known_models  # noqa: PLC0415 - of an extra
+
+    try:
+        return frozenset(known_models(settings.bundles))
+    except BundleError:
+        return frozenset()

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import util
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,7 +19,8 @@ if not util.find_spec("httpx"):
     pytest.skip("the extra hospital is not installed", allow_module_level=True)
 
 from app.errors import ArchiveUnusable, FilmNotFetched
-from app.exchange.dicomweb_archive import ArchivedInstance, DicomwebArchive
+from app.exchange.dicomweb_archive import ArchivedInstance, DicomwebArchive, open_archive
+from app.settings.exchange_settings import ExchangeSettings
 
 CR, SR = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.88.34"
 DAY = date(2026, 11, 28)
@@ -212,3 +214,62 @@ def test_the_token_is_shown_with_each_request() -> None:
     with archive(lambda *_: (204, "", b""), "Bearer abc") as (asked, shown):
         list(asked.list_studies(DAY, DAY))
     assert shown == ["Bearer abc", "Bearer abc"]
+
+
+def settings(**given: object) -> ExchangeSettings:
+    return ExchangeSettings.model_validate(given)
+
+
+def test_the_token_of_the_settings_is_shown_over_https_or_on_this_machine(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("Bearer abc\nnot this\n")
+    with archive(lambda *_: (204, "", b"")) as (asked, shown):
+        given = settings(partner_authorization_file=str(token))
+        with closing(open_archive(given, asked.root)) as opened:
+            list(opened.list_studies(DAY, DAY))
+    assert shown == ["Bearer abc", "Bearer abc"]
+    with pytest.raises(ArchiveUnusable, match="unencrypted"):
+        open_archive(given, "http://pacs.example/dicom-web")
+
+
+@pytest.mark.parametrize(
+    ("given", "root", "reason"),
+    [
+        ({}, "ftp://pacs.example", "its root is no URL of HTTP"),
+        ({}, "dicom://PACS@pacs.example:104", "its root is no URL of HTTP"),
+        (
+            {"partner_authorization_file": "/nowhere/token"},
+            "https://pacs.example/dicom-web",
+            "its token can't be read",
+        ),
+        (
+            {"partner_ca_file": "/nowhere/ca"},
+            "https://pacs.example/dicom-web",
+            "certificates can't be read",
+        ),
+    ],
+)
+def test_an_archive_that_can_not_be_asked_as_it_is_set_is_told(
+    given: dict[str, str], root: str, reason: str
+) -> None:
+    with pytest.raises(ArchiveUnusable) as raised:
+        open_archive(settings(**given), root)
+    assert raised.value.facts == {"reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("given", "root"),
+    [
+        ({}, None),
+        ({"partners": "dicom://PACS@pacs.example:104,fhir+https://fhir.example"}, None),
+        ({"partners": "dicom://A@b:1, https://b.example/dicom-web"}, "https://b.example/dicom-web"),
+        (
+            {"partners": "https://b.example", "archive_dicomweb": "https://c.example"},
+            "https://c.example",
+        ),
+    ],
+)
+def test_whom_to_ask_is_a_setting_or_the_first_dicomweb_partner(
+    given: dict[str, str], root: str | None
+) -> None:
+    assert settings(**given).archive_root == root

@@ -15,6 +15,7 @@ from app.exchange.partners.partner_list import open_partners
 from app.model.session import Outputs
 from app.reading.reading import Reading
 from app.records.outbox.outbox import Outbox
+from app.render.hospital.result_set import KINDS
 from app.render.hospital.result_uid import result_uid
 from app.render.wording import NOTICE
 from app.service.service import Service
@@ -86,7 +87,7 @@ def test_a_film_is_read_and_its_results_wait_for_partners(outbox: Outbox) -> Non
     answer = json.loads(stored.reading or b"")
     assert (answer["request_id"], answer["label"]) == (film_id, "covid19")
     assert answer["notice"] == NOTICE.es
-    assert set(stored.results) == {"sr", "sc", "fhir"}
+    assert set(stored.results) == set(KINDS)
     sha256 = served.card.sha256
     assert stored.results["sr"].uid == result_uid("sr", INSTANCE, sha256)
     assert stored.results["sc"].uid == result_uid("sc", INSTANCE, sha256)

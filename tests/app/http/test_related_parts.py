@@ -39,6 +39,7 @@ def test_parts_come_out_as_they_went_in(step: int) -> None:
         "multipart/related; boundary=bound",
         'multipart/related; boundary="bound"; type="application/dicom"',
         "multipart/related; type=application/dicom; boundary=bound",
+        'multipart/related; type="application/dicom; transfer-syntax=*"; boundary=bound',
         'Multipart/Related; Type="Application/DICOM"; Boundary=bound; start="<1>"',
     ],
 )

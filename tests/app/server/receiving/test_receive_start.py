@@ -13,7 +13,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens there
 
 
 def test_without_a_folder_there_is_no_queue() -> None:
-    with pytest.raises(ExchangeFolderUnusable, match="NEUMO_EXCHANGE_FOLDER is empty"):
+    with pytest.raises(ExchangeFolderUnusable, match="none is named"):
         prepare_queue(Settings())
 
 
