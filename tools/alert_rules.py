@@ -1,4 +1,4 @@
-"""Write the alerts of deploy/prometheus for the Prometheus Operator: ``python -m tools.alert_rules``.
+"""Write the alerts of deploy/prometheus for the Prometheus Operator: `python -m tools.alert_rules`.
 
 kustomize can't put one file into another.
 """
