@@ -1,7 +1,6 @@
 """A sweep: trials until there are enough, in one process or several; the best one's recipe."""
 
 import hashlib
-import math
 import shutil
 import signal
 import sys
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from app.errors import NeumoError
 from app.language import Text
 from app.machine import count_cpus
+from app.model.labels import LABEL_IDS
 from training.config import Config
 from training.data.faults import DataError
 from training.data.splits import Division, divide_data
@@ -34,6 +34,7 @@ from training.sweep.sweep_table import find_best
 from training.sweep.trial_run import Images, judge_held_out, judge_validation
 
 BEST_FILE: Final = "best.toml"
+_TELLING: Final = (LABEL_IDS.index("normal"), LABEL_IDS.index("covid19"))
 _OF_A_PLACE: Final = {"name", "data", "root", "out", "runs", "weights", "teacher_bundle"}
 
 
@@ -169,8 +170,10 @@ def _divide(plan: Plan) -> Division:
     # Other findings are asked about also where they are not learned.
     division = divide_data(plan.config.model_copy(update={"other": "uniform"}))
     if plan.space.objective == "holdout":
-        for sources in _folds(plan, division):
-            hold_sources(division, sources)
+        folds = [hold_sources(division, sources) for sources in _folds(plan, division)]
+        if not any(sample.label in _TELLING for fold in folds for sample in fold.held):
+            reason = "no fold has COVID-19 or normal images to judge by: name others by --fold"
+            raise DataError(reason=reason)
     return division
 
 
@@ -233,10 +236,6 @@ class _Judge:
             trial.set_user_attr(REASON, _say(error))
             raise _Ended from error
         _drop_weights(folder)
-        if math.isnan(figure):
-            raise DataError(
-                reason="no fold has COVID-19 or normal images to judge by: name others by --fold"
-            )
         return figure
 
     def _run(self, trial: Trial, number: int, params: Mapping[str, object]) -> float:
@@ -244,8 +243,6 @@ class _Judge:
         config = Config.model_validate({**self._plan.values, **params, **own})
 
         def report(figure: float, step: int) -> None:
-            if math.isnan(figure):
-                return
             trial.report(figure, step)
             if trial.should_prune():
                 raise optuna.TrialPruned

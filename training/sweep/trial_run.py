@@ -66,8 +66,10 @@ def judge_held_out(
     for number, sources in enumerate(folds):
         fold = hold_sources(division, sources, others=config.other == "uniform")
         answers = run_fold(configure_fold(config, fold), fold, images.take)
-        figures.append(measure_pairs(answers, shift_to_priors(fold.fit, config)))
-        report(float(np.mean(figures)), number)
+        figure = measure_pairs(answers, shift_to_priors(fold.fit, config))
+        if not np.isnan(figure):
+            figures.append(figure)
+            report(float(np.mean(figures)), number)
     return float(np.mean(figures))
 
 

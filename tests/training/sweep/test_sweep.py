@@ -18,15 +18,16 @@ from optuna.trial import TrialState
 from scipy.special import softmax
 
 from tests.postgresql import Cluster, cluster, why_not
-from tests.training.drawings import write_data_set
+from tests.training.drawings import make_row, write_data_set, write_manifest
 from tests.training.holdout.test_holdout_run import write_hospitals
-from tests.training.networks import build_slim_resnet, build_small_model
+from tests.training.networks import build_small_model, make_small_core
 from tests.training.sweep import worker
 from tests.training.workplace import NAME, Say, Workplace
 from training import commands
 from training.commands import main
 from training.fit import trainer as fitting
 from training.fit.trainer import Trainer
+from training.holdout import fold_run
 from training.holdout.held_answers import read_answers
 from training.metrics.bootstrap import auroc
 from training.recipe import load_config
@@ -97,8 +98,8 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     place = Sweep(tmp_path_factory.mktemp("held-out"), "holdout")
     write_hospitals(place.data)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (commands, fitting):
-            patch.setattr(module, "build_model", build_slim_resnet)
+        # Exporting takes longest of a fold, and has tests of its own.
+        patch.setattr(fold_run, "export_fp32", lambda _, __, side: make_small_core(0, side))
         assert main(place.command(2, "--fold=adults,clinic", "--fold=wards")) == 0
     return place
 
@@ -354,6 +355,30 @@ def test_a_study_that_was_never_begun_can_not_be_shown(drawn: Sweep, say: Say) -
     code, message = say("sweep", *drawn.arguments, "--show")
     assert code == 3
     assert f"holds no study {NAME}" in message
+
+
+def test_folds_that_tell_nothing_of_covid_are_refused_before_any_trial(
+    tmp_path: Path, say: Say
+) -> None:
+    place = Sweep(tmp_path, "holdout")
+    rows = [
+        make_row(f"train-{source}-{kind}-{number}.png", "train", kind) | {"source": source}
+        for source, kind in (
+            ("a", "normal"),
+            ("a", "covid19"),
+            ("a", "viral_pneumonia"),
+            ("a", "bacterial_pneumonia"),
+            ("b", "viral_pneumonia"),
+        )
+        for number in range(8)
+    ]
+    write_manifest(place.data, rows)
+    for row in rows:
+        (place.data / row["path"]).touch()
+    code, message = say(*place.command(1, "--fold=b"))
+    assert code == 3
+    assert "no fold has COVID-19 or normal images" in message
+    assert not place.folder.exists() or not list(place.folder.glob("trial-*"))
 
 
 def test_a_sweep_wants_a_space(drawn: Sweep, say: Say) -> None:
