@@ -117,7 +117,7 @@ EXTRAS := --extra dicom --extra hospital --extra oidc --extra otel --extra postg
 
 lock:
 	$(LOCK) pyproject.toml --extra dicom --output-file requirements/serve.txt
-	$(LOCK) pyproject.toml --extra dicom --extra oidc --extra otel --extra postgres --extra signatures \
+	$(LOCK) pyproject.toml --extra dicom --extra hospital --extra oidc --extra otel --extra postgres --extra signatures \
 		--constraints requirements/serve.txt --output-file requirements/image.txt
 	$(LOCK) pyproject.toml $(EXTRAS) --extra train --extra sweep --extra docs --extra dev --excludes requirements/not-locked.txt \
 		--constraints requirements/serve.txt --output-file requirements/dev.txt
