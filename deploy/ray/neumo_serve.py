@@ -1,6 +1,6 @@
-"""Neumo on Ray Serve: a replica is the application of `neumo serve`, one process, behind Ray's proxy.
+"""Neumo on Ray Serve: a replica is the application of `neumo serve`, behind Ray's proxy.
 
-    serve run deploy/ray/neumo.yaml        (docs/ray.md)
+    serve run --app-dir deploy/ray deploy/ray/neumo.yaml        (docs/ray.md)
 
 Settings are `NEUMO_*` variables of the replicas (`runtime_env` in neumo.yaml). Changing one, the
 model's name too, starts new replicas before old ones end.
@@ -16,7 +16,7 @@ from app.settings.settings import Settings
 
 
 def build() -> ASGIApp:
-    """Return a replica's application, which loads its model before the replica is asked anything."""
+    """Return a replica's application, which loads its model before it is asked anything."""
     settings = Settings()
     if "host" not in settings.model_fields_set:
         # The proxy listens, and where it does is not known here: without NEUMO_HOST keys are asked.
