@@ -19,7 +19,7 @@ from app.service.service import load_model_from
 from app.settings.settings import Settings
 from tests.ray.archive import NAME, NEEDS_RAY, commands, make_archive, parent_of, wait_until
 
-pytestmark = [NEEDS_RAY, pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
+pytestmark = [NEEDS_RAY, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 FILMS = 420
 PART_FILMS = 50
 PARTS = range(-(-FILMS // PART_FILMS))
@@ -138,7 +138,7 @@ def test_a_node_with_another_model_reads_nothing(job: Job) -> None:
 
 
 def test_a_node_that_is_killed_costs_no_film(job: Job, nodes: Nodes) -> None:
-    rows, tries = read(job, {2: lambda: kill([nodes.other.pid])}, stalled_s=20)
+    rows, tries = read(job, {2: lambda: kill([nodes.other.pid])}, stalled_s=60)
     assert rows == job.rows
     assert tries >= 2  # its actor had nowhere to go: reading began again behind what had come
     wait_until("it is gone", lambda: nodes.other.poll() is not None)
