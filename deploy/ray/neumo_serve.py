@@ -25,7 +25,7 @@ def build() -> ASGIApp:
     return create_app(settings, load_before_serving=True)
 
 
-@serve.deployment
+@serve.deployment(max_constructor_retry_count=3)  # it would fail the same way again
 @serve.ingress(build)
 class Neumo:
     """A replica."""

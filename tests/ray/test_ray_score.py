@@ -128,5 +128,5 @@ def test_where_no_cluster_is_it_says_so(place: Place, tmp_path: Path) -> None:
         timeout=300,
     )
     assert (done.returncode, done.stdout) == (3, "")
-    assert "neumo: The cluster of Ray can't be used: it can't be reached" in done.stderr
+    assert "neumo: The cluster of Ray can't be used: nobody answers at its address" in done.stderr
     assert "Traceback" not in done.stderr

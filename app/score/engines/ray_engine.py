@@ -72,7 +72,9 @@ class RayEngine:
             for name, field in settings.model_fields.items()
         }
         work = replace(work, settings=work.settings.model_copy(update=kept))
-        self._task = pickle.dumps(Task(work, model_sha256, str(Path.cwd())))
+        self._task = pickle.dumps(
+            Task(work, model_sha256, str(Path.cwd()), os.environ.get("HOME") or None)
+        )
         self._path = str(films.path.absolute())
         self._spans = list(spans)
         self._processes = processes

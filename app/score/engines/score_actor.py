@@ -36,12 +36,14 @@ class Task:
     ----------
     model_sha256 : of the bundle that the run was begun with
     folder : in which relative paths of settings and source lie
+    home : in which credentials of a store lie; Ray's own processes may have another
     version : of Neumo
     """
 
     work: Work
     model_sha256: str
     folder: str
+    home: str | None
     version: str = __version__
 
 
@@ -77,6 +79,8 @@ def _is_like(told: Task) -> bool:
     """Whether this node has the Neumo and the model that the run was begun with."""
     try:
         os.chdir(told.folder)
+        if told.home:
+            os.environ["HOME"] = told.home
         model = load_model_from(told.work.settings)
     except (OSError, BundleError):
         return False
