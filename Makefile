@@ -103,9 +103,10 @@ image:
 release: .venv-dev/installed
 	.venv-dev/bin/python -m tools.release
 
-# docs/reference, from the code; a test says when it is old.
+# docs/reference from the code, Kubernetes' alerts from Prometheus'; tests say when they are old.
 reference settings: .venv-dev/installed
 	.venv-dev/bin/python -m tools.reference
+	.venv-dev/bin/python -m tools.alert_rules
 
 # The documentation as a site that asks nothing of any other host: site/index.html.
 docs: .venv-dev/installed

@@ -8,6 +8,7 @@ From the command down; each imports only what stands below it:
 ``compare``   two models on the same images, paired by patient
 ``html_report`` a run or a bundle on one page of HTML
 ``asking``    a model asked about images that it was not fitted to
+``sweep``     a recipe's settings searched for, trial by trial
 ``release``   a run becomes a bundle; a bundle is measured anew
 ``holdout``   the recipe trained without each source in turn: thresholds for a new hospital
 ``measure``   graphs run as they are served: figures of a split, audit, images changed

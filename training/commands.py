@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from app.errors import NeumoError
+from app.language import Text
 from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
 from app.model.measured.figures import Interval, Metrics
@@ -43,7 +44,7 @@ from training.html_report.material import Wanted
 from training.measure.evaluation import describe_apart, evaluate_bundle
 from training.meter import show
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
-from training.recipe import load_config
+from training.recipe import read_values
 from training.release.film_reference import add_reference
 from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
@@ -75,12 +76,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"neumo-train: {error}\n")
         return _CANT_BE_DONE
     except KeyboardInterrupt:
-        kept = " If an epoch was finished, the same command with --resume goes on after it."
-        sys.stderr.write(f"\nneumo-train: stopped.{kept if hasattr(options, 'resume') else ''}\n")
+        kept = ""
+        if hasattr(options, "resume"):
+            kept = " If an epoch was finished, the same command with --resume goes on after it."
+        elif hasattr(options, "trials"):
+            kept = " The same command goes on with it."
+        sys.stderr.write(f"\nneumo-train: stopped.{kept}\n")
         return _STOPPED
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+class ExtraMissing(NeumoError):
+    """The extra that a sweep needs is not installed."""
+
+    code = "extra_missing"
+    title = Text("An extra is not installed", "Falta un extra")
+    advice = Text(
+        "A sweep needs Optuna: pip install 'neumo[sweep]'",
+        "Un barrido necesita Optuna: pip install 'neumo[sweep]'",
+    )
 
 
 class _WrongCall(Exception):
@@ -169,6 +185,37 @@ def _hold_out(options: argparse.Namespace) -> None:
     )
 
 
+def _sweep(options: argparse.Namespace) -> None:
+    try:
+        from training.sweep.search_space import read_space  # noqa: PLC0415 - of an extra
+        from training.sweep.study import find_study, make_url  # noqa: PLC0415
+        from training.sweep.sweep import BEST_FILE, Plan, run_sweep  # noqa: PLC0415
+        from training.sweep.sweep_table import show_study  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
+        raise ExtraMissing from None
+    values = _values(options)
+    name, runs = str(values.get("name", "")), Path(str(values.get("runs", "runs")))
+    if not name:
+        raise _WrongCall("name: Field required")
+    url, study = make_url(options.storage, runs / name / "sweep"), options.study or name
+    if options.show:
+        sys.stdout.write(show_study(find_study(url, study)))
+        return
+    if options.space is None or options.trials < 1:
+        raise _WrongCall("sweep wants --space, and --trials of 1 or more")
+    config = _config(options)
+    build_model(config)  # unusable weights show now
+    plan = Plan(values, read_space(options.space), options.fold, url, study, options.trials)
+    _warn_of_patients(config.data, config.patient_pattern)
+    try:
+        told = run_sweep(plan, options.workers)
+    except ValidationError as error:  # of a bound of the space
+        raise _WrongCall(*_faults(error)) from None
+    sys.stdout.write(f"{show_study(told)}{plan.folder / BEST_FILE}\n")
+
+
 def _weights(options: argparse.Namespace) -> None:
     _check_pattern(options.patient_pattern)
     bundle = read_bundle(find_bundle(options.bundle))
@@ -233,15 +280,23 @@ def _check_data(options: argparse.Namespace) -> None:
 
 
 def _config(options: argparse.Namespace) -> Config:
+    try:
+        return Config.model_validate(_values(options))
+    except ValidationError as error:
+        raise _WrongCall(*_faults(error)) from None
+
+
+def _faults(error: ValidationError) -> list[str]:
+    faults = error.errors(include_url=False)
+    said = [fault["msg"].removeprefix("Value error, ") for fault in faults]
+    places = [".".join(map(str, fault["loc"])) for fault in faults]
+    return [": ".join(filter(None, pair)) for pair in zip(places, said, strict=True)]
+
+
+def _values(options: argparse.Namespace) -> dict[str, object]:
     overrides = {key: value for key, value in vars(options).items() if key in Config.model_fields}
     try:
-        return load_config(options.recipe, overrides)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        said = [fault["msg"].removeprefix("Value error, ") for fault in faults]
-        places = [".".join(map(str, fault["loc"])) for fault in faults]
-        lines = [": ".join(filter(None, pair)) for pair in zip(places, said, strict=True)]
-        raise _WrongCall(*lines) from None
+        return read_values(options.recipe, overrides)
     except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
         raise _WrongCall(f"--recipe {options.recipe} can't be read: {error}") from None
 
@@ -356,6 +411,7 @@ _RUNS: Final[Mapping[str, Run]] = MappingProxyType(
         "remeasure": _remeasure,
         "reference": _reference,
         "holdout": _hold_out,
+        "sweep": _sweep,
         "evaluate": _evaluate,
         "report": _report,
         "compare": _compare,

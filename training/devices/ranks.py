@@ -24,7 +24,7 @@ from app.errors import NeumoError
 from app.language import Text
 
 _VARIABLES: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_GONE: Final = ("gloo", "Connection", "Timed out", "Broken pipe", "NCCL", "store")
+_GONE: Final = ("gloo", "Connection", "Timed out", "Broken pipe", "NCCL")
 
 
 class RankLost(NeumoError):
