@@ -30,9 +30,10 @@ ENV PATH=/opt/neumo/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
     NEUMO_HOST=0.0.0.0
 # Volumes that are mounted here take the owner over.
-RUN install -d -o 10001 -g 10001 -m 700 /var/lib/neumo /var/lib/neumo/audit /var/lib/neumo/key
+RUN install -d -o 10001 -g 10001 -m 700 /var/lib/neumo /var/lib/neumo/audit /var/lib/neumo/exchange \
+        /var/lib/neumo/key
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8000 11112
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 CMD ["neumo", "health", "ready"]
 ENTRYPOINT ["neumo"]

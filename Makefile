@@ -113,9 +113,10 @@ image:
 release: .venv-dev/installed
 	.venv-dev/bin/python -m tools.release
 
-# docs/reference, from the code; a test says when it is old.
+# docs/reference from the code, Kubernetes' alerts from Prometheus'; tests say when they are old.
 reference settings: .venv-dev/installed
 	.venv-dev/bin/python -m tools.reference
+	.venv-dev/bin/python -m tools.alert_rules
 
 # The documentation as a site that asks nothing of any other host: site/index.html.
 docs: .venv-dev/installed
@@ -127,7 +128,7 @@ EXTRAS := --extra dicom --extra hospital --extra oidc --extra otel --extra postg
 
 lock:
 	$(LOCK) pyproject.toml --extra dicom --output-file requirements/serve.txt
-	$(LOCK) pyproject.toml --extra dicom --extra oidc --extra otel --extra postgres --extra signatures \
+	$(LOCK) pyproject.toml --extra dicom --extra hospital --extra oidc --extra otel --extra postgres --extra signatures \
 		--constraints requirements/serve.txt --output-file requirements/image.txt
 	$(LOCK) pyproject.toml $(EXTRAS) --extra train --extra sweep --extra docs --extra dev --excludes requirements/not-locked.txt \
 		--constraints requirements/serve.txt --output-file requirements/dev.txt

@@ -6,25 +6,29 @@ Rooms, top to bottom; a room imports only what stands below it:
 
     cli/         the command neumo, a module a command: read/, run/, archive/, hospital/, admin/;
                  checks/
-    server/      processes and sockets; knows uvicorn: supervisor, worker, acceptor, tls,
-                 connection/
+    server/      processes and sockets; knows uvicorn: supervisor, worker, port, acceptor, tls,
+                 connection/, receiving/
     main         create_app: the one place that wires rooms together
     http/        from an ASGI scope to service.read and back: front/, body/, routes/,
-                 v2/, watch/, pages/
+                 dicomweb/, v2/, watch/, pages/
     score/       an archive of films in, Parquet out: score_run, source, film_list, score_row,
                  parquet_part, score_ledger, engines/
-    exchange/    hospital partners: films that arrive from an archive, results that go back
+    exchange/    hospital partners, films in and results out: film_sort, caller_list, film_reader,
+                 deliverer, reading_process, reconcile, dicomweb_archive, exchange_metrics, dimse/,
+                 partners/
     access/      who may ask for what, and how often: access, caller, key, key_file, keyring, rates,
                  tokens, issuer
     records/     what is written down, and what it shows: records, trail, writer, courier,
-                 diagnosis, performance, audit_metrics, integrity/, store/, migrations/, revisions/
+                 diagnosis, performance, audit_metrics, integrity/, store/, outbox/, migrations/,
+                 revisions/
     service/     who is read now, and how it is counted: service, admission, telemetry, logs,
                  processes, witness, trace, tracing, active/
     settings/    every NEUMO_* setting, frozen: settings, access_settings, tls_settings,
                  cors_origins, model_settings, audit_settings, tracing_settings,
                  exchange_settings
     render/      one Reading, many shapes: reading_json, reading_tensors, problem, overlay, legend,
-                 film_picture, wording, hospital/
+                 film_picture, wording, hl7_message,
+                 hospital/
     acceptance/  a model measured on a hospital's own films: films, survey, site_figures, floors,
                  site_temperature, acceptance_run, acceptance_text
     reading/     numbers become what is said: reader, judge, refusal, priors, population,

@@ -17,6 +17,7 @@ from app.access.access import Access
 from app.access.rates import RateTable
 from app.errors import InvalidParameter, Malformed
 from app.http.answer import error_of_framework
+from app.http.dicomweb import film_readings, store_instances
 from app.http.front.cors import Cors, Origins
 from app.http.front.envelope import Envelope
 from app.http.front.gate import BodyRules, Gate
@@ -34,6 +35,7 @@ from app.service.service import LoadModel, Service, load_model_from
 from app.settings.settings import Settings
 
 if TYPE_CHECKING:
+    from app.records.outbox.outbox import Outbox
     from app.records.records import Records
     from app.service.tracing import OpenTelemetryTracer
 
@@ -72,12 +74,14 @@ def create_app(
     Raises
     ------
     AccessError : if it is not set who gets in
+    ExchangeError : if the queue of films and results can't be used
     BundleError : if which model was chosen can't be read
     """
     settings = settings or Settings()
     access = Access.of(settings, rates)
     service = Service(settings, load_model, on_failure, shared_models, row)
     records = _open_records(settings, service)
+    outbox = _open_outbox(settings)
     tracer = _open_tracer(settings)
     app = FastAPIOffline(
         title="Neumo",
@@ -89,7 +93,7 @@ def create_app(
         servers=[{"url": settings.root_path}] if settings.root_path else None,
         generate_unique_id_function=lambda route: route.name,  # operation ids: predict, explain
         redirect_slashes=False,  # to what Host says, and to http:// behind a proxy with TLS
-        lifespan=partial(_lifespan, service, records, tracer, load_before_serving),
+        lifespan=partial(_lifespan, service, records, outbox, tracer, load_before_serving),
     )
     work = [predict.router, explain.router, preview.router, infer.router]
     other = [
@@ -102,9 +106,14 @@ def create_app(
         feedback.router,
         live_performance.router,
         served_models.router,
+        store_instances.router,
+        film_readings.router,
     ]
     routes = RouteTable.of(work=work, other=other, root_path=settings.root_path)
     app.state.service, app.state.routes, app.state.records = service, routes, records
+    app.state.outbox = outbox
+    if outbox is not None:
+        _count_queue(outbox, settings, service)
     for router in (*work, *other):
         app.include_router(router)
     route_scopes = RouteScopes.of([*work, *other], app.routes)
@@ -117,7 +126,13 @@ def create_app(
         rules=BodyRules(
             max_bytes=settings.max_body_bytes,
             max_bytes_by_path=dict.fromkeys(
-                ("/predict/batch", *infer.INFER_PATHS), settings.max_batch_body_bytes
+                (
+                    "/predict/batch",
+                    *infer.INFER_PATHS,
+                    store_instances.STUDIES_PATH,
+                    store_instances.STUDY_PATH,
+                ),
+                settings.max_batch_body_bytes,
             ),
             timeout_s=settings.body_timeout_s,
             min_bytes_per_s=settings.min_body_bytes_per_s,
@@ -141,6 +156,7 @@ def create_app(
 async def _lifespan(
     service: Service,
     records: "Records | None",
+    outbox: "Outbox | None",
     tracer: "OpenTelemetryTracer | None",
     load_before_serving: bool,
     _: FastAPI,
@@ -161,6 +177,8 @@ async def _lifespan(
     await asyncio.to_thread(service.stop)
     if records is not None:
         await asyncio.to_thread(records.trail.stop)
+    if outbox is not None:
+        await asyncio.to_thread(outbox.close)
     if tracer is not None:
         await asyncio.to_thread(tracer.stop)
 
@@ -175,6 +193,29 @@ def _open_records(settings: Settings, service: Service) -> "Records | None":
     service.witness = records.trail
     service.models.listeners.append(records.trail.saw_comparison)
     return records
+
+
+def _open_outbox(settings: Settings) -> "Outbox | None":
+    """Open the queue of films and results, if there is to be one.
+
+    Raises
+    ------
+    ExchangeError
+    """
+    if not settings.exchange_folder:
+        return None
+    from app.exchange.partners.partner_address import parse_partners  # noqa: PLC0415
+    from app.records.outbox.outbox import Outbox  # noqa: PLC0415 - not always wanted
+
+    parse_partners(settings.partners)  # a wrong one is told before anything waits for it
+    return Outbox.of(settings)
+
+
+def _count_queue(outbox: "Outbox", settings: Settings, service: Service) -> None:
+    """Tell with the metrics what waits in the queue."""
+    from app.exchange.exchange_metrics import QueueCollector  # noqa: PLC0415 - not always wanted
+
+    service.metrics.add(QueueCollector(outbox, settings))
 
 
 def _open_tracer(settings: Settings) -> "OpenTelemetryTracer | None":

@@ -8,12 +8,14 @@ From the command down; each imports only what stands below it:
 ``compare``   two models on the same images, paired by patient
 ``html_report`` a run or a bundle on one page of HTML
 ``asking``    a model asked about images that it was not fitted to
+``sweep``     a recipe's settings searched for, trial by trial
 ``release``   a run becomes a bundle; a bundle is measured anew
 ``holdout``   the recipe trained without each source in turn: thresholds for a new hospital
 ``measure``   graphs run as they are served: figures of a split, audit, images changed
 ``export``    the network as ONNX graphs, float32 and int8; what is calibrated in them
 ``fit``       the network and its training loop: loss, sampling, schedule, teachers
 ``run``       the folder of a run, resumed to the bit; its history, curves, environment
+``devices``   processes that train one network together, as torchrun starts them
 ``augment``   images changed at random, against what tells hospitals apart
 ``report``    what people read: plots, the card written out
 ``metrics``   figures of labels and probabilities, with intervals by patient

@@ -25,8 +25,8 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
 
     Parameters
     ----------
-    runs : run, fit, export, remeasure, reference, holdout, evaluate, report, compare, weights, and
-        data check
+    runs : run, fit, export, remeasure, reference, holdout, sweep, evaluate, report, compare,
+        weights, and data check
     """
     parser = argparse.ArgumentParser(
         prog="neumo-train", description=description, allow_abbrev=False
@@ -48,8 +48,11 @@ def build_parser(description: str | None, runs: Mapping[str, Run]) -> argparse.A
         if name in ("run", "fit"):
             resume = "go on after the last whole epoch of this run"
             command.add_argument("--resume", action="store_true", help=resume)
+            _add_peers(command)
         if name == "holdout":
             _add_folds(command)
+            _add_jobs(command)
+    _add_sweep(commands, runs["sweep"])
     _add_evaluate(commands, runs["evaluate"])
     _add_report(commands, runs["report"])
     _add_compare(commands, runs["compare"])
@@ -63,6 +66,17 @@ def _add_quiet(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quiet", action="store_true", help=text)
 
 
+def _add_peers(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--peer-timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="Under torchrun: how long a process may be silent until the others give up "
+        "(default: 600)",
+    )
+
+
 def _add_folds(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--fold",
@@ -73,6 +87,9 @@ def _add_folds(command: argparse.ArgumentParser) -> None:
         help="Sources to leave out together; give it once a fold (default: each source with "
         "normal or COVID-19 images by itself)",
     )
+
+
+def _add_jobs(command: argparse.ArgumentParser) -> None:
     text = "Folds that are trained at once, in processes (default: 1)"
     command.add_argument(
         "--jobs", type=int, choices=range(1, 65), default=1, metavar="N", help=text
@@ -89,6 +106,45 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         if name == "data":
             flag |= {"action": "append", "type": Path}
         command.add_argument("--" + name.replace("_", "-"), **flag)
+
+
+def _add_sweep(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself
+    text = "search for a recipe's settings, trial by trial; write the best as a recipe"
+    command = commands.add_parser("sweep", help=text, description=text, allow_abbrev=False)
+    command.set_defaults(run=run)
+    command.add_argument("--recipe", type=Path, help=_RECIPE)
+    command.add_argument(
+        "--space",
+        type=Path,
+        help="TOML file of what is searched for, or the name of one that comes with neumo",
+    )
+    command.add_argument(
+        "--trials",
+        type=int,
+        default=20,
+        metavar="N",
+        help="How many there are to be in the study in the end (default: 20)",
+    )
+    command.add_argument(
+        "--workers",
+        type=int,
+        choices=range(1, 65),
+        default=1,
+        metavar="N",
+        help="Trials that run at once, in processes (default: 1)",
+    )
+    command.add_argument(
+        "--storage",
+        metavar="FILE|URL",
+        help="The study's database: a file, sqlite:/// or postgresql:// (default: "
+        "RUNS/NAME/sweep/study.db)",
+    )
+    command.add_argument("--study", metavar="NAME", help="In that database (default: the run's)")
+    shown = "Show the trials so far, and run none"
+    command.add_argument("--show", action="store_true", help=shown)
+    _add_folds(command)
+    _add_settings(command)
+    _add_quiet(command)
 
 
 def _add_evaluate(commands: Any, run: Run) -> None:  # noqa: ANN401 - argparse keeps the type to itself

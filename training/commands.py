@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from app.errors import NeumoError
+from app.language import Text
 from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.card import Card
 from app.model.measured.figures import Interval, Metrics
@@ -30,6 +31,7 @@ from training.data.inventory import (
 )
 from training.data.manifest import NO_PATIENTS, DataSets, lacks_patients, read_samples
 from training.data.splits import Division, Splits, divide_data, load_set, load_splits
+from training.devices.ranks import join_ranks, started_together
 from training.export.restore import restore_weights
 from training.files import write_whole
 from training.fit.network import build_model
@@ -42,7 +44,7 @@ from training.html_report.material import Wanted
 from training.measure.evaluation import describe_apart, evaluate_bundle
 from training.meter import show
 from training.metrics.reliability import LEAST_IMAGES, LEAST_PATIENTS, can_calibrate
-from training.recipe import load_config
+from training.recipe import read_values
 from training.release.film_reference import add_reference
 from training.release.release import release
 from training.release.remeasure import divide_again, remeasure
@@ -60,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(__doc__, _RUNS).parse_args(given)
     before = signal.signal(signal.SIGTERM, _stop)  # what ends a job of a scheduler
     try:
-        with show("nothing" if options.quiet else "auto"):
+        with show("nothing" if options.quiet or not started_together().first else "auto"):
+            if started_together().size > 1 and not hasattr(options, "peer_timeout"):
+                raise _WrongCall("of its commands torchrun can start `run` and `fit` alone")
             options.run(options)
     except _WrongCall as error:
         sys.stderr.write("".join(f"neumo-train: {line}\n" for line in error.args))
@@ -72,12 +76,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"neumo-train: {error}\n")
         return _CANT_BE_DONE
     except KeyboardInterrupt:
-        kept = " If an epoch was finished, the same command with --resume goes on after it."
-        sys.stderr.write(f"\nneumo-train: stopped.{kept if hasattr(options, 'resume') else ''}\n")
+        kept = ""
+        if hasattr(options, "resume"):
+            kept = " If an epoch was finished, the same command with --resume goes on after it."
+        elif hasattr(options, "trials"):
+            kept = " The same command goes on with it."
+        sys.stderr.write(f"\nneumo-train: stopped.{kept}\n")
         return _STOPPED
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+class ExtraMissing(NeumoError):
+    """The extra that a sweep needs is not installed."""
+
+    code = "extra_missing"
+    title = Text("An extra is not installed", "Falta un extra")
+    advice = Text(
+        "A sweep needs Optuna: pip install 'neumo[sweep]'",
+        "Un barrido necesita Optuna: pip install 'neumo[sweep]'",
+    )
 
 
 class _WrongCall(Exception):
@@ -92,8 +111,11 @@ def _run(options: argparse.Namespace) -> None:
     config = _config(options)
     read_record(config)  # what is wrong with it shows now
     division = _divide(config)
+    if not started_together().first:
+        _fit_division(config, division, options)
+        return
     test = load_set(division.test, "test")  # unreadable images show now; measured once, at the end
-    fitted, validation = _fit_division(config, division, resume=options.resume)
+    fitted, validation = _fit_division(config, division, options)
     splits = Splits(fitted, validation, test)
     _release(config, splits, options)
 
@@ -101,7 +123,7 @@ def _run(options: argparse.Namespace) -> None:
 def _fit(options: argparse.Namespace) -> None:
     config = _config(options)
     division = _divide(config)
-    _fit_division(config, division, resume=options.resume)
+    _fit_division(config, division, options)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -161,6 +183,37 @@ def _hold_out(options: argparse.Namespace) -> None:
         f"ok: {_figure(certainty.answered)}, wrong of those: {_figure(certainty.wrong)}\n"
         f"{config.run_folder / RECORD_FILE}\n{config.run_folder / 'holdout' / TABLE_FILE}\n"
     )
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    try:
+        from training.sweep.search_space import read_space  # noqa: PLC0415 - of an extra
+        from training.sweep.study import find_study, make_url  # noqa: PLC0415
+        from training.sweep.sweep import BEST_FILE, Plan, run_sweep  # noqa: PLC0415
+        from training.sweep.sweep_table import show_study  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
+        raise ExtraMissing from None
+    values = _values(options)
+    name, runs = str(values.get("name", "")), Path(str(values.get("runs", "runs")))
+    if not name:
+        raise _WrongCall("name: Field required")
+    url, study = make_url(options.storage, runs / name / "sweep"), options.study or name
+    if options.show:
+        sys.stdout.write(show_study(find_study(url, study)))
+        return
+    if options.space is None or options.trials < 1:
+        raise _WrongCall("sweep wants --space, and --trials of 1 or more")
+    config = _config(options)
+    build_model(config)  # unusable weights show now
+    plan = Plan(values, read_space(options.space), options.fold, url, study, options.trials)
+    _warn_of_patients(config.data, config.patient_pattern)
+    try:
+        told = run_sweep(plan, options.workers)
+    except ValidationError as error:  # of a bound of the space
+        raise _WrongCall(*_faults(error)) from None
+    sys.stdout.write(f"{show_study(told)}{plan.folder / BEST_FILE}\n")
 
 
 def _weights(options: argparse.Namespace) -> None:
@@ -227,15 +280,23 @@ def _check_data(options: argparse.Namespace) -> None:
 
 
 def _config(options: argparse.Namespace) -> Config:
+    try:
+        return Config.model_validate(_values(options))
+    except ValidationError as error:
+        raise _WrongCall(*_faults(error)) from None
+
+
+def _faults(error: ValidationError) -> list[str]:
+    faults = error.errors(include_url=False)
+    said = [fault["msg"].removeprefix("Value error, ") for fault in faults]
+    places = [".".join(map(str, fault["loc"])) for fault in faults]
+    return [": ".join(filter(None, pair)) for pair in zip(places, said, strict=True)]
+
+
+def _values(options: argparse.Namespace) -> dict[str, object]:
     overrides = {key: value for key, value in vars(options).items() if key in Config.model_fields}
     try:
-        return load_config(options.recipe, overrides)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        said = [fault["msg"].removeprefix("Value error, ") for fault in faults]
-        places = [".".join(map(str, fault["loc"])) for fault in faults]
-        lines = [": ".join(filter(None, pair)) for pair in zip(places, said, strict=True)]
-        raise _WrongCall(*lines) from None
+        return read_values(options.recipe, overrides)
     except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
         raise _WrongCall(f"--recipe {options.recipe} can't be read: {error}") from None
 
@@ -248,14 +309,14 @@ def _divide(config: Config) -> Division:
 
 
 def _warn_of_patients(data: DataSets, patient_pattern: str | None) -> None:
-    if lacks_patients(data, patient_pattern):
+    if started_together().first and lacks_patients(data, patient_pattern):
         sys.stderr.write(f"neumo-train: warning: {NO_PATIENTS}\n")
 
 
 def _warn_of_few(division: Division) -> None:
     held = [sample for sample in division.validation if sample.label is not None]
     labels = np.array([sample.label for sample in held], np.int64)
-    if not can_calibrate(labels, [sample.patient for sample in held]):
+    if started_together().first and not can_calibrate(labels, [sample.patient for sample in held]):
         sys.stderr.write(
             f"neumo-train: warning: validation has fewer than {LEAST_IMAGES} images, or than "
             f"{LEAST_PATIENTS} patients of a label: probabilities won't be calibrated, and there "
@@ -270,11 +331,14 @@ def _check_pattern(pattern: str | None) -> None:
         raise _WrongCall(f"patient_pattern: {error}") from None
 
 
-def _fit_division(config: Config, division: Division, *, resume: bool) -> tuple[ImageSet, ImageSet]:
-    """Fit, and return the images it took: fit and validation."""
+def _fit_division(
+    config: Config, division: Division, options: argparse.Namespace
+) -> tuple[ImageSet, ImageSet]:
+    """Fit, together with the processes that were started for it; return the images it took."""
     build_model(config)  # unusable weights show now too
     fitted, validation = load_set(division.fit, "fit"), load_set(division.validation, "validation")
-    fit(config, fitted, validation, resume=resume)
+    with join_ranks(options.peer_timeout):
+        fit(config, fitted, validation, resume=options.resume)
     return fitted, validation
 
 
@@ -347,6 +411,7 @@ _RUNS: Final[Mapping[str, Run]] = MappingProxyType(
         "remeasure": _remeasure,
         "reference": _reference,
         "holdout": _hold_out,
+        "sweep": _sweep,
         "evaluate": _evaluate,
         "report": _report,
         "compare": _compare,

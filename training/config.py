@@ -157,7 +157,19 @@ class Config(BaseModel):
     teacher_sources: list[str] = Field(
         default=[], description="Sources whose images the bundle is asked about"
     )
-    batch_size: int = Field(default=32, ge=2, le=1024, description="Images a step")
+    batch_size: int = Field(
+        default=32,
+        ge=2,
+        le=1024,
+        description="Images that pass the network at once, on all devices",
+    )
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Batches whose gradients an optimiser's step sums: memory of one, learning of "
+        "all; batch norm sees one",
+    )
     learning_rate: float = Field(
         default=_LEARNING_RATES["finetune"],
         gt=0,

@@ -22,10 +22,21 @@ def load_config(recipe: Path | None, overrides: dict[str, object]) -> Config:
     OSError, ValueError
         If the recipe can't be read, or is no TOML.
     """
+    return Config.model_validate(read_values(recipe, overrides))
+
+
+def read_values(recipe: Path | None, overrides: dict[str, object]) -> dict[str, object]:
+    """Return the settings that a recipe and `overrides` give, unchecked, as of `load_config`.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the recipe can't be read, or is no TOML.
+    """
     values: dict[str, object] = {}
     if recipe is not None:
         if recipe.name == str(recipe) and not recipe.exists() and (RECIPES / recipe).exists():
             recipe = RECIPES / recipe
         values.update(tomllib.loads(recipe.read_text(encoding="utf-8")))
     values.update({key: value for key, value in overrides.items() if value is not None})
-    return Config.model_validate(values)
+    return values

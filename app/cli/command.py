@@ -25,6 +25,18 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "app.cli.hospital.results_command",
             "Write what is filed of a film in a PACS: SR, picture, FHIR.",
         ),
+        "receive": (
+            "app.cli.hospital.receive_command",
+            "Take films over DICOM, read them, send results back.",
+        ),
+        "outbox": (
+            "app.cli.hospital.outbox_command",
+            "Show, retry and drop what waits to be read or sent.",
+        ),
+        "reconcile": (
+            "app.cli.hospital.reconcile_command",
+            "Fetch the films that an archive forgot to send.",
+        ),
         "serve": ("app.cli.run.serve_command", "Answer over HTTP until told to stop."),
         "health": ("app.cli.run.health_command", "Ask a running service how it is."),
         "doctor": ("app.cli.run.doctor_command", "Look at all that a service needs."),
@@ -47,8 +59,8 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         1: "refused: a film that was not read, a service that is not healthy, a check that "
         "failed, an audit trail that is not whole, or an acceptance that shows nothing to rely on",
         USAGE: "called wrongly; a setting out of bounds, or callers whom nobody asks for a key",
-        3: "the model can't be served, the audit trail can't be kept or read, or another package "
-        "hides Neumo's own",
+        3: "the model can't be served, the audit trail or the exchange can't be kept or read, or "
+        "another package hides Neumo's own",
         4: "the port can't be had",
         INTERRUPTED: "interrupted",
         BROKEN_PIPE: "whoever read the output stopped reading",

@@ -5,29 +5,36 @@
         400 `Malformed` `InvalidParameter` `EmptyUpload` `MissingFile` `TooManyFiles`
             `InferenceMalformed`
         401 `Unauthenticated`  403 `Refused` `Forbidden` `OriginNotAllowed`
-        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown`  405 `MethodNotAllowed`
+        404 `NotFound` `ModelUnknown` `RecordsOff` `RequestUnknown` `ExchangeOff`
+            `ReadingUnknown` `ResultAbsent`
+        405 `MethodNotAllowed`  406 `NotAcceptable`
         408 `RequestTimeout`
         409 `ModelNotUsable` `SwitchInProgress` `NoFormerModel` `FeedbackConflict`
-        413 `BodyTooLarge`
+        410 `ReadingGone`  413 `BodyTooLarge`
         415 `UnsupportedMediaType`
         422 `ImageTruncated` `ImageUndecodable` `ImageTooSmall` `ImageTooManyPixels`
             `DicomUnsupported` `NotAChestXray`
         429 `RateLimited`  431 `HeadTooLarge`
         500 `InternalError`
         503 `NotReady` `Overloaded` `SwitchFailed` `IssuerUnavailable` `RecordsFull`
-            `RecordsUnavailable`
+            `RecordsUnavailable` `QueueFull` `QueueAway`
         504 `DeadlineExceeded`
     `CallerGone`: nobody waits for the answer any more; nobody is answered.
     `FileUnreadable`: a file that the terminal was given can't be opened.
     `StudyUnknown`: a film that no result can be filed beside, since it names no study.
+    `ArchiveUnusable` `FilmNotFetched`: an archive that can't be asked, or does not give a film.
     `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
     `ScoreError`: an archive that can't be scored as it was asked for.
         `SourceUnusable` `SourceLost` `DestinationUnusable` `RunDiffers` `EngineFailed`
         `ClusterUnusable`
     `RecordsError`: an audit trail that can't be kept or read; it stops the start.
         `AuditFolderUnusable` `AuditKeyUnusable` `AuditDatabaseUnusable`
+    `ExchangeError`: an exchange with hospital systems that can't run; it stops the start.
+        `ExchangeFolderUnusable` `ExchangeKeyUnusable` `PartnersUnusable`
+    `FilmLost`: what the queue should hold of a film is gone, or was changed.
     `AccessError`: who gets in can't be decided as it is set; it stops the start.
-        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable`
+        `NobodyKnown` `KeysUnusable` `TokensUnusable` `TlsUnusable` `DicomTlsUnusable`
+        `DicomExposed`
     `BundleError`: a model that must not be served; it stops the start.
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown` `BundleChanged` `ChoiceUnusable`
@@ -41,6 +48,8 @@ can carry patient data.
 
 from app.errors.access_errors import (
     AccessError,
+    DicomExposed,
+    DicomTlsUnusable,
     Forbidden,
     IssuerUnavailable,
     KeysUnusable,
@@ -84,6 +93,7 @@ from app.errors.call_errors import (
     Malformed,
     MethodNotAllowed,
     MissingFile,
+    NotAcceptable,
     NotFound,
     NotReady,
     OriginNotAllowed,
@@ -92,6 +102,21 @@ from app.errors.call_errors import (
     RequestTimeout,
     TooManyFiles,
     UnsupportedMediaType,
+)
+from app.errors.exchange_errors import (
+    ArchiveUnusable,
+    ExchangeError,
+    ExchangeFolderUnusable,
+    ExchangeKeyUnusable,
+    ExchangeOff,
+    FilmLost,
+    FilmNotFetched,
+    PartnersUnusable,
+    QueueAway,
+    QueueFull,
+    ReadingGone,
+    ReadingUnknown,
+    ResultAbsent,
 )
 from app.errors.image_errors import (
     DicomUnsupported,
@@ -130,6 +155,7 @@ __all__ = [
     "AcceptanceMismatch",
     "AcceptanceMissing",
     "AccessError",
+    "ArchiveUnusable",
     "AuditDatabaseUnusable",
     "AuditFolderUnusable",
     "AuditKeyUnusable",
@@ -144,12 +170,20 @@ __all__ = [
     "ClusterUnusable",
     "DeadlineExceeded",
     "DestinationUnusable",
+    "DicomExposed",
+    "DicomTlsUnusable",
     "DicomUnsupported",
     "EmptyUpload",
     "EngineFailed",
+    "ExchangeError",
+    "ExchangeFolderUnusable",
+    "ExchangeKeyUnusable",
+    "ExchangeOff",
     "Fact",
     "FeedbackConflict",
     "FileUnreadable",
+    "FilmLost",
+    "FilmNotFetched",
     "FilmsUnusable",
     "Forbidden",
     "GraphUnusable",
@@ -173,12 +207,18 @@ __all__ = [
     "NoFormerModel",
     "NobodyKnown",
     "NotAChestXray",
+    "NotAcceptable",
     "NotFound",
     "NotReady",
     "OriginNotAllowed",
     "Overloaded",
+    "PartnersUnusable",
     "PriorsUnknown",
+    "QueueAway",
+    "QueueFull",
     "RateLimited",
+    "ReadingGone",
+    "ReadingUnknown",
     "RecordsError",
     "RecordsFull",
     "RecordsOff",
@@ -187,6 +227,7 @@ __all__ = [
     "RequestError",
     "RequestTimeout",
     "RequestUnknown",
+    "ResultAbsent",
     "RunDiffers",
     "ScoreError",
     "SignatureKeysUnusable",

@@ -163,3 +163,37 @@ class TlsUnusable(AccessError):
         "No se puede servir TLS: {reason}. NEUMO_TLS_CERT es el certificado con su cadena y "
         "NEUMO_TLS_KEY su clave, ambos en PEM, la clave sin contraseña.",
     )
+
+
+class DicomTlsUnusable(TlsUnusable):
+    """The DICOM port's certificate, its key or the client authorities can't be used."""
+
+    code = "dicom_tls_unusable"
+    advice = Text(
+        "TLS can't be spoken on the DICOM port: {reason}. NEUMO_DICOM_TLS_CERT_FILE is the "
+        "certificate with its chain, NEUMO_DICOM_TLS_KEY_FILE its key, NEUMO_DICOM_TLS_CA_FILE "
+        "the authorities of client certificates, all in PEM, the key without a password.",
+        "No se puede usar TLS en el puerto DICOM: {reason}. NEUMO_DICOM_TLS_CERT_FILE es el "
+        "certificado con su cadena, NEUMO_DICOM_TLS_KEY_FILE su clave y NEUMO_DICOM_TLS_CA_FILE "
+        "las autoridades de los certificados de cliente, todo en PEM, la clave sin contraseña.",
+    )
+
+
+class DicomExposed(AccessError):
+    """The DICOM port would be open to other machines, and too little is asked of them."""
+
+    code = "dicom_exposed"
+    advice = Text(
+        "{host} can be reached from other machines, and the DICOM port would ask too little of "
+        "them. Name who may send in NEUMO_DICOM_CALLERS, as ORTHANC or ORTHANC@10.0.0.5: without "
+        "it anybody could. And since a title proves nothing, ask for client certificates by "
+        "NEUMO_DICOM_TLS_CERT_FILE, NEUMO_DICOM_TLS_KEY_FILE and NEUMO_DICOM_TLS_CA_FILE; or, "
+        "where a firewall says who reaches the port, set NEUMO_DICOM_INSECURE_NO_TLS=true. Or "
+        "listen on 127.0.0.1.",
+        "Otras máquinas pueden llegar a {host} y el puerto DICOM les pediría demasiado poco. "
+        "Indique quién puede enviar en NEUMO_DICOM_CALLERS, como ORTHANC u ORTHANC@10.0.0.5: si "
+        "no, podría cualquiera. Y como un título no prueba nada, pida certificados de cliente con "
+        "NEUMO_DICOM_TLS_CERT_FILE, NEUMO_DICOM_TLS_KEY_FILE y NEUMO_DICOM_TLS_CA_FILE; o, si un "
+        "cortafuegos decide quién llega al puerto, ponga NEUMO_DICOM_INSECURE_NO_TLS=true. O "
+        "escuche en 127.0.0.1.",
+    )

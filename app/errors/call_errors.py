@@ -47,6 +47,24 @@ class Malformed(RequestError):
                 "Una parte del formulario no tiene nombre. Ponga en cada parte la cabecera "
                 'Content-Disposition: form-data; name="...".',
             ),
+            "related_boundary": Text(
+                "The Content-Type multipart/related names no usable boundary. Let the DICOMweb "
+                "library write this header itself.",
+                "El Content-Type multipart/related no indica un boundary utilizable. Deje que la "
+                "biblioteca DICOMweb escriba esta cabecera.",
+            ),
+            "related_syntax": Text(
+                "The parts of multipart/related could not be told apart: their headers or "
+                "boundaries are broken. Let a DICOMweb library write the body.",
+                "No se pudieron separar las partes de multipart/related: sus cabeceras o "
+                "boundaries son incorrectos. Deje que una biblioteca DICOMweb escriba el cuerpo.",
+            ),
+            "related_incomplete": Text(
+                "The body ends before its closing boundary, or its boundary is not the one that "
+                "Content-Type names. Send it again, whole: what was stored stays stored.",
+                "El cuerpo termina antes de su boundary final, o su boundary no es el que indica "
+                "Content-Type. Envíelo de nuevo, completo: lo guardado sigue guardado.",
+            ),
             "two_keys": Text(
                 "The request shows two keys that differ. Send one: as 'Authorization: Bearer KEY' "
                 "or as 'X-API-Key: KEY'.",
@@ -179,6 +197,10 @@ class TooManyFiles(RequestError):
     )
     reasons = MappingProxyType(
         {
+            "parts": Text(
+                "One call takes at most {max_files} instances. Send them in groups of so many.",
+                "Una petición admite como máximo {max_files} instancias. Envíelas en grupos.",
+            ),
             "tensor": Text(
                 "One call takes at most {max_files} images. Send them in groups of so many.",
                 "Una petición admite como máximo {max_files} imágenes. Envíelas en grupos.",
@@ -356,6 +378,18 @@ class NotFound(RequestError):
     )
 
 
+class NotAcceptable(RequestError):
+    """The caller takes no media type that there is."""
+
+    status = 406
+    code = "not_acceptable"
+    title = Text("Not acceptable", "Ningún formato aceptable")
+    advice = Text(
+        "There is no representation that the Accept header takes. There are: {types}.",
+        "No hay ninguna representación que la cabecera Accept admita. Hay: {types}.",
+    )
+
+
 class MethodNotAllowed(RequestError):
     """The path exists, the method doesn't."""
 
@@ -419,6 +453,18 @@ class UnsupportedMediaType(RequestError):
                 "compressed already: send the file as it is.",
                 "El cuerpo está comprimido (Content-Encoding), lo que no se lee. JPEG y PNG ya "
                 "están comprimidos: envíe el archivo tal cual.",
+            ),
+            "not_related": Text(
+                "This call takes multipart/related with parts of application/dicom, or one "
+                "instance as application/dicom. Metadata apart from its pixels is not taken.",
+                "Esta llamada admite multipart/related con partes de application/dicom, o una "
+                "instancia como application/dicom. No admite metadatos separados de sus píxeles.",
+            ),
+            "part_not_dicom": Text(
+                "A part is no application/dicom. Send whole DICOM files (PS3.10), each as a part "
+                "with Content-Type application/dicom.",
+                "Una parte no es application/dicom. Envíe archivos DICOM completos (PS3.10), cada "
+                "uno como una parte con Content-Type application/dicom.",
             ),
             "gzip": Text(
                 "The content is compressed with gzip. Unpack it and send the image itself.",

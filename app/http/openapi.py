@@ -21,6 +21,7 @@ from app.errors import (
     Malformed,
     MissingFile,
     ModelNotUsable,
+    NotAcceptable,
     NotAChestXray,
     NotReady,
     OriginNotAllowed,
@@ -29,6 +30,7 @@ from app.errors import (
     RecordsFull,
     RequestError,
     RequestTimeout,
+    ResultAbsent,
     SwitchFailed,
     TooManyFiles,
     Unauthenticated,
@@ -100,6 +102,8 @@ _EXAMPLE_FACTS: Final[dict[type[RequestError], dict[str, Fact]]] = {
     RateLimited: {"retry_after_s": 2},
     ModelNotUsable: {"model": "neumo-r18-2", "failure": "bundle_hash_mismatch"},
     SwitchFailed: {"reason": "no_vote"},
+    NotAcceptable: {"types": "application/dicom+json, application/json"},
+    ResultAbsent: {"state": "refused"},
 }
 # In "Try it out" nothing may stand in these fields: it would be sent, and said of the patient.
 _EMPTY: Final = {"examples": [""], "example": ""}

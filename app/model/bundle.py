@@ -45,14 +45,19 @@ def read_bundle(path: Path) -> Bundle:
     """
     card_json = _read(path, "card.json")
     graph = _read(path, "model.onnx")
-    try:
-        card = Card.model_validate_json(card_json)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "card.json"
-        raise BundleMalformed(bundle=path.name, reason=f"{where}: {first['msg']}") from None
+    card = _parse_card(card_json, path)
     _check_graph(graph, card, path)
     return Bundle(card, card_json, graph)
+
+
+def read_card(path: Path) -> Card:
+    """Read the card alone of the bundle in the folder `path`: what it says, unchecked.
+
+    Raises
+    ------
+    BundleMissing, BundleMalformed
+    """
+    return _parse_card(_read(path, "card.json"), path)
 
 
 def read_fp32(path: Path, int8: Bundle) -> Bundle | None:
@@ -70,6 +75,15 @@ def read_fp32(path: Path, int8: Bundle) -> Bundle | None:
     graph = _read(path, FP32_FILE)
     _check_graph(graph, card, path, FP32_FILE)
     return Bundle(card, int8.card_json, graph, int8.signed_by)
+
+
+def _parse_card(card_json: bytes, path: Path) -> Card:
+    try:
+        return Card.model_validate_json(card_json)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "card.json"
+        raise BundleMalformed(bundle=path.name, reason=f"{where}: {first['msg']}") from None
 
 
 def _check_graph(graph: bytes, card: Card, path: Path, file: str = "model.onnx") -> None:

@@ -5,7 +5,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from app.errors import RequestError
+from app.errors import NeumoError, RequestError
 from app.language import Language
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -52,3 +52,14 @@ def render_problem(
         **error.facts,
         **members,
     )
+
+
+def title_of(code: str, language: Language) -> str | None:
+    """Return what an error is called, by its code; None if no error has it."""
+    waiting: list[type[NeumoError]] = [NeumoError]
+    while waiting:
+        kind = waiting.pop()
+        if getattr(kind, "code", None) == code:
+            return kind.title.render(language)
+        waiting += kind.__subclasses__()
+    return None

@@ -19,9 +19,16 @@ from typing import Final
 
 from app.access.access import Access
 from app.access.rates import RateTable
-from app.errors import AccessError, BundleError, RecordsError
+from app.errors import (
+    AccessError,
+    BundleError,
+    ExchangeError,
+    ExchangeFolderUnusable,
+    RecordsError,
+)
 from app.machine import tune_allocator
 from app.server.balance import ConnectionTable, Stage
+from app.server.port import PORT_TAKEN, bind_port
 from app.server.tls import Tls
 from app.server.uvicorn_server import Shared, build_server
 from app.server.worker import SIGNALS, STARTUP_FAILURE, Worker
@@ -44,8 +51,7 @@ _NO_FOLDER: Final = (
     "several workers share their metrics in a folder: set TMPDIR to one that can be written"
 )
 
-PORT_TAKEN: Final = 4
-"""Exit code where the port can't be had: another service holds it, or it may not be bound."""
+_NEEDS_EXTRA: Final = "it needs the extra: pip install neumo[hospital]"
 
 
 class Supervisor:
@@ -198,12 +204,13 @@ def serve(settings: Settings, load_model: LoadModel = load_model_from) -> int:
         access = Access.of(settings, rates)  # each worker has its own, and would fail the same way
         tls = Tls.of(settings)
         _prepare_records(settings)
-    except (AccessError, RecordsError) as error:
+        _prepare_exchange(settings)
+    except (AccessError, RecordsError, ExchangeError) as error:
         _log.critical(str(error), extra={"members": {"code": error.code}})
         return error.exit_code
     if access.open:
         _log.info("nobody is asked for a key", extra={"members": {"host": settings.host}})
-    listener = _bind(settings)
+    listener = bind_port(settings.host, settings.port, _log, tls=bool(settings.tls_cert))
     if listener is None:
         return PORT_TAKEN
     _raise_open_files()
@@ -256,31 +263,29 @@ def _prepare_records(settings: Settings) -> None:
     prepare_records(settings)
 
 
+def _prepare_exchange(settings: Settings) -> None:
+    """See that films can be kept and sorted, if they are to be.
+
+    Raises
+    ------
+    ExchangeError
+    """
+    if not settings.exchange_folder:
+        return
+    try:
+        import app.exchange.film_sort  # noqa: F401, PLC0415
+        from app.records.outbox.outbox import Outbox  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ExchangeFolderUnusable(reason=_NEEDS_EXTRA) from None
+    Outbox.of(settings).close()  # each worker opens its own
+
+
 def _metrics_folder() -> str | None:
     """Make a folder for the workers' metrics; None where none can be made."""
     for parent in (None, _SHARED_MEMORY):  # None: as TMPDIR says
         with contextlib.suppress(OSError):
             return tempfile.mkdtemp(prefix="neumo-metrics-", dir=parent)
     return None
-
-
-def _bind(settings: Settings) -> socket.socket | None:
-    """Take the port. It is opened once workers can answer: until then calls are refused."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        members = {"host": settings.host, "port": settings.port, "reason": error.strerror}
-        _log.critical("can't listen", extra={"members": members})
-        listener.close()
-        return None
-    listener.setblocking(False)
-    port = listener.getsockname()[1]
-    members = {"host": settings.host, "port": port, "tls": bool(settings.tls_cert)}
-    _log.info("bound", extra={"members": members})
-    return listener
 
 
 def _raise_open_files() -> None:

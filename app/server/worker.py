@@ -30,13 +30,16 @@ class Worker:
 
     Parameters
     ----------
+    listener : what it serves; None if that is no port
     build : makes, in the child, what serves; a failure ends it with `STARTUP_FAILURE`
     """
 
-    def __init__(self, listener: socket.socket, build: Callable[[], Servable]) -> None:
+    def __init__(self, listener: socket.socket | None, build: Callable[[], Servable]) -> None:
         self._listener = listener
         self._build = build
         self._pinged_s: float | None = None
+        self.answered = False
+        """Whether it has given a sign of life: it is built then, and runs."""
         self._pipe, self._pipe_of_child = multiprocessing.Pipe()
         self._process = multiprocessing.get_context("fork").Process(target=self._serve)
         self.started_s = time.monotonic()
@@ -75,6 +78,7 @@ class Worker:
             elif self._pipe.poll():
                 self._pipe.recv_bytes()
                 self._pinged_s = None
+                self.answered = True
         except (OSError, EOFError):
             return False
         return self._pinged_s is None or now_s - self._pinged_s < timeout_s
@@ -102,7 +106,7 @@ class Worker:
             _log.exception("a worker can't start")
             os._exit(STARTUP_FAILURE)
         threading.Thread(target=_answer_pings, args=(self._pipe_of_child,), daemon=True).start()
-        server.run([self._listener])
+        server.run([] if self._listener is None else [self._listener])
 
 
 def _answer_pings(pipe: Pipe) -> None:

@@ -153,6 +153,20 @@ class Admission:
             self._held_bytes -= claim.held_bytes
             self._metrics.set_in_flight(self._claims)
 
+    @contextmanager
+    def receive(self) -> Iterator[Claim]:
+        """Account for the bytes of one request that asks for no thread, until it is answered."""
+        claim = Claim(_stays)
+        try:
+            yield claim
+        finally:
+            self._held_bytes -= claim.held_bytes
+
+    def let_go(self, claim: Claim, fewer_bytes: int) -> None:
+        """Account for bytes that are held no longer, of a request that goes on."""
+        claim.held_bytes -= fewer_bytes
+        self._held_bytes -= fewer_bytes
+
     def hold(self, claim: Claim, more_bytes: int) -> None:
         """Account for bytes that came. What was only declared takes no room: it may never come.
 
@@ -275,6 +289,11 @@ class Admission:
     def _refuse_large(self, needed_bytes: int, held_by_others: int) -> None:
         if held_by_others > 0 and held_by_others + needed_bytes > self._max_held_bytes:
             raise Overloaded(retry_after_s=1)
+
+
+async def _stays() -> None:
+    """Never return: nothing of the request is waited for that its client's end would cancel."""
+    await asyncio.Future()
 
 
 @dataclass(slots=True)

@@ -71,8 +71,8 @@ def test_both_clients_take_the_same_calls_in_the_same_words() -> None:
 
     assert calls(Client) == calls(AsyncClient)
     assert set(calls(Client)) == {
-        "predict", "predict_many", "batch", "explain", "explain_numbers", "preview", "model",
-        "health", "wait_until_ready",
+        "predict", "predict_many", "batch", "explain", "explain_numbers", "preview",
+        "film_reading", "model", "health", "wait_until_ready",
     }  # fmt: skip
 
 
@@ -141,6 +141,12 @@ def test_the_card_and_the_health_are_told(neumo: Both) -> None:
     assert neumo.model()["name"] == "neumo-r18-3"
     assert [neumo.health(kind) for kind in ("live", "ready", "startup")] == [True] * 3
     neumo.wait_until_ready()
+
+
+def test_where_no_films_are_kept_none_is_told(neumo: Both) -> None:
+    with pytest.raises(Problem) as told:
+        neumo.film_reading("1.2.3")
+    assert (told.value.status, told.value.code) == (404, "exchange_off")
 
 
 def test_a_batch_has_a_result_for_each_film_in_order(

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
+from app.http.dicomweb import film_readings
 from app.model.measured.acceptance_file import AcceptanceSummary
 from app.render import reading_json
 from neumo_client import (
@@ -15,12 +16,14 @@ from neumo_client import (
     ActivationMap,
     Dicom,
     Explanation,
+    FilmReading,
     GreyWindow,
     Heatmap,
     Image,
     ModelReference,
     Reading,
     Remark,
+    ResultReference,
     SchemaUnknown,
     Subject,
     Timing,
@@ -34,6 +37,7 @@ SERVED = {
     Timing: reading_json.Timing, ModelReference: reading_json.ModelReference,
     Image: reading_json.Image, Dicom: reading_json.Dicom, GreyWindow: reading_json.GreyWindow,
     Acceptance: AcceptanceSummary, Subject: reading_json.Subject,
+    FilmReading: film_readings.FilmReading, ResultReference: film_readings.ResultReference,
 }  # fmt: skip
 
 
@@ -137,3 +141,24 @@ def test_a_member_that_is_missing_is_refused(told: dict[str, Any], member: str) 
 
 def test_whole_numbers_are_numbers_too(told: dict[str, Any]) -> None:
     assert load_answer(Reading, told | {"abnormal": 1}).abnormal == 1.0
+
+
+def test_a_film_that_waits_and_one_that_was_read(told: dict[str, Any]) -> None:
+    known = {"id": "x", "state": "waiting", "received_at": "2026-11-28T12:30:15+00:00"}
+    waits = load_answer(FilmReading, known | {"results": []})
+    assert (waits.waits, waits.reading, waits.results) == (True, None, ())
+    results = [{"kind": "sr", "uid": "2.25.1", "media_type": "application/dicom"}]
+    whole = known | {"state": "read", "reading": told, "results": results}
+    read = load_answer(FilmReading, whole)
+    assert not read.waits
+    assert read.reading is not None
+    assert read.reading.probabilities == told["probabilities"]
+    assert read.results == (ResultReference("sr", "2.25.1", "application/dicom"),)
+    assert read.raw == whole
+
+
+def test_a_schema_of_its_reading_that_means_something_else_is_refused(told: dict[str, Any]) -> None:
+    reading = told | {"schema_version": KNOWN_SCHEMA + 1}
+    known = {"id": "x", "state": "read", "received_at": "", "results": [], "reading": reading}
+    with pytest.raises(SchemaUnknown):
+        load_answer(FilmReading, known)

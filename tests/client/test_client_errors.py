@@ -36,7 +36,8 @@ from tests.client.answering import client_by, client_of
 
 BY_STATUS = {
     400: InvalidCall, 401: Unauthenticated, 403: Forbidden, 404: InvalidCall, 405: InvalidCall,
-    408: Problem, 409: Problem, 413: FilmRefused, 415: FilmRefused, 422: FilmRefused,
+    406: Problem, 408: Problem, 409: Problem, 410: Problem,
+    413: FilmRefused, 415: FilmRefused, 422: FilmRefused,
     429: RateLimited, 431: InvalidCall, 500: ServiceFailed, 503: Unavailable,
     504: DeadlineExceeded,
 }  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import dicoms
-from tests.server import predict, running
+from tests.server import predict, running, started
 
 OF_EXTRAS = (
     "torch", "torchvision", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "tensorboardX",
@@ -75,3 +75,14 @@ def test_neumo_serves_without_extras(without_extras: dict[str, str], jpeg: bytes
         status, answer = predict(server, dicoms.native(np.zeros((99, 99), np.uint16)))
         assert status == 415
         assert "installs neumo[dicom]" in json.loads(answer)["detail"]
+
+
+def test_films_are_not_kept_without_the_extra(
+    without_extras: dict[str, str], tmp_path: Path
+) -> None:
+    asked = without_extras | {"NEUMO_EXCHANGE_FOLDER": str(tmp_path / "exchange")}
+    with started(environment=asked) as server:
+        assert server.process.wait(60) == 3
+        told = server.lines()[-1]
+    assert told["code"] == "exchange_folder_unusable"
+    assert "neumo[hospital]" in told["message"]

@@ -22,6 +22,8 @@ OPERATIONS = {
     "/models": "models", "/admin/models/{name}/activate": "activate_model",
     "/admin/models/rollback": "roll_back_model",
     "/feedback/{request_id}": "feedback", "/performance": "performance",
+    "/dicomweb/studies": "store_instances",
+    "/dicomweb/studies/{study_uid}": "store_instances_of_study", "/readings/{id}": "film_reading",
 }  # fmt: skip
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
@@ -93,6 +95,8 @@ def test_every_problem_is_the_one_schema_with_an_example_a_code(document: dict[s
     for call in calls(document).values():
         for status, response in call["responses"].items():
             if status.startswith("2"):
+                continue
+            if "application/dicom+json" in response["content"]:  # STOW-RS: which, and why
                 continue
             (content,) = response["content"].items()
             assert content[0] == "application/problem+json"

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+from app.cli.command import COMMANDS
 from app.settings.settings import Settings
 from tests.apps import wait_until
 from tests.certificates import Authority
 from tests.conftest import ROOT
+from tests.orthanc.orthanc import ORTHANC, running_orthanc, why_not
 from tests.server import Server, free_port, running
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -65,7 +67,7 @@ def test_what_a_container_is_given_is_there(name: str) -> None:
         else:
             assert source in COMPOSE["volumes"]
     mounted = re.findall(r"/run/secrets/(\w+)", json.dumps(service.get("environment", {})))
-    assert set(mounted) <= set(service["secrets"])
+    assert set(mounted) <= set(service.get("secrets", []))
 
 
 def test_a_secret_is_a_file_that_is_empty_until_there_is_one() -> None:
@@ -76,10 +78,15 @@ def test_a_secret_is_a_file_that_is_empty_until_there_is_one() -> None:
 def test_neumo_alone_starts_without_a_profile() -> None:
     profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
     assert profiles.pop("neumo") == []
-    assert profiles == {name: [name] for name in ("nginx", "postgres", "prometheus", "grafana")}
+    beside = ("nginx", "postgres", "prometheus", "grafana")
+    assert profiles == {name: [name] for name in beside} | {
+        "receive": ["receive", "pacs"],
+        "reconcile": ["receive", "pacs"],
+        "orthanc": ["pacs"],
+    }
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"neumo"}))
+@pytest.mark.parametrize("name", ["grafana", "nginx", "postgres", "prometheus"])
 def test_an_image_has_a_version_and_can_be_pinned_by_digest(name: str) -> None:
     default = re.fullmatch(
         rf"\$\{{NEUMO_{name.upper()}_IMAGE:-docker\.io/[\w./-]+:(.+)\}}", SERVICES[name]["image"]
@@ -109,6 +116,76 @@ def test_neumo_is_set_up_by_settings_that_there_are() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     for volume in neumo["volumes"]:  # made there, or they would be root's
         assert volume.partition(":")[2] in dockerfile
+
+
+def test_what_runs_neumos_image_runs_commands_and_settings_that_there_are() -> None:
+    own = [name for name, service in SERVICES.items() if service["image"] == "neumo"]
+    assert own == ["neumo", "receive", "reconcile"]
+    settings = Settings()
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for name in ("receive", "reconcile"):
+        service = SERVICES[name]
+        assert service["command"][0] == name in COMMANDS
+        assert service["user"] == SERVICES["neumo"]["user"]
+        for variable in set(service["environment"]) - {"ORT_DISABLE_TELEMETRY"}:
+            assert variable.removeprefix("NEUMO_").lower() in Settings.model_fields
+        for volume in service["volumes"]:
+            assert volume in SERVICES["neumo"]["volumes"]
+            assert volume.partition(":")[2] in dockerfile
+    port = settings.dicom_port
+    assert SERVICES["receive"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f"EXPOSE {settings.port} {port}" in dockerfile
+
+
+def test_orthanc_and_neumo_know_each_other_by_the_same_names() -> None:
+    orthanc, receive = SERVICES["orthanc"]["environment"], SERVICES["receive"]["environment"]
+    text = (ROOT / "deploy" / "orthanc" / "orthanc.json").read_text(encoding="utf-8")
+    assert f'"AET": "{Settings().ae_title}"' in text
+    assert f"${{NEUMO_DICOM_PORT:-{Settings().dicom_port}}}" in text
+    (title,) = re.findall(r'"DicomAet": "(\w+)"', text)
+    (dicom_port,) = re.findall(r"ORTHANC_DICOM_PORT:-(\d+)", text)
+    (http_port,) = re.findall(r"ORTHANC_HTTP_PORT:-(\d+)", text)
+    assert receive["NEUMO_PARTNERS"] == f"${{NEUMO_PARTNERS:-dicom://{title}@orthanc:{dicom_port}}}"
+    assert receive["NEUMO_DICOM_CALLERS"] == f"${{NEUMO_DICOM_CALLERS:-{title}}}"
+    root = f"http://orthanc:{http_port}/dicom-web"
+    assert receive["NEUMO_ARCHIVE_DICOMWEB"] == f"${{NEUMO_ARCHIVE_DICOMWEB:-{root}}}"
+    assert SERVICES["orthanc"]["ports"] == [
+        f"127.0.0.1:{port}:{port}" for port in (dicom_port, http_port)
+    ]
+    assert orthanc["NEUMO_DICOM_HOST"] == "receive"
+    assert orthanc["NEUMO_DICOMWEB"] == f"http://neumo:{Settings().port}/dicomweb/"
+    dockerfile = (ROOT / "deploy" / "orthanc" / "Dockerfile").read_text(encoding="utf-8")
+    assert f"USER {SERVICES['orthanc']['user']}\n" in dockerfile
+    assert f"EXPOSE {dicom_port} {http_port}\n" in dockerfile
+    (volume,) = SERVICES["orthanc"]["volumes"]
+    assert volume.partition(":")[2] == orthanc["ORTHANC_STORAGE"]
+    assert f" {orthanc['ORTHANC_STORAGE']}\n" in dockerfile
+    for file in re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE)[0].split():
+        assert (ROOT / "deploy" / "orthanc" / file).is_file()
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)
+    assert SERVICES["orthanc"]["build"]["args"] == {"BASE": f"${{NEUMO_ORTHANC_BASE:-{base}}}"}
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_orthanc_starts_as_in_its_container() -> None:
+    dockerfile = (ROOT / "deploy" / "orthanc" / "Dockerfile").read_text(encoding="utf-8")
+    (started,) = re.findall(r"^ENTRYPOINT (.+)$", dockerfile, re.MULTILINE)
+    program, configuration = json.loads(started)
+    (copied,) = re.findall(r"^COPY .+ (\S+)$", dockerfile, re.MULTILINE)
+    assert configuration == f"{copied}orthanc.json"
+    assert Path(program) == ORTHANC
+    given = SERVICES["orthanc"]["environment"]
+    assert given["ORTHANC_REMOTE"] == "true"
+    assert given["ORTHANC_CHECK_HOST"] == "false"
+    with running_orthanc(free_port(), variables={"ORTHANC_CHECK_HOST": "false"}) as orthanc:
+        neumo = orthanc.get("/modalities/neumo/configuration")
+        assert (neumo["AET"], neumo["AllowStore"]) == (Settings().ae_title, True)
+
+
+def test_orthancs_http_is_reached_by_those_who_need_it_alone() -> None:
+    on_it = {name for name, each in SERVICES.items() if "archive" in each.get("networks", [])}
+    assert on_it == {"neumo", "receive", "reconcile", "orthanc"}
+    assert SERVICES["orthanc"]["networks"] == ["archive"]
 
 
 def test_the_database_is_reached_by_neumo_alone_and_reaches_nothing() -> None:

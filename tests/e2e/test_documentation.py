@@ -26,13 +26,13 @@ from tests.server import Server, running
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 NOT_RUN = {
     "needs a cluster": 6,
-    "needs a container engine": 7,
+    "needs a container engine": 8,
     "needs a database server": 2,
     "needs a release and an index of packages": 1,
     "needs an identity provider": 4,
     "needs hardware or a machine that is not here": 4,
     "needs the training images": 4,
-    "needs what only your own service can tell": 4,
+    "needs what only your own service can tell": 5,
     "sets up an environment": 8,
     "takes minutes, on a machine that is left to it": 6,
 }
@@ -79,9 +79,11 @@ MOST_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Server]:
-    """A service that holds two models, which the pages ask and switch."""
-    with running(environment={"NEUMO_MODELS": "neumo-r18-2"}) as service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that holds two models, which the pages ask and switch, and films that wait."""
+    queue = tmp_path_factory.mktemp("exchange")
+    environment = {"NEUMO_MODELS": "neumo-r18-2", "NEUMO_EXCHANGE_FOLDER": str(queue)}
+    with running(environment=environment) as service:
         yield service
 
 

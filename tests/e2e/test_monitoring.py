@@ -145,12 +145,14 @@ def choice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(jpeg: bytes, choice: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service of two workers with a shadow and an audit trail, that has read some films."""
+    """A service of two workers with shadow, audit trail and queue, that has read some films."""
     environment = {
         "NEUMO_SHADOW": "neumo-r18-2",
         "NEUMO_MODEL_CHOICE": str(choice),
         "NEUMO_DRIFT_LEAST_FILMS": "20",
         "NEUMO_AUDIT_FOLDER": str(tmp_path_factory.mktemp("audit") / "trail"),
+        "NEUMO_EXCHANGE_FOLDER": str(tmp_path_factory.mktemp("exchange") / "queue"),
+        "NEUMO_PARTNERS": "dicom://PACS@127.0.0.1:104",
     }
     with running("--workers", "2", environment=environment) as server:
         for number in range(24):  # every fourth of a view that no model knows
@@ -211,6 +213,9 @@ def test_figures_are_the_services_own(prometheus: Prometheus) -> None:
     assert (readings["value"][1], films["value"][1], workers["value"][1]) == ("24", "24", "2")
     assert len(prometheus.ask("neumo_drift_psi")) == 3
     assert prometheus.ask("neumo_model_info")[0]["metric"]["name"] == "neumo-r18-3"
+    (up,) = prometheus.ask("neumo_exchange_up")
+    states = prometheus.ask('neumo_exchange_deliveries{partner="1", protocol="dicom"} == 0')
+    assert (up["value"][1], len(states)) == ("1", 3), "one queue, however many workers"
 
 
 def test_nothing_fires_while_all_is_well(prometheus: Prometheus) -> None:

@@ -84,6 +84,7 @@ def test_it_holds_two_packages_their_start_two_bundles_and_nothing_else(
         "training/py.typed",
         "training/recipes/neumo-r18-2.toml",
         "training/recipes/neumo-r18-3.toml",
+        "training/recipes/sweeps/example.toml",
     ]
 
 
@@ -98,7 +99,7 @@ def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
     extras = {line.split()[1] for line in lines if line.startswith("Provides-Extra")}
     assert extras == {
         "dev", "dicom", "docs", "hospital", "oidc", "otel", "postgres", "score", "signatures",
-        "train",
+        "sweep", "train",
     }  # fmt: skip
     assert f"Version: {app.__version__}" in lines
     needed = [line for line in lines if line.startswith("Requires-Dist") and "extra" not in line]

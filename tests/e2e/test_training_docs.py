@@ -1,8 +1,11 @@
 """Training in docs/training.md, README.md and README.es.md: runs as it stands, on drawn X-rays."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +38,8 @@ README_COMMANDS = {
     ]
     for name in ("README.md", "README.es.md")
 }
-SERVE, BENCHMARK = (line for line in COMMANDS if not line.startswith("neumo-train "))
+(TOGETHER,) = (line for line in COMMANDS if line.startswith("torchrun "))
+SERVE, BENCHMARK = (line for line in COMMANDS if not line.startswith(("neumo-train ", "torchrun ")))
 
 
 def test_the_page_shows_its_commands_in_this_order() -> None:
@@ -76,3 +80,27 @@ def test_its_commands_work_one_after_the_other(
     report = json.loads(Path("report/evaluation.json").read_text())
     card = read_bundle(Path("models/ours-1")).card
     assert report["model"] == {"name": "ours-1", "sha256": card.sha256}
+
+
+def test_torchrun_trains_as_shown_in_two_processes(tmp_path: Path) -> None:
+    (tmp_path / "DATA").mkdir()
+    write_data_set(tmp_path / "DATA", train=4, test=1)
+    torchrun, *arguments = shlex.split(TOGETHER)
+    assert torchrun == "torchrun"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", *arguments),
+            *("--weights=random", "--epochs=1", "--side-px=64", "--validation-share=0.3"),
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1: ") == 1  # of the first alone
+    run = tmp_path / "runs" / "ours-2"
+    assert json.loads((run / "environment.json").read_text())["processes"] == 2
+    assert len(json.loads((run / "history.json").read_text())) == 1

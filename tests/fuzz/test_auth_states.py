@@ -177,6 +177,7 @@ def test_each_call_by_each_caller(guarded: tuple[Server, list[Asking]]) -> None:
     wrong = []
     for (method, declared), scope in SCOPE_OF.items():
         path = declared.replace("{name}", "x").replace("{request_id}", "x")
+        path = path.replace("{id}", "x").replace("{study_uid}", "1.2.3")
         path = path.replace("/static-offline-docs", "/static-offline-docs/swagger-ui.css")
         for each in asking:
             body = b"no film" if method == "POST" else None

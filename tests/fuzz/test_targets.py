@@ -25,6 +25,7 @@ EXPECTED = {
     "acceptance": {"read", "acceptance_malformed"},
     "feedback": {"read", "refused"},
     "form": {"read", "malformed"},
+    "related": {"read", "malformed", "unsupported_media_type", "too_many_files"},
     "inference": {"read", "inference_malformed"},
     "wire": {"200", "unauthenticated", "forbidden", "malformed"},
     "jpeg": {"read", "image_undecodable", "image_truncated"},

@@ -1,13 +1,18 @@
-"""docs/reference/metrics.md: the registries of `app.service` and `app.records`, walked."""
+"""docs/reference/metrics.md: the registries of all rooms that count, walked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from tempfile import TemporaryDirectory
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from app.exchange.exchange_metrics import QueueCollector
 from app.records.audit_metrics import AuditMetrics, LiveMetrics
+from app.records.outbox.outbox import Outbox
 from app.service.service import Service, load_model_from
-from app.service.telemetry import Metrics
+from app.settings.exchange_settings import ExchangeSettings
 from app.settings.settings import Settings
 from tools.reference.markdown_table import GENERATED, code, render_table
 
@@ -19,7 +24,12 @@ def render_page() -> str:
     AuditMetrics(recorded)
     LiveMetrics(recorded)
     # prometheus-client tells labels of what was counted only: names come from its collectors.
-    counted = [*_counted(metrics._registry), *_read_off(metrics), *_counted(recorded)]
+    counted = [
+        *_counted(metrics._registry),
+        *_read_off(metrics._collectors),
+        *_counted(recorded),
+        *_read_off([_EmptyQueue()]),
+    ]
     rows = [
         [code(_exposed_name(name, kind)), kind, " ".join(map(code, labels)), text]
         for name, kind, labels, text in counted
@@ -32,7 +42,8 @@ def render_page() -> str:
         "`GET /metrics` gives them in Prometheus' text format, summed over all workers. A route is",
         "its template, as `/predict`; no label takes a value from a caller. A histogram has the",
         "series `_bucket`, `_sum` and `_count`. Those of the audit trail and of feedback are there",
-        "where `NEUMO_AUDIT_FOLDER` is set. What to watch: [runbook](../runbook.md).",
+        "where `NEUMO_AUDIT_FOLDER` is set, `neumo_exchange_*` where `NEUMO_EXCHANGE_FOLDER` is.",
+        "What to watch: [runbook](../runbook.md).",
         "",
         *render_table(["metric", "type", "labels", "means"], rows),
     ]
@@ -46,9 +57,20 @@ def _counted(registry: CollectorRegistry) -> Iterator[tuple[str, str, list[str],
             yield each._name, str(each._type), list(each._labelnames), each._documentation
 
 
-def _read_off(metrics: Metrics) -> Iterator[tuple[str, str, list[str], str]]:
+class _EmptyQueue(Collector):
+    """What is told of a queue that has nothing in it."""
+
+    def collect(self) -> Iterator[Metric]:
+        with TemporaryDirectory() as folder:
+            settings = ExchangeSettings(exchange_folder=folder)
+            outbox = Outbox.of(settings)
+            yield from QueueCollector(outbox, settings).collect()
+            outbox.close()
+
+
+def _read_off(collectors: Iterable[Collector]) -> Iterator[tuple[str, str, list[str], str]]:
     """Yield the same of what is read off when it is asked for."""
-    for collector in metrics._collectors:
+    for collector in collectors:
         for family in collector.collect():
             labels = getattr(family, "_labelnames", ())
             yield family.name, family.type, list(labels), family.documentation

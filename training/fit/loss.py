@@ -13,7 +13,13 @@ from training.config import LABELS, Config
 _POWERS: Final = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}
 
 
-def label_losses(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float) -> Tensor:
+def label_losses(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    smoothing: float,
+    whole: Tensor | None = None,
+) -> Tensor:
     """Return the loss of each image, by its weight: their sum is the batch's loss.
 
     Minus the log of what the labels that an image may have get together, smoothed as PyTorch's
@@ -27,22 +33,29 @@ def label_losses(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: fl
     targets : [N, 4], 1 for each label that an image may have, else 0; none: another finding
     weights : [4], of each label; an image has the mean weight of its own, another finding of all
     smoothing : share of the truth spread over all labels
+    whole : the weight of the whole batch, where these are a part of it; else theirs
 
     Returns
     -------
     float32 [N], in nats
     """
     log_probabilities = F.log_softmax(logits, 1)
-    among = targets.sum(1, keepdim=True)
-    known = among > 0
-    own = torch.where(known, targets / among.clamp(min=1), 1 / len(LABELS))
-    weight = (own * weights).sum(1)
+    weight = weigh_images(targets, weights)
+    known = targets.sum(1, keepdim=True) > 0
     outside = known & (targets == 0)
     together = torch.logsumexp(log_probabilities.masked_fill(outside, -torch.inf), 1)
     spread = (log_probabilities * weights).mean(1)
     labelled = (1 - smoothing) * weight * together + smoothing * spread
     uniform = weight * log_probabilities.mean(1)
-    return -torch.where(known[:, 0], labelled, uniform) / weight.sum()
+    total = weight.sum() if whole is None else whole
+    return -torch.where(known[:, 0], labelled, uniform) / total
+
+
+def weigh_images(targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the weight of each image, [N], of targets and weights as of `label_losses`."""
+    among = targets.sum(1, keepdim=True)
+    own = torch.where(among > 0, targets / among.clamp(min=1), 1 / len(LABELS))
+    return (own * weights).sum(1)
 
 
 def weigh_labels(labels: NDArray[np.int64], config: Config) -> Tensor:

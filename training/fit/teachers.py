@@ -30,7 +30,14 @@ class BundleTeacher:
         self._asked = asked
         self._share = share
 
-    def mix(self, losses: Tensor, logits: Tensor, images: Tensor, rows: Tensor) -> Tensor:
+    def mix(
+        self,
+        losses: Tensor,
+        logits: Tensor,
+        images: Tensor,
+        rows: Tensor,
+        count: int | None = None,
+    ) -> Tensor:
         """Return the losses of a batch, [N], where it is asked mixed with that of its answers.
 
         Parameters
@@ -38,12 +45,13 @@ class BundleTeacher:
         losses : of the labels, their sum the batch's loss
         logits : float32 [N, 4], images : float32 [N, 1, H, W] from 0 to 255
         rows : int64 [N], which training images they come from
+        count : images of the whole batch, where these are a part of it
         """
         asked = torch.from_numpy(self._asked[rows.numpy()]).to(losses.device)
         if not asked.any():
             return losses
         answers = self.answer(images[asked]).to(losses.device)
-        learned = -(answers * F.log_softmax(logits[asked], 1)).sum(1) / len(losses)
+        learned = -(answers * F.log_softmax(logits[asked], 1)).sum(1) / (count or len(losses))
         mixed = losses.clone()
         mixed[asked] = (1 - self._share) * losses[asked] + self._share * learned
         return mixed

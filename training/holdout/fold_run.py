@@ -1,10 +1,13 @@
 """One fold: its network trained, and asked."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from training.config import Config
 from training.data.images import ImageSet
+from training.data.manifest import Sample
 from training.data.splits import load_set
 from training.export.calibration import fit_distance
 from training.export.input_rule import take_images
@@ -16,9 +19,10 @@ from training.measure.evaluation import run_core
 from training.run.checkpoint import RunDiffers, RunFolder
 
 Floats = NDArray[np.float32]
+Load = Callable[[Sequence[Sample], str], ImageSet]
 
 
-def run_fold(config: Config, fold: Fold) -> HeldAnswers:
+def run_fold(config: Config, fold: Fold, load: Load = load_set) -> HeldAnswers:
     """Train the recipe without a fold's sources, and ask the network about them.
 
     Training goes on where it was stopped; a fold that is done is not done again.
@@ -26,6 +30,7 @@ def run_fold(config: Config, fold: Fold) -> HeldAnswers:
     Parameters
     ----------
     config : of the fold, its run folder the fold's: `configure_fold`
+    load : returns the images of samples, whose name is shown meanwhile
 
     Raises
     ------
@@ -39,10 +44,10 @@ def run_fold(config: Config, fold: Fold) -> HeldAnswers:
         if not done.matches(fold):
             raise RunDiffers(folder=str(folder.path), names="data (its images changed)")
         return done
-    fitted = load_set(fold.fit, f"fit, without {fold.name}")
-    validation = load_set(fold.validation, "validation")
+    fitted = load(fold.fit, f"fit, without {fold.name}")
+    validation = load(fold.validation, "validation")
     fit(config, fitted, validation, resume=(folder.path / "last.pt").exists())
-    held = load_set(fold.held, f"held out, {fold.name}")
+    held = load(fold.held, f"held out, {fold.name}")
     answers = ask_fold(config, fold, fitted, [held, validation])
     answers.write(folder.path / ANSWERS_FILE)
     return answers

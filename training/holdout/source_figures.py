@@ -78,7 +78,21 @@ def _measure_source(fold: HeldAnswers, source: str, choice: Choice) -> HeldOut:
 def _measure_pairs(
     fold: HeldAnswers, own: Mask, scores: NDArray[np.float32]
 ) -> Iterator[tuple[str, Interval]]:
-    """Yield COVID-19 against normal, one of them this source's, the other of each other source."""
+    """Yield the AUROC of each pair."""
+    for name, sick, well in list_pairs(fold, own):
+        rows = sick | well
+        names = fold.patients[rows].tolist()
+        weights = draw_patients(sick[rows].astype(np.int64), names, seed=0)
+        yield name, auroc_interval(sick[rows], auroc(sick[rows], scores[rows], weights), names)
+
+
+def list_pairs(fold: HeldAnswers, own: Mask) -> Iterator[tuple[str, Mask, Mask]]:
+    """Yield COVID-19 against normal, one of them this source's, the other of each other source.
+
+    Parameters
+    ----------
+    own : the source's images, bool [N]
+    """
     covid, normal = (
         fold.targets[:, label] & (fold.targets.sum(1) == 1) for label in (_COVID, _NORMAL)
     )
@@ -93,7 +107,4 @@ def _measure_pairs(
         pairs[f"COVID-19 of {name}"] = rows & covid, own & normal
     for name, (sick, well) in pairs.items():
         if sick.any() and well.any():
-            rows = sick | well
-            names = fold.patients[rows].tolist()
-            weights = draw_patients(sick[rows].astype(np.int64), names, seed=0)
-            yield name, auroc_interval(sick[rows], auroc(sick[rows], scores[rows], weights), names)
+            yield name, sick, well

@@ -38,7 +38,10 @@ _FREE_TO_CHANGE: Final = (
     | {"data", "root", "weights"}
 )
 
-_STAYS: Final = ("holdout", "holdout.json")
+_BEFORE_IT_WAS_KNOWN: Final = {"accumulate": 1}
+"""What a run did whose settings don't name it yet."""
+
+_STAYS: Final = ("holdout", "holdout.json", "sweep")
 
 _UNREADABLE: Final = (
     OSError,  # no such file
@@ -121,7 +124,7 @@ class RunFolder:
         RunDiffers
             If a setting differs that would give another result.
         """
-        before = self._read_json("config.json")
+        before = _BEFORE_IT_WAS_KNOWN | self._read_json("config.json")
         now = json.loads(self._config.model_dump_json())
         names = {name for name in now if now[name] != before.get(name)} - _FREE_TO_CHANGE
         if names:

@@ -11,6 +11,7 @@ import torch
 
 from app.machine import count_cpus
 from training.config import Config
+from training.devices.ranks import this_rank
 
 _PACKAGES: Final = ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "numpy", "pillow")
 
@@ -72,6 +73,7 @@ def describe_environment(config: Config) -> dict[str, object]:
         "processor": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
         "cpus": count_cpus(),
         "threads": torch.get_num_threads(),
+        "processes": this_rank().size,
         "bfloat16": uses_bfloat16(config.precision, device),
         "seed": config.seed,
     }

@@ -68,7 +68,7 @@ def _check_database(database: "Database", folder: Path) -> Finding:
 
 
 def _check_key(path: Path, found: Finding, *, is_new: bool, beside: bool) -> Finding:
-    from app.records.integrity.audit_key import is_open_to_others
+    from app.records.integrity.secret_file import is_open_to_others
 
     if is_new:
         return Finding("audit", "ok", f"{found.text}; a key will be made: {path}")

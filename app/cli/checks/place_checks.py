@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import os
 import shutil
 import socket
 import tempfile
@@ -10,7 +11,7 @@ from typing import Final
 
 from app.cli.checks.finding import Finding
 from app.cli.run.health_command import open_connection
-from app.errors import ChoiceUnusable
+from app.errors import AccessError, ChoiceUnusable
 from app.model.choice import read_choice
 from app.model.registry import name_of
 from app.settings.settings import Settings
@@ -23,16 +24,23 @@ _ASK_S: Final = 2.0
 def check_port(settings: Settings) -> Finding:
     """Try to take the port, as the service would."""
     where = f"{settings.host}:{settings.port}"
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    error = _try_port(settings.host, settings.port)
+    if error is not None:
+        return _explain_port(settings, where, error)
+    told = f"{where} is free" if settings.port else f"a free one will be taken on {settings.host}"
+    return Finding("port", "ok", told)
+
+
+def _try_port(host: str, port: int) -> OSError | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((settings.host, settings.port))
+            listener.bind((host, port))
             listener.listen(1)
         except OSError as error:
-            return _explain_port(settings, where, error)
-    told = f"{where} is free" if settings.port else f"a free one will be taken on {settings.host}"
-    return Finding("port", "ok", told)
+            return error
+    return None
 
 
 def _explain_port(settings: Settings, where: str, error: OSError) -> Finding:
@@ -85,6 +93,41 @@ def check_temporary_files(settings: Settings) -> Finding:
         advice = "Make room there, or set TMPDIR to another folder."
         return Finding("temporary_files", "warn", told, advice)
     return Finding("temporary_files", "ok", told)
+
+
+def check_exchange(settings: Settings) -> Finding | None:
+    """Look at the folder of the exchange, its key and the DICOM port; None if there is none."""
+    if not settings.exchange_folder:
+        return None
+    folder = Path(settings.exchange_folder).absolute()
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        advice = "Point NEUMO_EXCHANGE_FOLDER at a folder that this user may write."
+        return Finding("exchange", "fail", f"{folder} can't be written", advice)
+    key = Path(settings.exchange_key_file or folder / "exchange.key")
+    if key.exists() and not os.access(key, os.R_OK):
+        return Finding("exchange", "fail", f"{key} can't be read", f"Let this user read {key}.")
+    return _check_dicom_port(settings, folder)
+
+
+def _check_dicom_port(settings: Settings, folder: Path) -> Finding:
+    from app.server.receiving.receive_start import prepare_access
+
+    try:
+        prepare_access(settings)
+    except AccessError as error:
+        what, _, advice = error.detail("en").partition(". ")
+        return Finding("exchange", "fail", what, advice)
+    port = f"{settings.dicom_host}:{settings.dicom_port}"
+    refused = _try_port(settings.dicom_host, settings.dicom_port)
+    if refused is not None:
+        told = f"the DICOM port {port} can't be had ({refused.strerror})"
+        advice = "Nothing, if that is neumo receive itself; else choose another NEUMO_DICOM_PORT."
+        return Finding("exchange", "warn", told, advice)
+    if not settings.exchange_key_file:
+        told = f"the key of {folder} lies in it: who holds the folder can read its films"
+        return Finding("exchange", "warn", told, "Set NEUMO_EXCHANGE_KEY_FILE to another place.")
+    return Finding("exchange", "ok", f"{folder} can be written, the DICOM port {port} is free")
 
 
 def check_model_choice(settings: Settings) -> Finding | None:

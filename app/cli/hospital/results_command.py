@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.language import Language
     from app.render.hospital.result_set import Kind, Result
 
-_ENDINGS = {"sr": ".sr.dcm", "sc": ".sc.dcm", "fhir": ".fhir.json"}
+_ENDINGS = {"sr": ".sr.dcm", "sc": ".sc.dcm", "fhir": ".fhir.json", "hl7": ".hl7"}
 _FILM_ONLY = "FILE is a folder: neumo results takes one film"
 _NEEDS_EXTRA = "results are made by the extra hospital: pip install 'neumo[hospital]'"
 
@@ -37,7 +37,7 @@ _NEEDS_EXTRA = "results are made by the extra hospital: pip install 'neumo[hospi
 )
 @click.option(
     "--only",
-    type=click.Choice(("sr", "sc", "fhir")),
+    type=click.Choice(("sr", "sc", "fhir", "hl7")),
     multiple=True,
     help="Make this kind only; may be said twice.",
 )
@@ -54,9 +54,10 @@ def command(
     language: "Language",
     model: str | None,
 ) -> int:
-    """Write what would be filed of a DICOM film: a structured report, a picture, FHIR.
+    """Write what would be filed of a DICOM film: a structured report, a picture, FHIR, HL7.
 
-    A DICOM SR (TID 1500), a Secondary Capture of the film with its map, and a FHIR R4 transaction.
+    A DICOM SR (TID 1500), a Secondary Capture of the film with its map, a FHIR R4
+    transaction and an HL7 v2 message (ORU^R01).
     They name the patient, as the film does: keep them where the film may be kept. Nothing is sent.
     The files are told on standard output, a line each. A film that is refused gets no result, and
     exit code 1.
@@ -69,7 +70,7 @@ def command(
     (film,) = list_files([file])
     remark_on_settings()
     try:
-        from app.render.hospital.result_set import make_results
+        from app.render.hospital.result_set import KINDS, make_results
         from app.render.hospital.source_image import read_source_image
     except ModuleNotFoundError:
         raise click.UsageError(_NEEDS_EXTRA) from None
@@ -88,7 +89,7 @@ def command(
     except NeumoError as error:
         click.echo(f"{shown(file)}: {error.detail(language)}", err=True)
         return 1
-    kinds = only or ("sr", "sc", "fhir")
+    kinds = only or KINDS
     for result in make_results(reading, source, language, datetime.now(UTC), kinds):
         click.echo(shown(_write(out, result)))
     return 0

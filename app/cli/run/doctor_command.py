@@ -55,6 +55,7 @@ def _look(given: dict[str, str | None]) -> "list[Finding]":
     )
     from app.cli.checks.model_checks import check_models
     from app.cli.checks.place_checks import (
+        check_exchange,
         check_model_choice,
         check_port,
         check_temporary_files,
@@ -77,7 +78,11 @@ def _look(given: dict[str, str | None]) -> "list[Finding]":
         if settings.tls_cert and of_access.level != "fail":
             found.append(check_certificate(settings.tls_cert, settings.tls_key))
         found.append(check_audit(settings))
-        places = (check_temporary_files(settings), check_model_choice(settings))
+        places = (
+            check_temporary_files(settings),
+            check_model_choice(settings),
+            check_exchange(settings),
+        )
         found += [each for each in places if each is not None]
     return [*found, check_open_files(), check_extras(), check_clock(os.environ, made)]
 

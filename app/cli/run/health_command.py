@@ -1,7 +1,9 @@
 """``neumo health``: ask a running service, with nothing but the standard library."""
 
 import http.client
+import json
 import os
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +14,17 @@ if TYPE_CHECKING:
     import ssl
 
 
+RECEIVE_FILE = "receive.health"
+"""In the folder of the exchange; `app.server.receiving.exchange_supervisor` writes it."""
+_RECEIVE_LATE_S = 10.0
+
+
 # Not through `Settings`, which takes long to import: this runs every few seconds.
 # 0.0.0.0, which a container listens on, can be asked too.
 @click.command()
-@click.argument("check", type=click.Choice(("live", "ready", "startup")), default="ready")
+@click.argument(
+    "check", type=click.Choice(("live", "ready", "startup", "receive")), default="ready"
+)
 @click.option(
     "--host",
     default=lambda: os.environ.get("NEUMO_HOST") or "127.0.0.1",
@@ -43,11 +52,28 @@ if TYPE_CHECKING:
     show_default="NEUMO_TLS_KEY, or what the container was given",
     help="Its key.",
 )
-def command(check: str, host: str, port: int, timeout: float, tls_cert: str, tls_key: str) -> int:
+@click.option(
+    "--exchange-folder",
+    default=lambda: os.environ.get("NEUMO_EXCHANGE_FOLDER") or find_flag("--exchange-folder"),
+    show_default="NEUMO_EXCHANGE_FOLDER, or what the container was given",
+    help="Of receive: where neumo receive says how it is.",
+)
+def command(
+    check: str,
+    host: str,
+    port: int,
+    timeout: float,
+    tls_cert: str,
+    tls_key: str,
+    exchange_folder: str,
+) -> int:
     """Ask a running service how it is: exit code 0 if it is well, 1 if not.
 
-    ready: it can read a film now; live: it answers at all; startup: its model is loaded.
+    ready: it can read a film now; live: it answers at all; startup: its model is loaded; receive:
+    of neumo receive, which speaks no HTTP, whether all its processes are up.
     """
+    if check == "receive":
+        return _check_receive(exchange_folder)
     connection = None
     try:
         connection = open_connection(host, port, timeout, tls_cert, tls_key)
@@ -64,6 +90,24 @@ def command(check: str, host: str, port: int, timeout: float, tls_cert: str, tls
             connection.close()
     click.echo(f"{check}: {status}")
     return 0 if status == http.client.OK else 1
+
+
+def _check_receive(folder: str) -> int:
+    """Look at the file that `neumo receive` writes anew every second."""
+    if not folder:
+        raise click.UsageError("--exchange-folder, or NEUMO_EXCHANGE_FOLDER, says where to look")
+    file = Path(folder) / RECEIVE_FILE
+    try:
+        age_s = time.time() - file.stat().st_mtime
+        parts: dict[str, str] = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        click.echo("receive: not running")
+        return 1
+    if age_s > _RECEIVE_LATE_S:
+        click.echo(f"receive: silent for {age_s:.0f} s")
+        return 1
+    click.echo("receive: " + ", ".join(f"{name} {state}" for name, state in parts.items()))
+    return 0 if set(parts.values()) == {"up"} else 1
 
 
 def open_connection(
@@ -93,12 +137,12 @@ def find_port(variable: str, first_process: Path = Path("/proc/1/cmdline")) -> s
 
 
 def find_flag(flag: str, first_process: Path = Path("/proc/1/cmdline")) -> str:
-    """Return what a container's `neumo serve` was given for a flag; empty if nothing."""
+    """Return what a container's service was given for a flag; empty if nothing."""
     try:
         arguments = first_process.read_bytes().decode(errors="replace").split("\0")
     except OSError:
         arguments = []
-    if "serve" in arguments:
+    if "serve" in arguments or "receive" in arguments:
         for name, value in pairwise([*arguments, ""]):
             if name == flag:
                 return value

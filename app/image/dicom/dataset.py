@@ -6,7 +6,6 @@ value it can't read (in exceptions, warnings and logs) quotes it, and it may be 
 
 import io
 import logging
-import re
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from pydicom.filereader import read_dataset, read_sequence
 from pydicom.tag import BaseTag
 
 from app.errors import DicomUnsupported, ImageTruncated, ImageUndecodable
-from app.image.dicom.file_meta import FileMeta
+from app.image.dicom.file_meta import UID, FileMeta
 
 # Of odd values pydicom warns, logs, and quotes them.
 warnings.filterwarnings("ignore", module=r"pydicom\.")
@@ -79,7 +78,6 @@ _LONG_LENGTH_BYTES: Final = 4
 _CHARSET: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")  # (0008,0005) in either order
 _MAX_TEXT_BYTES: Final = 4096
 _MAX_WORDS: Final = 8
-_UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)+", re.ASCII)  # PS3.5 section 9.1
 
 
 class _TooComplex(Exception):
@@ -144,7 +142,7 @@ class Elements:
     def uid(self, name: str) -> str | None:
         """Return a UID that is one."""
         text = self.text(name)
-        return text if _UID.fullmatch(text) else None
+        return text if UID.fullmatch(text) else None
 
     def numbers(self, name: str) -> list[float]:
         """Return decimal strings as numbers.

@@ -4,6 +4,7 @@ Read by these few lines, not by pydicom, which inflates a deflated data set as i
 1.5 MB become 1.5 GB. What is not read is refused here.
 """
 
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,14 +29,24 @@ class TransferSyntax:
 
 @dataclass(frozen=True, slots=True)
 class FileMeta:
-    """The transfer syntax, the SOP class, and where the data set begins."""
+    """The transfer syntax, the SOP class and instance, and where the data set begins.
+
+    Parameters
+    ----------
+    sop_instance : empty if it is no UID
+    """
 
     transfer_syntax: TransferSyntax
     sop_class: str
     end: int
+    sop_instance: str = ""
 
 
-_SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(
+UID: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)+", re.ASCII)
+"""A unique identifier (PS3.5 section 9.1)."""
+
+
+TRANSFER_SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(
     {
         syntax.uid: syntax
         for syntax in (
@@ -69,6 +80,7 @@ _SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(
         )
     }
 )  # fmt: skip
+"""What is read, by UID."""
 _DEFLATED: Final = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 _DICOMDIR: Final = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
@@ -76,6 +88,7 @@ _START: Final = 132  # 128 bytes of anything, and DICM
 _MAX_BYTES: Final = 65_536
 _GROUP: Final = 0x0002
 _SOP_CLASS: Final = 0x0002
+_SOP_INSTANCE: Final = 0x0003
 _TRANSFER_SYNTAX: Final = 0x0010
 _LONG: Final = (b"OB", b"OW", b"UN", b"UT", b"SQ", b"UC", b"UR")  # PS3.5 table 7.1-1
 _ELEMENT: Final = struct.Struct("<HH2sH")
@@ -95,16 +108,19 @@ def read_file_meta(data: bytes) -> FileMeta:
         If the file is a DICOMDIR, deflated, or of a transfer syntax that is not read.
     """
     values, end = _read_elements(data[: _START + _MAX_BYTES])
-    sop_class, uid = (_uid(values.get(element, b"")) for element in (_SOP_CLASS, _TRANSFER_SYNTAX))
+    sop_class, instance, uid = (
+        _uid(values.get(element, b"")) for element in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX)
+    )
     if sop_class == _DICOMDIR:
         raise DicomUnsupported(reason="dicomdir")
     if not uid:
         raise ImageUndecodable(format="DICOM")
     if uid in _DEFLATED:
         raise DicomUnsupported(reason="deflated")
-    if uid not in _SYNTAXES:
+    if uid not in TRANSFER_SYNTAXES:
         raise DicomUnsupported(reason="transfer_syntax")
-    return FileMeta(_SYNTAXES[uid], sop_class, end)
+    named = instance if UID.fullmatch(instance) else ""
+    return FileMeta(TRANSFER_SYNTAXES[uid], sop_class, end, named)
 
 
 def _read_elements(head: bytes) -> tuple[dict[int, bytes], int]:

@@ -1,20 +1,13 @@
 """The key of the audit trail: 256 bits in a file of its own, outside the database."""
 
-import contextlib
 import hashlib
 import hmac
 import json
-import os
-import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from app.errors import AuditKeyUnusable
-
-_HEX: Final = re.compile(r"[0-9a-f]{64}")
-_OTHERS: Final = 0o077
+from app.records.integrity.secret_file import make_secret, read_secret
 
 
 class AuditKey:
@@ -58,16 +51,7 @@ def read_key(path: Path) -> AuditKey:
     ------
     AuditKeyUnusable
     """
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise AuditKeyUnusable(reason=f"{path.name}: {reason}") from None
-    except UnicodeDecodeError:
-        text = ""
-    if not _HEX.fullmatch(text):
-        raise AuditKeyUnusable(reason=f"{path.name} does not hold 64 hexadecimal digits")
-    return AuditKey(bytes.fromhex(text))
+    return AuditKey(read_secret(path, AuditKeyUnusable))
 
 
 def make_key(path: Path) -> None:
@@ -77,24 +61,4 @@ def make_key(path: Path) -> None:
     ------
     AuditKeyUnusable
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            with contextlib.suppress(FileExistsError):  # another process was first
-                os.link(draft, path)  # whole, or not at all
-        finally:
-            draft.unlink()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise AuditKeyUnusable(reason=f"{path.name} can't be made: {reason}") from None
-
-
-def is_open_to_others(path: Path) -> bool:
-    """Whether others than a file's owner may read or write it."""
-    return bool(path.stat().st_mode & _OTHERS)
+    make_secret(path, AuditKeyUnusable)

@@ -189,7 +189,7 @@ class Database:
         sqlalchemy.exc.SQLAlchemyError
             If it can't be reached or written.
         """
-        self._make_private()
+        self.make_private()
         here = Path(__file__).parents[1]
         config = Config()
         config.set_main_option("script_location", str(here / "migrations").replace("%", "%%"))
@@ -230,7 +230,7 @@ class Database:
         found = connection.execute(sa.text(f"SELECT version_num FROM {REVISION_TABLE}")).scalar()  # noqa: S608 - a name of our own
         return None if found is None else str(found)
 
-    def _make_private(self) -> None:
+    def make_private(self) -> None:
         """Make SQLite's file for its owner alone; what SQLite puts beside it gets the same mode."""
         if self._path and not Path(self._path).exists():
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -7,7 +7,8 @@ from typing import Final
 from ulid import ULID
 
 from app.errors import AuditFolderUnusable, AuditKeyUnusable
-from app.records.integrity.audit_key import AuditKey, is_open_to_others, make_key, read_key
+from app.records.integrity.audit_key import AuditKey, make_key, read_key
+from app.records.integrity.secret_file import is_open_to_others
 from app.records.store.database import AWAY, Database, database_url
 from app.records.store.ledger import begin_ledger, has_mark
 from app.records.store.spool import SUFFIX

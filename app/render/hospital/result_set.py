@@ -1,4 +1,4 @@
-"""All that is filed of one film: SR, Secondary Capture, FHIR; their bytes are made here, once.
+"""All that is filed of one film: SR, Secondary Capture, FHIR, HL7; the bytes are made here, once.
 
 What is made again has the same UIDs and other times: whoever sends it keeps the bytes until they
 have arrived, and does not make them anew.
@@ -16,15 +16,19 @@ from pydicom.dataset import Dataset
 
 from app.language import Language
 from app.reading.reading import Reading
+from app.render.hl7_message import make_hl7
 from app.render.hospital.dicom_sr import make_sr
 from app.render.hospital.fhir_bundle import make_fhir
 from app.render.hospital.result_uid import result_uid
 from app.render.hospital.secondary_capture import make_sc
 from app.render.hospital.source_image import SourceImage
 
-Kind = Literal["sr", "sc", "fhir"]
+Kind = Literal["sr", "sc", "fhir", "hl7"]
+KINDS: Final[tuple[Kind, ...]] = ("sr", "sc", "fhir", "hl7")
 DICOM_TYPE: Final = "application/dicom"
 FHIR_TYPE: Final = "application/fhir+json"
+HL7_TYPE: Final = "application/hl7-v2"
+"""As HAPI's HL7 over HTTP has it; IANA registered none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Result:
 
     Parameters
     ----------
-    uid : SOP Instance UID; of FHIR that of the SR that says the same
+    uid : SOP Instance UID; of FHIR and HL7 that of the SR that says the same
     media_type : of `data`
     """
 
@@ -48,7 +52,7 @@ def make_results(
     source: SourceImage,
     language: Language,
     made_at: datetime,
-    kinds: tuple[Kind, ...] = ("sr", "sc", "fhir"),
+    kinds: tuple[Kind, ...] = KINDS,
 ) -> list[Result]:
     """Return what is filed of one film.
 
@@ -75,8 +79,18 @@ def _sc(reading: Reading, source: SourceImage, language: Language, made_at: date
 
 def _fhir(reading: Reading, source: SourceImage, language: Language, made_at: datetime) -> Result:
     bundle = make_fhir(reading, source, language, made_at)
-    uid = result_uid("sr", source.sop_instance_uid, reading.card.sha256)
-    return Result("fhir", uid, FHIR_TYPE, json.dumps(bundle, ensure_ascii=False).encode())
+    return Result(
+        "fhir", _sr_uid(reading, source), FHIR_TYPE, json.dumps(bundle, ensure_ascii=False).encode()
+    )
+
+
+def _hl7(reading: Reading, source: SourceImage, language: Language, made_at: datetime) -> Result:
+    message = make_hl7(reading, source, language, made_at)
+    return Result("hl7", _sr_uid(reading, source), HL7_TYPE, message)
+
+
+def _sr_uid(reading: Reading, source: SourceImage) -> str:
+    return result_uid("sr", source.sop_instance_uid, reading.card.sha256)
 
 
 def _encode(dataset: Dataset) -> bytes:
@@ -86,4 +100,6 @@ def _encode(dataset: Dataset) -> bytes:
 
 
 _Maker = Callable[[Reading, SourceImage, Language, datetime], Result]
-_MAKERS: Final[Mapping[Kind, _Maker]] = MappingProxyType({"sr": _sr, "sc": _sc, "fhir": _fhir})
+_MAKERS: Final[Mapping[Kind, _Maker]] = MappingProxyType(
+    {"sr": _sr, "sc": _sc, "fhir": _fhir, "hl7": _hl7}
+)

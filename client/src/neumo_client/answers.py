@@ -173,8 +173,39 @@ class Explanation:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ResultReference:
+    """One object that was made of a film that was stored: a report, a picture, FHIR, HL7."""
+
+    kind: str
+    uid: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilmReading:
+    """A film that was stored by DICOM or DICOMweb, and what was read of it.
+
+    `state` is waiting, read, refused or failed; a `reading` there is only once it is read.
+    """
+
+    id: str
+    state: str
+    received_at: str
+    results: tuple[ResultReference, ...]
+    code: str | None = None
+    title: str | None = None
+    reading: Reading | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not read yet: ask again."""
+        return self.state == "waiting"
+
+
 def load_answer(kind: type[Answer], told: object) -> Answer:
-    """Return a Reading or an Explanation of what JSON tells.
+    """Return a Reading, an Explanation or a FilmReading of what JSON tells.
 
     Raises
     ------
@@ -185,12 +216,13 @@ def load_answer(kind: type[Answer], told: object) -> Answer:
     """
     if not isinstance(told, dict):
         raise UnexpectedAnswer("The answer is not a JSON object.")
-    told_schema = told.get("schema_version")
-    if isinstance(told_schema, int) and told_schema > KNOWN_SCHEMA:
-        raise SchemaUnknown(
-            f"The service answers by schema {told_schema}, and this neumo-client knows "
-            f"{KNOWN_SCHEMA}: members have changed their meaning. Install a newer one."
-        )
+    for each in (told, told.get("reading")):
+        told_schema = each.get("schema_version") if isinstance(each, dict) else None
+        if isinstance(told_schema, int) and told_schema > KNOWN_SCHEMA:
+            raise SchemaUnknown(
+                f"The service answers by schema {told_schema}, and this neumo-client knows "
+                f"{KNOWN_SCHEMA}: members have changed their meaning. Install a newer one."
+            )
     answer: Answer = _load(kind, told | {"raw": told}, kind.__name__)
     return answer
 

@@ -9,13 +9,14 @@ from typing import Any, Self
 
 import httpx
 
-from neumo_client.answers import Explanation, Reading
+from neumo_client.answers import Explanation, FilmReading, Reading
 from neumo_client.batch import Batch
 from neumo_client.call import (
     Call,
     HealthKind,
     Language,
     explain_call,
+    film_reading_call,
     health_call,
     model_call,
     predict_call,
@@ -310,6 +311,20 @@ class AsyncClient:
             film, await _read(film), max_px=max_px, jpeg=jpeg, language=self._language
         )
         return call.picture_of(await self._ask(call))
+
+    async def film_reading(self, film_id: str, *, language: Language | None = None) -> FilmReading:
+        """Return what was read of a film that was stored by DICOM or DICOMweb.
+
+        Parameters
+        ----------
+        film_id : its SOP Instance UID, or the id that the service gave it
+
+        Raises
+        ------
+        NeumoError
+        """
+        call = film_reading_call(film_id, language=language or self._language)
+        return call.film_reading_of(await self._ask(call))
 
     async def model(self) -> dict[str, Any]:
         """Return the card of the model that is served.

@@ -10,10 +10,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 import httpx
 
-from neumo_client.answers import Answer, Explanation, Reading, load_answer
+from neumo_client.answers import Answer, Explanation, FilmReading, Reading, load_answer
 from neumo_client.errors import (
     Problem,
     UnexpectedAnswer,
@@ -27,7 +28,7 @@ HealthKind = Literal["ready", "live", "startup"]
 
 _FILE_NAME: Final = "film"
 _BINARY: Final = "application/octet-stream"
-_OK: Final = 200
+_SUCCESSES: Final = (200, 202)
 _FIRST_FAILURE: Final = 400
 
 
@@ -78,7 +79,7 @@ class Call:
         status = response.status_code
         if status >= _FIRST_FAILURE:
             raise problem_of_response(response, self.request_id)
-        if status != _OK:
+        if status not in _SUCCESSES:
             raise UnexpectedAnswer(
                 f"The answer's status is {status}, which Neumo's never is: check the base URL.",
                 status=status,
@@ -114,6 +115,15 @@ class Call:
         UnexpectedAnswer
         """
         return self._load(Reading, response)
+
+    def film_reading_of(self, response: httpx.Response) -> FilmReading:
+        """Return what is known of a film that was stored.
+
+        Raises
+        ------
+        UnexpectedAnswer
+        """
+        return self._load(FilmReading, response)
 
     def explanation_of(self, response: httpx.Response) -> Explanation:
         """Return the Explanation of a success.
@@ -226,6 +236,11 @@ def preview_call(
         accept="image/jpeg" if jpeg else "image/png",
         language=language,
     )
+
+
+def film_reading_call(film_id: str, *, language: Language | None) -> Call:
+    """Return the call for what was read of a film that was stored."""
+    return Call("GET", f"readings/{quote(film_id, safe='')}", language=language)
 
 
 def model_call() -> Call:

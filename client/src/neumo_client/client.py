@@ -10,13 +10,14 @@ from typing import Any, Final, Self
 
 import httpx
 
-from neumo_client.answers import Explanation, Reading
+from neumo_client.answers import Explanation, FilmReading, Reading
 from neumo_client.batch import Batch
 from neumo_client.call import (
     Call,
     HealthKind,
     Language,
     explain_call,
+    film_reading_call,
     health_call,
     model_call,
     predict_call,
@@ -320,6 +321,20 @@ class Client:
         film = film_of(film, None, None, window)
         call = preview_call(film, film.read(), max_px=max_px, jpeg=jpeg, language=self._language)
         return call.picture_of(self._ask(call))
+
+    def film_reading(self, film_id: str, *, language: Language | None = None) -> FilmReading:
+        """Return what was read of a film that was stored by DICOM or DICOMweb.
+
+        Parameters
+        ----------
+        film_id : its SOP Instance UID, or the id that the service gave it
+
+        Raises
+        ------
+        NeumoError
+        """
+        call = film_reading_call(film_id, language=language or self._language)
+        return call.film_reading_of(self._ask(call))
 
     def model(self) -> dict[str, Any]:
         """Return the card of the model that is served.

@@ -30,12 +30,12 @@ def kind_of(path: str) -> str:
     return Path(path).name.split(".")[3]
 
 
-def test_it_writes_a_report_a_picture_and_fhir(
+def test_it_writes_a_report_a_picture_fhir_and_hl7(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["results", str(FILM), "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out.split()
-    assert [kind_of(line) for line in told] == ["sr", "sc", "fhir"]
+    assert [kind_of(line) for line in told] == ["sr", "sc", "fhir", "hl7"]
     assert sorted(map(str, tmp_path.iterdir())) == sorted(told)
     report, picture = dcmread(told[0]), dcmread(told[1])
     film_itself = dcmread(FILM)
@@ -44,6 +44,7 @@ def test_it_writes_a_report_a_picture_and_fhir(
         assert Path(told[0]).name == f"{report.SOPInstanceUID}.sr.dcm"
     assert (report.Modality, picture.Modality) == ("SR", "OT")
     assert json.loads(Path(told[2]).read_text())["type"] == "transaction"
+    assert Path(told[3]).read_text().startswith("MSH|")
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
@@ -52,8 +53,8 @@ def test_said_twice_it_writes_the_same_files_anew(
 ) -> None:
     for language in ("en", "es"):
         assert main(["results", str(FILM), "--out", str(tmp_path), "--language", language]) == 0
-    first, second = capsys.readouterr().out.splitlines()[:3], sorted(tmp_path.iterdir())
-    assert len(second) == 3
+    first, second = capsys.readouterr().out.splitlines()[:4], sorted(tmp_path.iterdir())
+    assert len(second) == 4
     (fhir,) = tmp_path.glob("*.fhir.json")
     assert "No es un producto sanitario." in fhir.read_text()
     assert str(fhir) in first
@@ -97,7 +98,7 @@ def test_a_refused_film_gets_no_result(tmp_path: Path, capsys: pytest.CaptureFix
         [str(FILM)],
         [str(FILM), "--out", "no-such-folder"],
         [str(FILM.parent), "--out", "."],
-        [str(FILM), "--out", ".", "--only", "hl7"],
+        [str(FILM), "--out", ".", "--only", "pdf"],
     ],
 )
 def test_calls_that_are_wrong(given: list[str]) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -17,14 +18,17 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
 
 
-def start(arguments: list[str], stderr: Path) -> BaseProcess:
+def start(
+    arguments: list[str], stderr: Path, environment: Mapping[str, str] | None = None
+) -> BaseProcess:
     """Start a command that writes its standard error to a file."""
-    process = _FORKS.Process(target=_run, args=(arguments, stderr))
+    process = _FORKS.Process(target=_run, args=(arguments, stderr, dict(environment or {})))
     process.start()
     return process
 
 
-def _run(arguments: list[str], stderr: Path) -> None:
+def _run(arguments: list[str], stderr: Path, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
     os.dup2(os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     torch.set_num_threads(1)  # as in the tests: so that the results are equal to the bit
     sys.exit(main(arguments))

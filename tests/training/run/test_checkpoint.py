@@ -126,6 +126,19 @@ def test_a_setting_that_the_run_did_not_know_yet_is_another_setting(tmp_path: Pa
         folder.resume()
 
 
+def test_a_run_of_before_gradients_were_accumulated_did_not(tmp_path: Path) -> None:
+    folder = RunFolder(make_config(runs=tmp_path))
+    folder.start({})
+    folder.save({"number": 1})
+    path = folder.path / "config.json"
+    settings = json.loads(path.read_text())
+    del settings["accumulate"]
+    path.write_text(json.dumps(settings))
+    assert folder.resume() == {"number": 1}
+    with pytest.raises(RunDiffers, match="another accumulate"):
+        RunFolder(make_config(runs=tmp_path, accumulate=2)).resume()
+
+
 # ---------------------------------------------------------------- missing or broken
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from app.cli.checks import place_checks
-from app.cli.checks.place_checks import check_model_choice, check_port, check_temporary_files
+from app.cli.checks.place_checks import (
+    check_exchange,
+    check_model_choice,
+    check_port,
+    check_temporary_files,
+)
+from app.errors import DicomExposed
 from app.model.choice import Choice, write_choice
 from app.settings.settings import Settings
 from tests.server import free_port
@@ -108,3 +114,41 @@ def test_the_model_that_was_chosen_is_told_as_the_service_takes_it(tmp_path: Pat
     found = check_model_choice(Settings(model_choice=str(path)))
     assert found is not None
     assert found.level == "fail"
+
+
+def test_without_an_exchange_nothing_is_said_of_one() -> None:
+    assert check_exchange(Settings()) is None
+
+
+def test_an_exchange_is_looked_at_and_not_made(tmp_path: Path) -> None:
+    port, folder = free_port(), tmp_path / "exchange"
+    told = {"exchange_folder": str(folder), "exchange_key_file": str(tmp_path / "key")}
+    found = check_exchange(Settings(dicom_port=port, **told))
+    assert found is not None
+    assert (found.level, found.text) == (
+        "ok",
+        f"{folder} can be written, the DICOM port 127.0.0.1:{port} is free",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_exchange_that_would_not_start_or_not_last_is_told(tmp_path: Path) -> None:
+    folder, file = str(tmp_path), tmp_path / "file"
+    file.touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        in_vain = [
+            Settings(exchange_folder=str(file / "exchange")),
+            Settings(exchange_folder=folder, dicom_host="192.0.2.1"),
+            Settings(exchange_folder=folder, dicom_port=port),
+            Settings(exchange_folder=folder, dicom_port=free_port()),
+        ]
+        found = [check_exchange(settings) for settings in in_vain]
+    told = [(each.level, each.text.partition(":")[0]) for each in found if each is not None]
+    exposed = DicomExposed(host="192.0.2.1").detail("en").partition(":")[0].partition(". ")[0]
+    assert told == [
+        ("fail", f"{file}/exchange can't be written"),
+        ("fail", exposed),
+        ("warn", "the DICOM port 127.0.0.1"),
+        ("warn", f"the key of {folder} lies in it"),
+    ]

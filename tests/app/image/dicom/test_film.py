@@ -22,7 +22,7 @@ from app.errors import (
 )
 from app.image import decode as decode_module
 from app.image.decode import decode
-from app.image.dicom.file_meta import _SYNTAXES
+from app.image.dicom.file_meta import TRANSFER_SYNTAXES
 from app.image.grey_image import DicomFacts, DicomTags, GreyWindow, ImageFacts, Limits
 from tests import dicoms
 from tests.conftest import ROOT
@@ -63,8 +63,8 @@ def test_the_facts_are_those_of_the_file() -> None:
 
 
 def test_names_of_transfer_syntaxes_are_those_of_the_standard() -> None:
-    shortened = {name: uid.UID(name).name for name in _SYNTAXES}
-    for name, syntax in _SYNTAXES.items():
+    shortened = {name: uid.UID(name).name for name in TRANSFER_SYNTAXES}
+    for name, syntax in TRANSFER_SYNTAXES.items():
         assert shortened[name].startswith(syntax.name.partition(" (")[0].partition(", First")[0])
         assert syntax.is_implicit == uid.UID(name).is_implicit_VR
         assert syntax.is_little_endian == uid.UID(name).is_little_endian

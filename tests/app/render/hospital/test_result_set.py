@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 
 from app.errors import StudyUnknown
-from app.render.hospital.result_set import DICOM_TYPE, FHIR_TYPE, make_results
+from app.render.hospital.result_set import DICOM_TYPE, FHIR_TYPE, HL7_TYPE, make_results
 from app.render.hospital.source_image import read_source_image
 from tests.app.render.hospital.results import MADE_AT, film, read
 
@@ -50,13 +50,15 @@ def test_each_kind_is_bytes_of_its_type() -> None:
     data = film()
     results = make_results(read(data), read_source_image(data), "en", MADE_AT)
     assert [(result.kind, result.media_type) for result in results] == [
-        ("sr", DICOM_TYPE), ("sc", DICOM_TYPE), ("fhir", FHIR_TYPE),
+        ("sr", DICOM_TYPE), ("sc", DICOM_TYPE), ("fhir", FHIR_TYPE), ("hl7", HL7_TYPE),
     ]  # fmt: skip
     for result in results[:2]:
         dataset = dcmread(io.BytesIO(result.data))
         assert dataset.SOPInstanceUID == dataset.file_meta.MediaStorageSOPInstanceUID == result.uid
         assert dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
     assert json.loads(results[2].data)["resourceType"] == "Bundle"
+    assert results[3].data.startswith(b"MSH|^~\\&|NEUMO|")
+    assert results[3].uid == results[2].uid == results[0].uid
 
 
 def test_only_what_is_asked_for_is_made() -> None:
@@ -80,6 +82,7 @@ def test_a_result_carries_what_files_it_and_nothing_else_of_the_film(
     assert results["sc"] <= carried
     assert "CANARYID" in results["sc"]
     assert results["fhir"] == {"CANARYID", "CANARYISSUER", "CANARYACC"}
+    assert results["hl7"] == {"CANARYNAME", "CANARYID", "CANARYISSUER", "CANARYACC"}
     assert caplog.text == ""
     assert CANARY not in "".join(capfd.readouterr())
 

@@ -87,7 +87,7 @@ def test_a_film_of_each_class_gets_its_results(sop_class: str) -> None:
     data = film({0x00080016: ("UI", sop_class)})
     source = read_source_image(data)
     results = make_results(read(film()), source, "en", MADE_AT)
-    assert [result.kind for result in results] == ["sr", "sc", "fhir"]
+    assert [result.kind for result in results] == ["sr", "sc", "fhir", "hl7"]
 
 
 @pytest.mark.parametrize("data", [b"", b"no film", film()[:400], film()[:140]])

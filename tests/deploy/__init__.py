@@ -1,0 +1,1 @@
+"""What stands in deploy/: manifests for clusters."""
