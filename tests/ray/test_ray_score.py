@@ -1,4 +1,4 @@
-"""neumo score --engine ray, killed and called again; and that Ray reaches for nothing."""
+"""neumo score as docs/ray.md has it, killed and called again; Ray reaches for nothing."""
 
 import json
 import os

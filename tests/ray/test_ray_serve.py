@@ -1,4 +1,4 @@
-"""deploy/ray on a cluster of this machine: answers, scaling, a kill, updates; calls counted."""
+"""deploy/ray as docs/ray.md has it: answers, scaling, a kill, updates; each call counted."""
 
 import copy
 import json
