@@ -18,6 +18,7 @@ from pydicom import dcmread
 
 from app.records.outbox.film_queue import drop_content
 from app.records.outbox.outbox import Outbox
+from app.records.outbox.queue_database import QueueDatabase
 from app.records.outbox.queue_entries import Outcome
 from app.render.hospital.result_set import Result, make_results
 from app.render.hospital.source_image import read_source_image
@@ -84,14 +85,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         finish(outbox, FAILED, "failed", "reader_killed")
         finish(outbox, EMPTIED, "read")
         film_id = outbox.films("read")[0].id
-        empty(outbox, outbox.films("read")[1].id)
+        empty(folder, outbox.films("read")[1].id)
         yield Kept(client, outbox, results, film_id)
         outbox.close()
 
 
-def empty(outbox: Outbox, film_id: str) -> None:
+def empty(folder: Path, film_id: str) -> None:
     """Drop what was said of a film, as the queue does that has to make room."""
-    with outbox._database.writing() as connection:
+    with QueueDatabase(folder).writing() as connection:
         drop_content(connection, film_id)
 
 
@@ -231,7 +232,7 @@ def test_a_film_that_was_changed_on_the_disk_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "exchange"
     with storing(folder) as client:
         assert store(client, numbered(READ)).status_code == 200
-        with open_outbox(folder)._database.writing() as connection:
+        with QueueDatabase(folder).writing() as connection:
             connection.exec_driver_sql("UPDATE film SET names = x'00'")
         check_problem(client.get(f"/readings/{uid_of(READ)}"), 410, "reading_gone")
 
