@@ -38,7 +38,15 @@ class Kept(Protocol):
 class Queue(Protocol):
     """Where films are kept until they are read."""
 
-    def keep(self, data: bytes, *, sop_uid: str, study_uid: str, way: Literal["dimse"]) -> Kept:
+    def keep(
+        self,
+        data: bytes,
+        *,
+        sop_uid: str,
+        study_uid: str,
+        way: Literal["dimse"],
+        models: Collection[str],
+    ) -> Kept:
         """Keep a film; raise a `RequestError` where that can't be done now."""
 
 
@@ -47,7 +55,8 @@ class FilmReceiver:
 
     Parameters
     ----------
-    models : as of `app.exchange.film_sort.sort_film`
+    models : SHA-256 of those that read here: of the instances that come, `sort_film` knows their
+        results, and the queue reads anew what another model read
     callers : whose titles may stand in a log, since they stand in the settings
     """
 
@@ -108,7 +117,11 @@ class FilmReceiver:
                 return DOES_NOT_MATCH
             try:
                 kept = self._queue.keep(
-                    data, sop_uid=told.sop_uid, study_uid=told.study_uid, way="dimse"
+                    data,
+                    sop_uid=told.sop_uid,
+                    study_uid=told.study_uid,
+                    way="dimse",
+                    models=self._models,
                 )
             except NeumoError as error:
                 members["code"] = error.code

@@ -1,6 +1,7 @@
 """app.exchange.dimse.film_receiver: the status that a film is answered with, and what is left."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,9 +30,13 @@ class FakeQueue:
 
     def __init__(self, failure: BaseException | None = None) -> None:
         self.kept: list[tuple[str, str]] = []
+        self.models: Collection[str] = ()
         self._failure = failure
 
-    def keep(self, data: bytes, *, sop_uid: str, study_uid: str, way: str) -> Kept:
+    def keep(
+        self, data: bytes, *, sop_uid: str, study_uid: str, way: str, models: Collection[str]
+    ) -> Kept:
+        self.models = models
         assert (data, way) == (film(), "dimse")
         if self._failure is not None:
             raise self._failure
@@ -46,6 +51,7 @@ def store(
     sop_class: str = dicoms.CR,
     instance: str = INSTANCE,
     callers: str = "",
+    models: Collection[str] = (),
 ) -> int:
     """Let a data set arrive; return the status."""
     path.write_bytes(film() if data is None else data)
@@ -56,7 +62,7 @@ def store(
             dul=SimpleNamespace(socket=None), requestor=SimpleNamespace(ae_title="PACS")
         ),
     )
-    receiver = FilmReceiver(queue, (), CallerList(parse_callers(callers)))
+    receiver = FilmReceiver(queue, models, CallerList(parse_callers(callers)))
     (_, handle), _ = receiver.handlers
     status: int = handle(event)
     assert not path.exists()
@@ -67,6 +73,12 @@ def test_a_film_is_kept_by_its_uids(tmp_path: Path) -> None:
     queue = FakeQueue()
     assert store(queue, tmp_path / "film") == SUCCESS
     assert queue.kept == [(INSTANCE, STUDY)]
+
+
+def test_what_another_model_read_is_read_anew(tmp_path: Path) -> None:
+    queue = FakeQueue()
+    store(queue, tmp_path / "film", models=("a" * 64,))
+    assert queue.models == ("a" * 64,)  # of those that read here: the queue compares
 
 
 @pytest.mark.parametrize("failure", [QueueFull, QueueAway, MemoryError, OSError])
