@@ -11,7 +11,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PARALLEL := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
 
-.PHONY: serve test check quick test-lowest test-wheel fuzz lint lock image release reference settings docs clean
+.PHONY: serve test test-ray check quick test-lowest test-wheel fuzz lint lock image release reference settings docs clean
 
 serve: .venv/installed
 	.venv/bin/neumo serve
@@ -28,6 +28,10 @@ check: .venv-dev/installed
 quick: .venv-dev/installed
 	.venv-dev/bin/pytest $(PARALLEL) --quiet tests/app tests/contract tests/benchmarks \
 		tests/training/data tests/training/metrics tests/tools tests/test_*.py
+
+# A cluster of Ray on this machine, in an environment of its own: Ray weighs 400 MB.
+test-ray: .venv-ray/installed
+	.venv-ray/bin/python -m pytest tests/ray
 
 # That the lower bounds of pyproject.toml are true.
 test-lowest: .venv-lowest/installed
@@ -87,6 +91,12 @@ lint: .venv-dev/installed
 	.venv-clients/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/v2-clients.txt
 	touch $@
 
+.venv-ray/installed: requirements/ray.txt pyproject.toml
+	$(PYTHON) -m venv --clear .venv-ray
+	.venv-ray/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/ray.txt
+	.venv-ray/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	touch $@
+
 .venv-wheel/installed: requirements/dev.txt pyproject.toml
 	$(PYTHON_NEWEST) -m venv --clear .venv-wheel
 	.venv-wheel/bin/pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.txt
@@ -103,9 +113,10 @@ image:
 release: .venv-dev/installed
 	.venv-dev/bin/python -m tools.release
 
-# docs/reference, from the code; a test says when it is old.
+# docs/reference from the code, Kubernetes' alerts from Prometheus'; tests say when they are old.
 reference settings: .venv-dev/installed
 	.venv-dev/bin/python -m tools.reference
+	.venv-dev/bin/python -m tools.alert_rules
 
 # The documentation as a site that asks nothing of any other host: site/index.html.
 docs: .venv-dev/installed
@@ -124,6 +135,8 @@ lock:
 	$(LOCK) pyproject.toml $(EXTRAS) --extra dev --resolution lowest-direct \
 		--output-file requirements/lowest.txt
 	$(LOCK) requirements/v2-clients.in --output-file requirements/v2-clients.txt
+	$(LOCK) pyproject.toml --extra dicom --extra score --extra ray requirements/ray.in \
+		--constraints requirements/dev.txt --output-file requirements/ray.txt
 
 clean:
-	rm -rf .venv .venv-dev .venv-lowest .venv-wheel .venv-clients dist site
+	rm -rf .venv .venv-dev .venv-lowest .venv-wheel .venv-clients .venv-ray dist site

@@ -11,8 +11,8 @@ Rooms, top to bottom; a room imports only what stands below it:
     main         create_app: the one place that wires rooms together
     http/        from an ASGI scope to service.read and back: front/, body/, routes/,
                  dicomweb/, v2/, watch/, pages/
-    score/       an archive of films in, Parquet out: score_run, source, film_list, local_engine,
-                 score_process, score_row, parquet_part, score_ledger
+    score/       an archive of films in, Parquet out: score_run, source, film_list, score_row,
+                 parquet_part, score_ledger, engines/
     exchange/    hospital partners, films in and results out: film_sort, caller_list, film_reader,
                  deliverer, reading_process, reconcile, dicomweb_archive, exchange_metrics, dimse/,
                  partners/

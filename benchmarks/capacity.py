@@ -142,6 +142,7 @@ def _measure_curve(setup: Setup, image: bytes, times: float) -> dict[str, Any]:
 async def _curve(setup: Setup, service: Service, image: bytes, times: float) -> dict[str, Any]:
     generator = Generator(service.port, post(image))
     await generator.closed_loop(4, 1.0)  # warm
+    begun_s, others_s = time.perf_counter(), _others_s(service)
     cpu_s = _cpu_s(service, setup)
     alone = await generator.closed_loop(1, 6 * times)
     service_s = (_cpu_s(service, setup) - cpu_s) / len(alone)
@@ -156,8 +157,10 @@ async def _curve(setup: Setup, service: Service, image: bytes, times: float) -> 
         for load in LOADS
     ]
     generator.close()
+    cores_s = (time.perf_counter() - begun_s) * (os.cpu_count() or 1)
     return {
         "servers": setup.servers,
+        "others": (_others_s(service) - others_s) / cores_s,
         "service_ms": service_s * 1000,
         "beside_ms": beside_s * 1000,
         "alone_mean_ms": statistics.fmean(seconds) * 1000,
@@ -171,7 +174,7 @@ async def _point(
 ) -> dict[str, Any]:
     """Send at one load, and put what was measured beside what is predicted."""
     count = max(30, int(plan.load * setup.servers / plan.service_s * plan.seconds))
-    offsets = _typical(plan.load, plan.service_s, setup.servers, count)
+    offsets = typical_arrivals(plan.load, plan.service_s, setup.servers, count)
     cpu_s = _cpu_s(service, setup)
     answers, lag_s = await _send(generator, offsets)
     service_s = (_cpu_s(service, setup) - cpu_s) / count
@@ -203,7 +206,7 @@ async def _point(
     return point
 
 
-def _typical(load: float, service_s: float, servers: int, count: int) -> list[float]:
+def typical_arrivals(load: float, service_s: float, servers: int, count: int) -> list[float]:
     """Draw arrivals, in seconds from the start, whose waits are those that the formula expects."""
     rate_per_s = load * servers / service_s
     queue = ConstantService(servers, rate_per_s, service_s)
@@ -238,6 +241,14 @@ async def _send(generator: Generator, offsets: list[float]) -> tuple[list[Answer
 def _cpu_s(service: Service, setup: Setup) -> float:
     """Return the CPU of the workers, and of this process where it shares their cores."""
     return service.cpu_s + (time.process_time() if setup.servers > 1 else 0.0)
+
+
+def _others_s(service: Service) -> float:
+    """Return the CPU of all programs of this machine but the service's workers and this one."""
+    ticks = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+    user, nice, system, _, _, irq, softirq, steal = map(int, ticks)
+    busy_s = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return busy_s - service.cpu_s - time.process_time()
 
 
 def _print(name: str, point: dict[str, Any]) -> None:

@@ -47,7 +47,10 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _machine(results: Results) -> list[str]:
     machine = results["machine"]
     where = f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}"
-    return [f"Measured on {machine['date']}: {where}."]
+    others = max(curve["others"] for curve in results["curves"].values())
+    return [
+        f"Measured on {machine['date']}: {where}. Other programs took {others:.0%} of its cores."
+    ]
 
 
 def _queue(results: Results) -> list[str]:

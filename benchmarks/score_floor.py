@@ -26,9 +26,9 @@ from pathlib import Path
 from app.image.decode import decode
 from app.image.resize import resize
 from app.machine import count_cpus, tune_allocator
+from app.score.engines.local_engine import LocalEngine
+from app.score.engines.score_process import Work
 from app.score.film_list import CHUNK_FILMS
-from app.score.local_engine import LocalEngine
-from app.score.score_process import Work
 from app.score.score_run import open_run
 from app.score.source import DiskSource, ListedFilm
 from app.service.service import load_model_from

@@ -54,7 +54,7 @@ def test_no_version_with_a_known_vulnerability_is_let_in(package: str) -> None:
     assert lower_bound(requirement) >= Version(NOT_OLDER[package])
 
 
-@pytest.mark.parametrize("lock", ["serve", "image", "dev", "lowest", "v2-clients"])
+@pytest.mark.parametrize("lock", ["serve", "image", "dev", "lowest", "ray", "v2-clients"])
 def test_everything_is_locked_with_hashes_and_installed_by_them(lock: str) -> None:
     content = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     pinned = [part for part in re.split(r"\n(?=\S)", content) if not part.startswith("#")]

@@ -26,6 +26,7 @@
     `FilmsUnusable`: what `neumo accept` was given can't be measured on as it is.
     `ScoreError`: an archive that can't be scored as it was asked for.
         `SourceUnusable` `SourceLost` `DestinationUnusable` `RunDiffers` `EngineFailed`
+        `ClusterUnusable`
     `RecordsError`: an audit trail that can't be kept or read; it stops the start.
         `AuditFolderUnusable` `AuditKeyUnusable` `AuditDatabaseUnusable`
     `ExchangeError`: an exchange with hospital systems that can't run; it stops the start.
@@ -140,6 +141,7 @@ from app.errors.record_errors import (
     RequestUnknown,
 )
 from app.errors.score_errors import (
+    ClusterUnusable,
     DestinationUnusable,
     EngineFailed,
     RunDiffers,
@@ -165,6 +167,7 @@ __all__ = [
     "BundleMissing",
     "CallerGone",
     "ChoiceUnusable",
+    "ClusterUnusable",
     "DeadlineExceeded",
     "DestinationUnusable",
     "DicomExposed",

@@ -75,3 +75,17 @@ class EngineFailed(ScoreError):
         "Los procesos que leen radiografías terminan nada más arrancar. Compruebe si falta memoria "
         "y use menos (--processes).",
     )
+
+
+class ClusterUnusable(ScoreError):
+    """The cluster of Ray can't be used."""
+
+    exit_code = 3
+    code = "cluster_unusable"
+    advice = Text(
+        "The cluster of Ray can't be used: {reason}. Check --ray-address, that its head answers, "
+        "and that all nodes have the same version of Neumo and the same model.",
+        "No se puede usar el clúster de Ray: {reason}. Compruebe --ray-address, que su nodo "
+        "principal responde y que todos los nodos tienen la misma versión de Neumo y el mismo "
+        "modelo.",
+    )

@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -118,15 +119,16 @@ class _Line(threading.Thread):
         unsent = {delivery.id: delivery for delivery in due}
         away: Sent | None = None
         try:
-            for delivery, sent in self._partner.send(due):
-                away = sent if sent.verdict is Verdict.AWAY else None
-                if away is not None:
-                    break
-                del unsent[delivery.id]
-                self._mark(delivery, sent)
-                self._away = 0
-                if self._stopped.is_set():
-                    break
+            with closing(self._partner.send(due)) as sending:
+                for delivery, sent in sending:
+                    away = sent if sent.verdict is Verdict.AWAY else None
+                    if away is not None:
+                        break
+                    del unsent[delivery.id]
+                    self._mark(delivery, sent)
+                    self._away = 0
+                    if self._stopped.is_set():
+                        break
         except Exception as error:  # noqa: BLE001 - its text may quote what was sent
             _log.error("sending failed", exc_info=error)
             delivery = unsent.pop(next(iter(unsent)))

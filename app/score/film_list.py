@@ -74,15 +74,26 @@ class FilmList:
         part_films : of a part; the last has what is left
         parts : counted from 0
         """
+        for _, lines in self._spans(part_films, parts):
+            yield parse_films(lines)
+
+    def spans(self, part_films: int, parts: Collection[int]) -> Iterator[tuple[int, int]]:
+        """Yield where in the file the lines of each chunk lie: the first byte, and how many."""
+        for first, lines in self._spans(part_films, parts):
+            yield first, len(lines)
+
+    def _spans(self, part_films: int, parts: Collection[int]) -> Iterator[tuple[int, bytes]]:
+        at = 0
         with self.path.open("rb") as file:
             for part in range(-(-self.films // part_films)):
                 lines = islice(file, part_films)
                 if part not in parts:
-                    for _ in lines:
-                        pass
-                while some := tuple(ListedFilm(**json.loads(line)) for line in _few(lines)):
-                    yield some
+                    at += sum(map(len, lines))
+                while some := b"".join(islice(lines, CHUNK_FILMS)):
+                    yield at, some
+                    at += len(some)
 
 
-def _few(lines: Iterator[bytes]) -> Iterator[bytes]:
-    return islice(lines, CHUNK_FILMS)
+def parse_films(lines: bytes) -> tuple[ListedFilm, ...]:
+    """Return the films that lines of a list tell of."""
+    return tuple(ListedFilm(**json.loads(line)) for line in lines.splitlines())

@@ -81,6 +81,15 @@ class ScoreRun:
         parts = -(-self._films.films // self._part_films)
         return [part for part in range(parts) if part not in self._ledger.entries]
 
+    @property
+    def films(self) -> FilmList:
+        """The list of its films."""
+        return self._films
+
+    def spans_left(self) -> Iterator[tuple[int, int]]:
+        """Yield where in the list the chunks lie that `go_on` has read."""
+        return self._films.spans(self._part_films, set(self.parts_left))
+
     def go_on(
         self,
         score: Score,

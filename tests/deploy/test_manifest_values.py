@@ -22,6 +22,7 @@ from tests.deploy.manifests import (
     render,
     workload,
 )
+from tools.alert_rules import RULES, render_rules
 
 pytestmark = needs_kustomize
 
@@ -212,6 +213,7 @@ def test_the_alerts_are_those_that_promtool_tests() -> None:
     alerts = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
     assert words(rules) == words(alerts)
     assert len(rules["groups"][0]["rules"]) > 20
+    assert RULES.read_text(encoding="utf-8") == render_rules(), "make reference"
 
 
 def test_prometheus_asks_as_the_alerts_and_the_service_expect() -> None:

@@ -90,7 +90,7 @@ def test_ports_graces_and_volume_are_those_of_the_settings(
     mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
     assert Path(settings.exchange_folder).parent == Path(mounts[claim["metadata"]["name"]])
     memory = int(container["resources"]["limits"]["memory"].removesuffix("Gi")) * 2**30
-    assert memory > settings.dicom_memory_bytes + settings.worker_peak_bytes + 256 * 2**20
+    assert memory > settings.dicom_memory_bytes + settings.worker_peak_bytes
 
 
 def test_who_sends_shows_a_certificate_and_a_title(settings: Settings) -> None:

@@ -21,7 +21,7 @@ from tests.app.render.hospital.results import INSTANCE, PATIENT, STUDY, film
 from tests.conftest import ROOT
 from tests.models import FakeModel
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 90.0
 
 
 @pytest.fixture

@@ -233,11 +233,16 @@ def test_it_says_how_it_is(receiver: Receiver) -> None:
 
 
 def test_a_full_queue_says_so_until_there_is_room(tmp_path: Path) -> None:
-    with receiving(tmp_path / "exchange", {"NEUMO_EXCHANGE_BYTES": str(2**20)}) as receiver:
-        stopped_reader = receiver.pid("reader")
-        os.kill(stopped_reader, signal.SIGSTOP)
-        statuses = [send(receiver, film_of(100 + number))[0] for number in range(30)]
-        os.kill(stopped_reader, signal.SIGCONT)
+    environment = {"NEUMO_EXCHANGE_BYTES": str(2**20), "NEUMO_WORKER_TIMEOUT_S": "600"}
+    with receiving(tmp_path / "exchange", environment) as receiver:
+        reader = receiver.pid("reader")
+        os.kill(reader, signal.SIGSTOP)
+        with receiver.association(dicoms.CR) as association:
+            statuses = [
+                association.send_c_store(dataset(film_of(100 + number))).Status
+                for number in range(30)
+            ]
+        os.kill(reader, signal.SIGCONT)
         kept = statuses.count(SUCCESS)
         assert statuses == [SUCCESS] * kept + [OUT_OF_RESOURCES] * (30 - kept)
         assert 2**20 // 60_000 < kept < 30

@@ -63,7 +63,8 @@ def test_every_warning_and_reason_is_told(code: str) -> None:
 
 
 def test_every_metric_that_is_exposed_is_told_with_its_labels(tmp_path: Path) -> None:
-    app = create_app(Settings(audit_folder=str(tmp_path / "trail")))
+    folders = {"audit_folder": str(tmp_path / "trail"), "exchange_folder": str(tmp_path / "queue")}
+    app = create_app(Settings(**folders))
     metrics = app.state.service.metrics
     app.state.records.trail.database.close()
     metrics.count_request("/predict", "POST", 200, 0.1)

@@ -1,6 +1,9 @@
 """``neumo score``: read an archive of films into Parquet files, exact over kills."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from app.language import Language
     from app.model.session import OnnxModel
     from app.reading.population import Subject
-    from app.score.score_run import Tally
+    from app.score.engines.score_process import Work
+    from app.score.score_run import Score, ScoreRun, Tally
     from app.settings.settings import Settings
 
 _PART_FILMS: Final = 5000
@@ -32,7 +36,11 @@ _SUM: Final = Text(
     "{films} radiografías: {ok} ok, {uncertain} dudosas, {not_read} no leídas; {other} archivos de "
     "otro tipo.",
 )
-_NO_EXTRA: Final = "neumo score needs an extra: pip install 'neumo[score]'"
+_EXTRA_OF: Final = {
+    "pyarrow": "neumo[score]",
+    "fsspec": "neumo[score]",
+    "ray": "neumo[score,ray]",
+}
 
 
 @click.command()
@@ -47,7 +55,20 @@ _NO_EXTRA: Final = "neumo score needs an extra: pip install 'neumo[score]'"
 @click.option(
     "--processes",
     type=click.IntRange(1, 256),
-    help="That read films, each with the model; by default NEUMO_WORKERS, or one for each CPU.",
+    help="That read films, each with the model; by default NEUMO_WORKERS, or one for each CPU (of "
+    "the cluster).",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What reads: processes of this machine, or actors on a cluster of Ray.",
+)
+@click.option(
+    "--ray-address",
+    metavar="HOST:PORT",
+    help="Of the head of a cluster to read on; by default one is begun on this machine.",
 )
 @click.option(
     "--part-films",
@@ -64,6 +85,8 @@ def command(
     source: str,
     out: Path,
     processes: int | None,
+    engine: str,
+    ray_address: str | None,
     part_films: int,
     as_json: bool,
     age: str | None,
@@ -85,6 +108,8 @@ def command(
     Exit code 1 if any film was not read.
     """
     write_whatever_the_terminal_lacks()
+    if ray_address is not None and engine != "ray":
+        raise click.UsageError("--ray-address needs --engine ray")
     settings = read_settings(model=model)
     subject = read_said(age, view, language)
     remark_on_settings()
@@ -98,13 +123,14 @@ def command(
             settings,
             subject,
             None if window is None else window - 1,
-            processes or settings.worker_count,
+            _Engine(engine, processes, ray_address),
             part_films,
         )
     except ModuleNotFoundError as error:
-        if error.name not in ("pyarrow", "fsspec"):
+        if error.name not in _EXTRA_OF:
             raise
-        raise click.UsageError(_NO_EXTRA) from None
+        extra = _EXTRA_OF[error.name]
+        raise click.UsageError(f"neumo score needs an extra: pip install '{extra}'") from None
     except (BundleError, ScoreError) as error:
         click.echo(f"neumo: {error.detail(language)}", err=True)
         return error.exit_code
@@ -122,7 +148,7 @@ def _score(
     settings: "Settings",
     subject: "Subject",
     window: int | None,
-    processes: int,
+    engine: "_Engine",
     part_films: int,
 ) -> "Tally":
     """Run to the end; return how it ended.
@@ -134,8 +160,7 @@ def _score(
     import sys
 
     from app.model.measured.acceptance_file import hash_of_bundle
-    from app.score.local_engine import LocalEngine
-    from app.score.score_process import Work
+    from app.score.engines.score_process import Work
     from app.score.score_run import open_run
     from app.score.source import open_source
     from app.service.service import load_model_from
@@ -156,9 +181,36 @@ def _score(
     ):
         tell(run.tally)
         if run.parts_left:
-            with LocalEngine(Work(settings, source, subject, window), processes) as engine:
-                run.go_on(engine.score, labels, constants, settings.max_body_bytes, tell)
+            work = Work(settings, source, subject, window)
+            with engine.opened(work, run, constants["model_sha256"]) as score:
+                run.go_on(score, labels, constants, settings.max_body_bytes, tell)
         return run.tally
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What was asked to read."""
+
+    name: str
+    processes: int | None
+    ray_address: str | None
+
+    @contextmanager
+    def opened(self, work: "Work", run: "ScoreRun", model_sha256: str) -> Iterator["Score"]:
+        processes = self.processes or work.settings.worker_count
+        if self.name == "local":
+            from app.score.engines.local_engine import LocalEngine
+
+            with LocalEngine(work, processes) as engine:
+                yield engine.score
+            return
+        from app.score.engines.ray_cluster import joined
+
+        with joined(self.ray_address, processes):
+            from app.score.engines.ray_engine import RayEngine
+
+            asked = self.processes if self.ray_address else processes
+            yield RayEngine(work, model_sha256, run.films, run.spans_left(), asked).score
 
 
 def _describe(

@@ -32,6 +32,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "oidc": ("jwt",),
         "otel": ("opentelemetry.sdk",),
         "postgres": ("psycopg",),
+        "ray": ("ray",),
         "score": ("fsspec", "pyarrow"),
         "signatures": ("cryptography",),
         "sweep": ("optuna",),

@@ -10,6 +10,7 @@ import logging
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from functools import partial
@@ -151,11 +152,15 @@ class AssociationServer(ThreadedAssociationServer):
                 members = dict(zip(("result", "source", "reason"), reason, strict=True))
                 self._tell("an association is rejected", **members)
                 _reject(connection, reason)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, others are served
             self._tell("a connection came to no association", cause=type(error).__name__)
         finally:
             self._waiting.leave(ticket)
         self.shutdown_request(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
+        """Log that a connection could not even be waited for, where no thread can be started."""
+        self._tell("a connection can't be taken", cause=getattr(sys.exc_info()[0], "__name__", ""))
 
     def _shake_hands(self, ticket: int, request: socket.socket) -> ssl.SSLSocket:
         assert self._tls is not None  # noqa: S101 - asked before

@@ -52,6 +52,7 @@ class Listener:
         self._stopped = threading.Event()
         _limit_memory(settings.dicom_memory_bytes)
         quiet_pynetdicom()
+        threading.excepthook = _tell_failure
         _config.STORE_RECV_CHUNKED_DATASET = True
         _config.ENFORCE_UID_CONFORMANCE = True
         prepare_folder(Path(settings.exchange_folder))
@@ -87,6 +88,12 @@ class Listener:
         entity.acse_timeout = REQUEST_S
         entity.dimse_timeout = entity.network_timeout = settings.dicom_timeout_s
         return AssociationServer(entity, listener, settings, self._handlers, self._tls)
+
+
+def _tell_failure(failure: threading.ExceptHookArgs) -> None:
+    """Log where a thread of pynetdicom failed; by itself Python would print what was quoted."""
+    kind, trace = failure.exc_type, failure.exc_traceback
+    _log.error("a thread failed", exc_info=(kind, kind(), trace))
 
 
 def _limit_memory(count: int) -> None:

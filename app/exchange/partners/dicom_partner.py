@@ -3,7 +3,7 @@
 import io
 import logging
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Final
 
 from pydicom import dcmread
@@ -51,7 +51,7 @@ class DicomPartner:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
         entity.connection_timeout = timeout_s
 
-    def send(self, due: Sequence[DueDelivery]) -> Iterator[tuple[DueDelivery, Sent]]:
+    def send(self, due: Sequence[DueDelivery]) -> Generator[tuple[DueDelivery, Sent]]:
         """Send objects over one association; end early if that ends."""
         objects = [(delivery, dcmread(io.BytesIO(delivery.data))) for delivery in due]
         association = self._associate({dataset.SOPClassUID for _, dataset in objects})

@@ -1,6 +1,6 @@
 """A FHIR server that takes results as transactions (FHIR R4, http.html#transaction)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from app.exchange.partners.http_sending import HttpSender, judge_http
 from app.exchange.partners.partner_address import PartnerAddress
@@ -25,7 +25,7 @@ class FhirPartner:
         """Close the connections."""
         self._sender.close()
 
-    def send(self, due: Sequence[DueDelivery]) -> Iterator[tuple[DueDelivery, Sent]]:
+    def send(self, due: Sequence[DueDelivery]) -> Generator[tuple[DueDelivery, Sent]]:
         """Send bundles, one after the other."""
         headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
         for delivery in due:

@@ -1,6 +1,6 @@
 """What came of sending one object, and what a DICOM status says of that."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
@@ -54,7 +54,7 @@ class Partner(Protocol):
     def kinds(self) -> Collection[Kind]:
         """Which results it takes."""
 
-    def send(self, due: Sequence[DueDelivery]) -> Iterator[tuple[DueDelivery, Sent]]:
+    def send(self, due: Sequence[DueDelivery]) -> Generator[tuple[DueDelivery, Sent]]:
         """Send objects, and say of each what came of it as soon as that is known.
 
         It may end early, if the partner is away; of the others nothing is known then.

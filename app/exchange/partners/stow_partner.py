@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from app.exchange.partners.http_sending import Answer, HttpSender, judge_http
@@ -29,7 +29,7 @@ class StowPartner:
         """Close the connections."""
         self._sender.close()
 
-    def send(self, due: Sequence[DueDelivery]) -> Iterator[tuple[DueDelivery, Sent]]:
+    def send(self, due: Sequence[DueDelivery]) -> Generator[tuple[DueDelivery, Sent]]:
         """Send objects, one after the other."""
         for delivery in due:
             boundary = secrets.token_hex(16)

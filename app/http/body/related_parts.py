@@ -28,7 +28,7 @@ class Part:
 
     Parameters
     ----------
-    data : its bytes; of one that is too large the first MiB
+    data : its bytes; of one that is too large the first MiB at most
     over_bytes : the most that a part may have, if it has more
     """
 
@@ -53,7 +53,8 @@ class _Content:
         self.held_bytes += len(piece)
         if self.held_bytes > self._most_bytes:
             self._is_over = True
-            self._pieces = [b"".join(self._pieces)[:_HEAD_BYTES]]
+            head_bytes = min(_HEAD_BYTES, self._most_bytes)
+            self._pieces = [b"".join(self._pieces)[:head_bytes]]
             self.held_bytes = len(self._pieces[0])
 
     def close(self) -> Part:

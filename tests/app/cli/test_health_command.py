@@ -1,10 +1,13 @@
 """app.cli.run.health_command: where the service listens, by what a container was given."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from app.cli.run.health_command import find_port
+from app.cli.run.health_command import command, find_flag, find_port
 
 
 @pytest.mark.parametrize(
@@ -30,3 +33,27 @@ def test_the_port_is_the_variables_or_the_first_processes(
 
 def test_without_a_first_process_to_see_it_is_the_default(tmp_path: Path) -> None:
     assert find_port("", tmp_path / "none") == "8000"
+
+
+def told_of_receive(folder: Path) -> tuple[int, str]:
+    result = CliRunner().invoke(
+        command, ["receive", "--exchange-folder", str(folder)], standalone_mode=False
+    )
+    return result.return_value, result.output
+
+
+def test_receive_is_well_while_all_of_it_is_up_and_somebody_looks(tmp_path: Path) -> None:
+    file = tmp_path / "receive.health"
+    assert told_of_receive(tmp_path) == (1, "receive: not running\n")
+    file.write_text('{"listener": "up", "reader": "starting"}')
+    assert told_of_receive(tmp_path) == (1, "receive: listener up, reader starting\n")
+    file.write_text('{"listener": "up", "reader": "up"}')
+    assert told_of_receive(tmp_path) == (0, "receive: listener up, reader up\n")
+    os.utime(file, (0, time.time() - 60))
+    assert told_of_receive(tmp_path) == (1, "receive: silent for 60 s\n")
+
+
+def test_a_container_of_neumo_receive_says_where_its_exchange_is(tmp_path: Path) -> None:
+    first = tmp_path / "cmdline"
+    first.write_bytes(b"/usr/bin/python\0/usr/bin/neumo\0receive\0--exchange-folder=/data\0")
+    assert find_flag("--exchange-folder", first) == "/data"

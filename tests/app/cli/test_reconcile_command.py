@@ -56,6 +56,23 @@ def test_an_archive_that_is_away_is_exit_code_1_with_counts(
     assert "127.0.0.1" not in told.err
 
 
+def test_it_asks_again_and_again_until_it_is_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NEUMO_EXCHANGE_FOLDER", str(tmp_path / "queue"))
+    waited = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", wait)
+    assert main(["reconcile", "--archive", NOBODY, "--json", "--every", "300"]) == 130
+    assert waited == [300.0] * 3
+    assert len(capsys.readouterr().out.split("}")) == 4
+
+
 @pytest.mark.parametrize("given", [["--days", "-1"], ["--most", "0"], ["--every", "0"]])
 def test_bounds(given: list[str]) -> None:
     assert main(["reconcile", "--archive", NOBODY, *given]) == 2

@@ -83,6 +83,27 @@ def test_without_the_extra_it_says_which(
     assert "neumo[score]" in errors
 
 
+def test_an_engine_that_is_not_there_is_told(
+    film: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = builtins.__import__
+
+    def without_ray(name: str, *rest: object) -> object:
+        if name.partition(".")[0] == "ray":
+            raise ModuleNotFoundError(name="ray")
+        return imported(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without_ray)
+    out = film.parent / "scores"
+    code, _, errors = run(capsys, film, "--out", out, "--engine", "ray")
+    assert code == 2
+    assert "pip install 'neumo[score,ray]'" in errors
+    assert run(capsys, film, "--out", out)[0] == 0  # the local engine goes on with the same run
+    code, _, errors = run(capsys, film, "--out", out, "--ray-address", "127.0.0.1:6379")
+    assert code == 2
+    assert "--ray-address needs --engine ray" in errors
+
+
 def test_a_log_gets_a_line_now_and_then_with_the_rate_and_the_time_left(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

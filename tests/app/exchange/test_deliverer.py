@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ class Told:
     asked: list[tuple[str, int, bytes]] = field(default_factory=list)
     closed: bool = False
 
-    def send(self, due: Sequence[DueDelivery]) -> Iterator[tuple[DueDelivery, Sent]]:
+    def send(self, due: Sequence[DueDelivery]) -> Generator[tuple[DueDelivery, Sent]]:
         for delivery in due:
             self.asked.append((delivery.kind, delivery.attempts, delivery.data))
             answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
@@ -133,6 +133,15 @@ def test_a_partner_that_is_away_for_long_makes_no_dead_letters(outbox: Outbox) -
     assert {attempts for _, attempts, _ in partner.asked} == {1}
 
 
+def test_a_partner_that_is_away_is_sent_nothing_more_in_that_turn(outbox: Outbox) -> None:
+    partner = Told([Sent(Verdict.AWAY, "http_503", 0.05), DELIVERED])
+    read(outbox, [partner])
+    with delivering(outbox, [partner]):
+        wait_until(lambda: not outbox.deliveries("waiting"))
+    first, second, _ = (kind for kind, _, _ in partner.asked)
+    assert first == second
+
+
 def test_what_is_not_taken_is_sent_again_with_the_same_bytes(outbox: Outbox) -> None:
     partner = Told([Sent(Verdict.AGAIN, "status_0x0110"), DELIVERED], kinds=("sr",))
     read(outbox, [partner])
@@ -180,7 +189,7 @@ def test_a_stop_gives_back_what_was_not_sent(outbox: Outbox) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow(Told):
-        def send(self, due: Sequence[DueDelivery]) -> Iterator[tuple[DueDelivery, Sent]]:
+        def send(self, due: Sequence[DueDelivery]) -> Generator[tuple[DueDelivery, Sent]]:
             for told in super().send(due):
                 begun.set()
                 go_on.wait(5)

@@ -170,4 +170,4 @@ def test_a_whole_body_that_is_too_large_is_one_part_too() -> None:
     whole = WholePart(10)
     whole.write(b"x" * 11)
     whole.write(b"x" * 11)
-    assert whole.finish() == [Part(b"x" * 11, over_bytes=10)]
+    assert whole.finish() == [Part(b"x" * 10, over_bytes=10)]

@@ -16,6 +16,7 @@ from app.errors import (
     SourceLost,
     SourceUnusable,
 )
+from app.score.film_list import FilmList, parse_films
 from app.score.score_row import ScoreRow
 from app.score.score_run import Score, Tally, open_run
 from app.score.source import ListedFilm
@@ -170,6 +171,17 @@ def test_a_part_without_a_line_a_line_without_a_part_and_half_a_line(tmp_path: P
     assert [row["path"] for row in rows(tmp_path)] == names(200)
     told = [json.loads(line)["part"] for line in ledger.read_bytes().splitlines()]
     assert told == [0, 1, 2, 1, 2, 3]
+
+
+def test_spans_are_where_the_lines_of_chunks_lie(tmp_path: Path) -> None:
+    listed = [ListedFilm(f"{'é' * (number % 3)}{number}", found=True) for number in range(150)]
+    films = FilmList.write(tmp_path / "films.jsonl", listed, lambda _: None)
+    content = films.path.read_bytes()
+    for parts in ({0, 1, 2}, {1}, {0, 2}):
+        spans = list(films.spans(70, parts))
+        found = [parse_films(content[at : at + length]) for at, length in spans]
+        assert found == list(films.chunks(70, parts))
+    assert [len(films) for films in found] == [32, 32, 6, 10]
 
 
 def test_a_run_that_is_done_reads_nothing(tmp_path: Path) -> None:

@@ -136,6 +136,6 @@ def test_an_extra_is_there_if_all_that_it_brings_is(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(machine_checks, "find_spec", find_spec)
     assert check_extras().text == (
-        "installed: dicom; not: hospital, oidc, otel, postgres, score, signatures, sweep, train "
-        "(pip install 'neumo[NAME]')"
+        "installed: dicom; not: hospital, oidc, otel, postgres, ray, score, signatures, sweep, "
+        "train (pip install 'neumo[NAME]')"
     )

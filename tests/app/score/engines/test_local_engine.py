@@ -1,4 +1,4 @@
-"""app.score.local_engine: rows in order, as the service answers, and processes that may die."""
+"""app.score.engines.local_engine: rows in order, as the service answers; processes may die."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from app.errors import EngineFailed
 from app.main import create_app
 from app.reading.population import Subject
-from app.score.local_engine import LocalEngine
-from app.score.score_process import Chunk, Work
+from app.score.engines.local_engine import LocalEngine
+from app.score.engines.score_process import Chunk, Work
 from app.score.score_row import ScoreRow
 from app.score.source import ListedFilm, open_source
 from app.settings.settings import Settings

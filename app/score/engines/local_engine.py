@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from app.errors import EngineFailed
-from app.score.score_process import READY, Chunk, Work, serve
+from app.score.engines.score_process import READY, Chunk, Work, serve
 from app.score.score_row import ScoreRow, make_lost_row
 
 _CHUNKS_EACH: Final = 2
