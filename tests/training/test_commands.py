@@ -110,7 +110,7 @@ def test_folders_are_divided_by_the_patient_in_the_name_or_a_warning_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Division] = []
-    monkeypatch.setattr(cli, "_fit_division", lambda _, division, **__: seen.append(division))
+    monkeypatch.setattr(cli, "_fit_division", lambda _, division, __: seen.append(division))
     write_persons(place.data)
     code, message = say("fit", *place.arguments, *pattern)
     assert code == 0
