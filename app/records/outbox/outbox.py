@@ -60,7 +60,6 @@ class Outbox(QueueUpkeep):
         super().__init__(database, SealedFilms(folder / "films", seal), holders, kept_for, clock)
         self._seal, self._most_bytes = seal, most_bytes
         self._holder = Holder(self.holders)
-        self.sweep()
 
     @classmethod
     def open(

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,7 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
         _log.warning("a variable is no setting", extra={"members": {"remark": remark}})
     tune_allocator()
     parts = []
+    port = None
     try:
         prepare_queue(settings)
         if listen:
@@ -57,7 +59,7 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
             return PORT_TAKEN
         port.listen(_BACKLOG)
         parts.append(Part("listener", lambda: _build_listener(settings, tls), port))
-    parts.append(Part("reader", lambda: _build_reader(settings)))
+    parts.append(Part("reader", lambda: _build_reader(settings, port)))
     return ExchangeSupervisor(
         parts,
         Path(settings.exchange_folder),
@@ -117,9 +119,11 @@ def _build_listener(settings: Settings, tls: Tls | None) -> Servable:
     return Listener(settings, lambda: _open_queue(settings), _find_models(settings), tls)
 
 
-def _build_reader(settings: Settings) -> Servable:
+def _build_reader(settings: Settings, port: socket.socket | None) -> Servable:
     from app.exchange.reading_process import ReadingProcess  # noqa: PLC0415 - of an extra
 
+    if port is not None:
+        port.close()  # inherited: callers would wait at it for as long as this process drains
     try:
         return ReadingProcess(settings)
     except (BundleError, ExchangeError, RecordsError) as error:
