@@ -12,6 +12,7 @@ from typing import Final
 import httpx
 
 from app.exchange.partners.sending import DELIVERED, Sent, Verdict
+from app.settings.exchange_settings import ExchangeSettings
 
 _MOST_ANSWER_BYTES: Final = 2**20
 _LONGEST_WAIT_S: Final = 3600.0
@@ -76,6 +77,22 @@ class HttpSender:
             return Sent(Verdict.AWAY, "timeout")
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError):
             return Sent(Verdict.AWAY, "no_answer")
+
+
+def make_tls(settings: ExchangeSettings) -> ssl.SSLContext:
+    """Return how a partner's certificate is checked, and Neumo's own shown if it asks for one.
+
+    Raises
+    ------
+    OSError
+        If certificates can't be read; nobody is asked for a key's password.
+    """
+    context = ssl.create_default_context(cafile=settings.partner_ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.dicom_tls_cert_file:
+        key = settings.dicom_tls_key_file or None
+        context.load_cert_chain(settings.dicom_tls_cert_file, key, lambda: "")
+    return context
 
 
 def judge_http(answer: Answer) -> Sent:

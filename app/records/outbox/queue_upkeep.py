@@ -113,8 +113,8 @@ class QueueUpkeep:
             for film_id in known - self.sealed.ids():
                 told = {"state": "failed", "code": FilmLost.code, "finished_s": now_s}
                 film_queue.end_waiting(connection, film_id, **told)
+            self.sealed.drop_orphans(known.union(dropped))  # while nobody can write a row
         self.drop_files(dropped)
-        self.sealed.drop_orphans(known)
         for holder_id in all_holders(self.holders):
             is_dead(self.holders, holder_id, forget=True)
         if any(lost.values()):

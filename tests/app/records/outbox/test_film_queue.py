@@ -282,6 +282,24 @@ def test_what_was_left_half_done_is_swept(place: Place, outbox: Outbox) -> None:
     assert (failed.id, failed.code) == (lost, "film_lost")
 
 
+def test_a_film_that_was_swept_before_it_had_a_row_is_not_acknowledged(
+    place: Place, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process stood still for long, as in a machine that sleeps."""
+    other, write = place.open(), outbox.sealed.write
+
+    def write_slowly(film_id: str, data: bytes) -> None:
+        write(film_id, data)
+        os.utime(place.folder / "films" / f"{film_id}.film", (0, 0))
+        other.sweep()
+
+    monkeypatch.setattr(outbox.sealed, "write", write_slowly)
+    with pytest.raises(QueueAway):
+        keep(outbox)
+    assert outbox.films() == []
+    other.close()
+
+
 def test_a_film_that_was_changed_on_the_disk_is_not_read(place: Place, outbox: Outbox) -> None:
     first, second = keep(outbox, "1.2.1"), keep(outbox, "1.2.2")
     files = [place.folder / "films" / f"{film_id}.film" for film_id in (first, second)]
