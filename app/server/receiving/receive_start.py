@@ -116,7 +116,7 @@ def _open_queue(settings: Settings) -> "Outbox":
 def _build_listener(settings: Settings, tls: Tls | None) -> Servable:
     from app.exchange.dimse.listener import Listener  # noqa: PLC0415 - of an extra
 
-    return Listener(settings, lambda: _open_queue(settings), _find_models(settings), tls)
+    return Listener(settings, lambda: _open_queue(settings), *find_models(settings), tls)
 
 
 def _build_reader(settings: Settings, port: socket.socket | None) -> Servable:
@@ -132,14 +132,14 @@ def _build_reader(settings: Settings, port: socket.socket | None) -> Servable:
         os._exit(STARTUP_FAILURE)
 
 
-def _find_models(settings: Settings) -> frozenset[str]:
-    """Return the hashes of the models whose results are known here; none if cards are wanting.
+def find_models(settings: Settings) -> tuple[set[str], set[str]]:
+    """Return the hashes of the models whose results are known, and of those that read here.
 
-    That is told by the process that reads.
+    None if cards are wanting: that is told by the process that reads.
     """
-    from app.exchange.reconcile import known_models  # noqa: PLC0415 - of an extra
+    from app.exchange.reconcile import known_models, models_here  # noqa: PLC0415 - of an extra
 
     try:
-        return frozenset(known_models(settings.bundles))
+        return known_models(settings.bundles), models_here(settings.bundles)
     except BundleError:
-        return frozenset()
+        return set(), set()
