@@ -43,6 +43,16 @@ def test_what_is_put_off_is_sent_when_it_is_time_with_the_same_bytes(
     assert second.attempts == 2
 
 
+def test_a_clock_that_was_ahead_puts_nothing_off_until_then(place: Place, outbox: Outbox) -> None:
+    place.clock.now_s += 30 * 86_400
+    read(outbox)
+    for delivery in outbox.due(PACS):
+        outbox.put_off(delivery.id, "http_503", again_in=timedelta(seconds=5))
+    place.clock.now_s -= 30 * 86_400
+    assert len(outbox.due(PACS)) == 2
+    assert len(outbox.due(FHIR)) == 1
+
+
 def test_an_attempt_that_does_not_count_is_not_counted(place: Place, outbox: Outbox) -> None:
     read(outbox)
     for _ in range(3):
