@@ -1,7 +1,8 @@
 """A `ReadingProcess` of its own, around a model that does what a test says: run as a program.
 
 ``python -m tests.reading_child MODE``, settings from the environment: ``plain`` answers, ``hang``
-says that it was asked and hangs, ``poison`` kills its process at a black film.
+says that it was asked and hangs, at a black film alone with ``stuck``, ``poison`` kills its process
+at such a film.
 """
 
 import os
@@ -30,6 +31,8 @@ class Child(FakeModel):
         if self._mode == "hang":
             sys.stdout.write("asked\n")
             sys.stdout.flush()
+            time.sleep(60)
+        if self._mode == "stuck" and pixels.mean() < 10:
             time.sleep(60)
         if self._mode == "poison" and pixels.mean() < 10:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("neumo.exchange")
 
 CANT_START: Final = 3
+HUNG: Final = 70  # as of a worker of neumo serve
 _SWEEP_S: Final = 600.0
-_PARENT_S: Final = 0.5
+_WATCH_S: Final = 0.5
 
 
 class ReadingProcess:
@@ -68,7 +69,7 @@ class ReadingProcess:
         if ready:
             others = [
                 asyncio.create_task(work)
-                for work in (self._service.follow(), self._sweep(), self._watch_parent(stopped))
+                for work in (self._service.follow(), self._sweep(), self._watch(stopped))
             ]
             await self._reader.run(stopped)
             for task in others:
@@ -91,9 +92,12 @@ class ReadingProcess:
                 _log.error("the queue can't be swept", extra={"members": {"code": error.code}})
             await asyncio.sleep(_SWEEP_S)
 
-    async def _watch_parent(self, stopped: asyncio.Event) -> None:
-        while os.getppid() == self._parent:  # noqa: ASYNC110 - the kernel tells no event
-            await asyncio.sleep(_PARENT_S)
+    async def _watch(self, stopped: asyncio.Event) -> None:
+        while os.getppid() == self._parent:
+            if self._service.admission.longest_s > self._settings.worker_timeout_s:
+                _log.critical("a film keeps a thread: this process ends, to be replaced")
+                os._exit(HUNG)  # once all threads hang no film would be read any more
+            await asyncio.sleep(_WATCH_S)
         stopped.set()
 
 

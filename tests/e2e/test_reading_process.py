@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pynetdicom import evt
 
+from app.exchange.reading_process import HUNG
 from app.records.outbox.outbox import Outbox
 from app.render.hospital.result_uid import result_uid
 from tests.app.cli.readings import NAMES
@@ -156,6 +157,22 @@ def test_a_film_that_kills_each_reader_is_given_up_and_the_next_one_read(
         wait_until(lambda: is_done(outbox))
     rows = {row.id: (row.state, row.code) for row in outbox.films()}
     assert rows == {poison: ("failed", "reader_killed"), good: ("read", None)}
+
+
+def test_a_film_that_keeps_a_thread_ends_the_process_and_not_the_queue(
+    folder: Path, outbox: Outbox
+) -> None:
+    black = film({0x00281050: ("DS", "60000"), 0x00281051: ("DS", "10")})
+    stuck, good = keep(outbox, "1.2.666", black), keep(outbox)
+    limits = {"NEUMO_DEADLINE_S": "1", "NEUMO_WORKER_TIMEOUT_S": "2", "NEUMO_THREADS": "1"}
+    ends = []
+    while not is_done(outbox):
+        with reading(folder, "stuck", **limits) as process:
+            wait_until(lambda process=process: process.poll() is not None or is_done(outbox))
+            ends.append(process.poll())
+    rows = {row.id: row.state for row in outbox.films()}
+    assert rows == {stuck: "failed", good: "read"}
+    assert ends[0] == HUNG
 
 
 def test_nothing_of_a_patient_is_written_where_it_should_not_be(
