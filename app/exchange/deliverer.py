@@ -3,10 +3,12 @@
 import logging
 import random
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from app.errors import QueueAway, QueueFull
@@ -73,8 +75,9 @@ class Deliverer:
         """Finish the object that is being sent, and give back what was taken."""
         self._stopped.set()
         self.wake()
+        until_s = time.monotonic() + timeout_s  # for all of them together
         for line in self._lines:
-            line.join(timeout_s)
+            line.join(max(0.0, until_s - time.monotonic()))
 
 
 class _Line(threading.Thread):
@@ -89,6 +92,8 @@ class _Line(threading.Thread):
         self._stopped = stopped
         self._away = 0
         """Times in a row that the partner did not answer."""
+        self._owed: list[Callable[[], None]] = []
+        """What the queue could not be told yet: or what was delivered would be sent again."""
 
     def run(self) -> None:
         """Send what is due, until stopped."""
@@ -101,6 +106,9 @@ class _Line(threading.Thread):
         while not self._stopped.is_set():
             wait_s = _TURN_S
             try:
+                while self._owed:
+                    self._owed[0]()
+                    del self._owed[0]
                 due = self._outbox.due(self._partner.name, _TOGETHER)
                 if due:
                     wait_s = self._send(due)
@@ -131,11 +139,14 @@ class _Line(threading.Thread):
                         break
         except Exception as error:  # noqa: BLE001 - its text may quote what was sent
             _log.error("sending failed", exc_info=error)
-            delivery = unsent.pop(next(iter(unsent)))
-            self._mark(delivery, Sent(Verdict.AGAIN, "internal_error"))
-        for delivery in unsent.values():
-            code = away.code if away is not None else "not_sent"
-            self._outbox.put_off(delivery.id, code, again_in=_NOW, counts=False)
+            if unsent:
+                delivery = unsent.pop(next(iter(unsent)))
+                self._mark(delivery, Sent(Verdict.AGAIN, "internal_error"))
+        code = away.code if away is not None else "not_sent"
+        left = [*unsent.values()]
+        for delivery in left[1:] + left[:1]:  # the first last: it holds up no other for ever
+            put_off = partial(self._outbox.put_off, again_in=_NOW, counts=False)
+            self._tell(partial(put_off, delivery.id, code))
         return 0.0 if away is None else self._note_away(away)
 
     def _mark(self, delivery: DueDelivery, sent: Sent) -> None:
@@ -146,18 +157,27 @@ class _Line(threading.Thread):
             "attempts": delivery.attempts,
         }
         if sent.verdict is Verdict.DELIVERED:
-            self._outbox.delivered(delivery.id)
+            self._tell(partial(self._outbox.delivered, delivery.id))
             _log.info("delivered", extra={"members": members})
             return
         members["code"] = sent.code
         is_last = delivery.attempts >= self._rules.attempts
         if sent.verdict is Verdict.NEVER or is_last:
-            self._outbox.put_off(delivery.id, sent.code, again_in=None)
+            self._tell(partial(self._outbox.put_off, delivery.id, sent.code, again_in=None))
             _log.error("not delivered: a dead letter", extra={"members": members})
             return
         wait_s = sent.wait_s or self._rules.wait_s(delivery.attempts)
-        self._outbox.put_off(delivery.id, sent.code, again_in=timedelta(seconds=wait_s))
+        again_in = timedelta(seconds=wait_s)
+        self._tell(partial(self._outbox.put_off, delivery.id, sent.code, again_in=again_in))
         _log.warning("not delivered yet", extra={"members": members})
+
+    def _tell(self, mark: Callable[[], None]) -> None:
+        """Tell the queue what came of a delivery; later, if it can't be used now."""
+        try:
+            mark()
+        except (QueueAway, QueueFull) as error:
+            _log.error("the queue can't be used", extra={"members": {"code": error.code}})
+            self._owed.append(mark)
 
     def _note_away(self, away: Sent) -> float:
         self._away += 1

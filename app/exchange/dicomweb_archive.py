@@ -13,6 +13,7 @@ import httpx
 from python_multipart.multipart import parse_options_header
 
 from app.errors import ArchiveUnusable, FilmNotFetched
+from app.exchange.partners.http_sending import make_tls
 from app.settings.access_settings import is_trusted_address
 from app.settings.exchange_settings import ExchangeSettings
 
@@ -206,10 +207,8 @@ def open_archive(settings: ExchangeSettings, root: str) -> DicomwebArchive:
             raise ArchiveUnusable(reason="it would be shown the token unencrypted")
         authorization = _read_authorization(Path(settings.partner_authorization_file))
     try:
-        tls = ssl.create_default_context(cafile=settings.partner_ca_file or None)
-        if settings.dicom_tls_cert_file:  # shown if it asks for one
-            tls.load_cert_chain(settings.dicom_tls_cert_file, settings.dicom_tls_key_file)
-    except (OSError, ssl.SSLError):
+        tls = make_tls(settings)
+    except OSError:
         raise ArchiveUnusable(reason="certificates can't be read") from None
     return DicomwebArchive(
         root, authorization, settings.delivery_timeout_s, settings.dicom_film_bytes, tls

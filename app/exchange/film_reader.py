@@ -14,6 +14,7 @@ from app.errors import (
     NeumoError,
     NotReady,
     Overloaded,
+    QueueFull,
     RecordsFull,
     RequestError,
     StudyUnknown,
@@ -39,7 +40,7 @@ TURN_S: Final = 0.2
 _PAUSE_S: Final = 1.0
 """After what is no fault of the film: the service is not ready, or the disk is full."""
 
-_NOT_NOW: Final = (NotReady, Overloaded, RecordsFull)
+_NOT_NOW: Final = (NotReady, Overloaded, QueueFull, RecordsFull)
 
 
 class FilmReader:
@@ -64,6 +65,8 @@ class FilmReader:
         self._service, self._outbox = service, outbox
         self._partners = {partner.name: tuple(partner.kinds) for partner in partners}
         self._language, self._on_finish = language, on_finish
+        self._taken: str | None = None
+        """A film of which the queue was not told yet what came of it."""
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Read what comes, until stopped; the film that is being read is finished."""
@@ -87,9 +90,25 @@ class FilmReader:
         ------
         QueueAway, QueueFull
         """
+        if self._taken is not None:  # nobody else would take it while this process lives
+            await asyncio.to_thread(self._outbox.give_back, self._taken)
+            self._taken = None
         film = await asyncio.to_thread(self._outbox.take)
         if film is None:
             return TURN_S
+        self._taken = film.id
+        pause_s = await self._read_one(film)
+        self._taken = None
+        return pause_s
+
+    async def _read_one(self, film: QueuedFilm) -> float:
+        """Read a film that was taken; return how long to wait before the next.
+
+        Raises
+        ------
+        QueueAway, QueueFull
+            If the queue can't be told what came of it.
+        """
         begun_s = time.perf_counter()
         try:
             await self._read(film, begun_s)

@@ -85,14 +85,11 @@ class ReadingProcess:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(_SWEEP_S)
             try:
-                dropped = await asyncio.to_thread(self._outbox.sweep)
+                await asyncio.to_thread(self._outbox.sweep)
             except NeumoError as error:
                 _log.error("the queue can't be swept", extra={"members": {"code": error.code}})
-                continue
-            if dropped:
-                _log.info("films were dropped", extra={"members": {"films": dropped}})
+            await asyncio.sleep(_SWEEP_S)
 
     async def _watch_parent(self, stopped: asyncio.Event) -> None:
         while os.getppid() == self._parent:  # noqa: ASYNC110 - the kernel tells no event

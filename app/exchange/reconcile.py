@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 from app.errors import BundleError, FilmLost, FilmNotFetched
 from app.exchange.dicomweb_archive import ArchivedInstance, DicomwebArchive
@@ -128,10 +129,25 @@ def known_models(bundles: Iterable[str]) -> set[str]:
     BundleMissing, BundleMalformed
     """
     folders = {find_bundle(bundle) for bundle in bundles}
-    cards = [read_card(folder) for folder in folders]
+    known = {each for folder in folders for each in _graphs_of(folder)}
     beside = {card.parent for folder in folders for card in folder.parent.glob("*/card.json")}
     for folder in beside - folders:
         with contextlib.suppress(BundleError):
-            cards.append(read_card(folder))
-    exact = [card.of_fp32() for card in cards]
-    return {card.sha256 for card in [*cards, *exact] if card is not None}
+            known |= _graphs_of(folder)
+    return known
+
+
+def models_here(bundles: Iterable[str]) -> set[str]:
+    """Return the SHA-256 of the graphs that the settings' bundles read with.
+
+    Raises
+    ------
+    BundleMissing, BundleMalformed
+    """
+    return {each for bundle in bundles for each in _graphs_of(find_bundle(bundle))}
+
+
+def _graphs_of(folder: Path) -> set[str]:
+    card = read_card(folder)
+    exact = card.of_fp32()
+    return {card.sha256} if exact is None else {card.sha256, exact.sha256}

@@ -24,6 +24,8 @@ from app.errors import (
     BundleError,
     ExchangeError,
     ExchangeFolderUnusable,
+    QueueAway,
+    QueueFull,
     RecordsError,
 )
 from app.machine import tune_allocator
@@ -277,7 +279,9 @@ def _prepare_exchange(settings: Settings) -> None:
         from app.records.outbox.outbox import Outbox  # noqa: PLC0415
     except ModuleNotFoundError:
         raise ExchangeFolderUnusable(reason=_NEEDS_EXTRA) from None
-    Outbox.of(settings).close()  # each worker opens its own
+    queue = Outbox.of(settings)  # each worker opens its own
+    with contextlib.closing(queue), contextlib.suppress(QueueAway, QueueFull):
+        queue.sweep()
 
 
 def _metrics_folder() -> str | None:

@@ -254,6 +254,14 @@ def test_a_part_that_is_too_large_costs_the_others_nothing(folder: Path) -> None
         assert problem["max_body_bytes"] == small
 
 
+def test_what_is_dropped_may_be_larger_than_a_film(folder: Path) -> None:
+    small = len(numbered(1)) + 100
+    with storing(folder, max_body_bytes=small, max_batch_body_bytes=10 * small) as client:
+        document = without_pixels(KEY_OBJECTS) + dicoms.elements({0x00420011: b"\0" * small})
+        answer = store(client, numbered(1), document)
+        assert (answer.status_code, len(taken(answer))) == (200, 2)
+
+
 @pytest.mark.parametrize("path", [STUDIES, f"{STUDIES}/{STUDY}"])
 def test_a_body_over_the_limit_of_all(folder: Path, path: str) -> None:
     with storing(folder, max_body_bytes=50_000, max_batch_body_bytes=100_000) as client:

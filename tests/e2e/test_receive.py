@@ -225,6 +225,19 @@ def test_a_film_is_read_though_its_reader_is_killed(receiver: Receiver) -> None:
     assert receiver.pid("reader") != killed
 
 
+def test_the_process_that_reads_does_not_hold_the_port(receiver: Receiver) -> None:
+    wait_until(lambda: health(receiver.folder).returncode == 0)
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    (inode,) = (each[9] for each in lines if each[1:4:2] == [f"0100007F:{receiver.port:04X}", "0A"])
+
+    def holds(pid: int) -> bool:
+        descriptors = Path(f"/proc/{pid}/fd").iterdir()
+        return f"socket:[{inode}]" in [str(each.readlink()) for each in descriptors]
+
+    assert holds(receiver.pid("listener"))
+    assert not holds(receiver.pid("reader"))
+
+
 def test_it_says_how_it_is(receiver: Receiver) -> None:
     wait_until(lambda: health(receiver.folder).returncode == 0)
     assert health(receiver.folder).stdout == b"receive: listener up, reader up\n"

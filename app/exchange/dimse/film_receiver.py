@@ -55,14 +55,16 @@ class FilmReceiver:
 
     Parameters
     ----------
-    models : SHA-256 of those that read here: of the instances that come, `sort_film` knows their
-        results, and the queue reads anew what another model read
+    known : SHA-256 of models whose results `sort_film` knows among the instances that come
+    here : of those that read here: the queue reads anew what another model read
     callers : whose titles may stand in a log, since they stand in the settings
     """
 
-    def __init__(self, queue: Queue, models: Collection[str], callers: CallerList) -> None:
+    def __init__(
+        self, queue: Queue, known: Collection[str], here: Collection[str], callers: CallerList
+    ) -> None:
         self._queue = queue
-        self._models = models
+        self._known, self._here = known, here
         self._callers = callers
         self._one_at_a_time = threading.Lock()  # a film is in memory twice while it is kept
 
@@ -104,7 +106,7 @@ class FilmReceiver:
         with self._one_at_a_time:
             data = path.read_bytes()
             members["bytes"] = len(data)
-            told = sort_film(data, self._models)
+            told = sort_film(data, self._known)
             if told.verdict == "drop":
                 members["dropped"] = True
                 return SUCCESS
@@ -121,7 +123,7 @@ class FilmReceiver:
                     sop_uid=told.sop_uid,
                     study_uid=told.study_uid,
                     way="dimse",
-                    models=self._models,
+                    models=self._here,
                 )
             except NeumoError as error:
                 members["code"] = error.code

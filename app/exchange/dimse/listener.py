@@ -36,14 +36,15 @@ class Listener:
     Parameters
     ----------
     open_queue : called in this process, which may use the queue itself only
-    models : SHA-256 of the models that read here
+    known, here : SHA-256 of models, as `FilmReceiver` takes them
     """
 
     def __init__(
         self,
         settings: Settings,
         open_queue: Callable[[], Queue],
-        models: Collection[str],
+        known: Collection[str],
+        here: Collection[str],
         tls: TlsContext | None,
     ) -> None:
         self._settings = settings
@@ -57,7 +58,7 @@ class Listener:
         _config.ENFORCE_UID_CONFORMANCE = True
         prepare_folder(Path(settings.exchange_folder))
         callers = CallerList.of(settings)
-        self._handlers = FilmReceiver(open_queue(), models, callers).handlers
+        self._handlers = FilmReceiver(open_queue(), known, here, callers).handlers
 
     def run(self, sockets: list[socket.socket]) -> None:
         """Serve on the one socket that is given; return when it is over."""

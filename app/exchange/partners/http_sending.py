@@ -1,6 +1,7 @@
 """Requests to partners over HTTP: their time and size bounded, what they answer sorted."""
 
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Final
 import httpx
 
 from app.exchange.partners.sending import DELIVERED, Sent, Verdict
+from app.settings.exchange_settings import ExchangeSettings
 
 _MOST_ANSWER_BYTES: Final = 2**20
 _LONGEST_WAIT_S: Final = 3600.0
@@ -24,7 +26,7 @@ _NEVER: Final = frozenset({400, 406, 409, 410, 411, 412, 413, 415, 422})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a partner answered; `content` is empty if it was too long."""
+    """What a partner answered; `content` is empty if it was too long, or too slow to come."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,7 +45,7 @@ class HttpSender:
     def __init__(
         self, timeout_s: float, authorization_file: Path | None, tls: ssl.SSLContext
     ) -> None:
-        self._authorization_file = authorization_file
+        self._timeout_s, self._authorization_file = timeout_s, authorization_file
         # Not by what the environment says of proxies: results go where the settings say.
         self._client = httpx.Client(
             timeout=timeout_s, verify=tls, trust_env=False, follow_redirects=False
@@ -55,7 +57,7 @@ class HttpSender:
 
     def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer | Sent:
         """Post something; `Sent` if nothing was answered."""
-        headers = dict(headers)
+        headers = {**headers, "Accept-Encoding": "identity"}  # what unfolds has no bound
         if self._authorization_file is not None:  # read each time: tokens are renewed
             try:
                 lines = self._authorization_file.read_text(encoding="ascii").splitlines()
@@ -64,10 +66,10 @@ class HttpSender:
                 return Sent(Verdict.AWAY, "no_authorization")
         try:
             with self._client.stream("POST", url, content=content, headers=headers) as response:
-                read = bytearray()
-                for chunk in response.iter_bytes():
+                read, until_s = bytearray(), time.monotonic() + self._timeout_s
+                for chunk in response.iter_raw():
                     read += chunk
-                    if len(read) > _MOST_ANSWER_BYTES:
+                    if len(read) > _MOST_ANSWER_BYTES or time.monotonic() > until_s:
                         read.clear()
                         break
                 return Answer(response.status_code, response.headers, bytes(read))
@@ -75,6 +77,22 @@ class HttpSender:
             return Sent(Verdict.AWAY, "timeout")
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError):
             return Sent(Verdict.AWAY, "no_answer")
+
+
+def make_tls(settings: ExchangeSettings) -> ssl.SSLContext:
+    """Return how a partner's certificate is checked, and Neumo's own shown if it asks for one.
+
+    Raises
+    ------
+    OSError
+        If certificates can't be read; nobody is asked for a key's password.
+    """
+    context = ssl.create_default_context(cafile=settings.partner_ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.dicom_tls_cert_file:
+        key = settings.dicom_tls_key_file or None
+        context.load_cert_chain(settings.dicom_tls_cert_file, key, lambda: "")
+    return context
 
 
 def judge_http(answer: Answer) -> Sent:

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.errors import PartnersUnusable
 from app.exchange.partners.dicom_partner import DicomPartner
 from app.exchange.partners.fhir_partner import FhirPartner
-from app.exchange.partners.http_sending import HttpSender
+from app.exchange.partners.http_sending import HttpSender, make_tls
 from app.exchange.partners.partner_address import PartnerAddress, parse_partners
 from app.exchange.partners.sending import Partner
 from app.exchange.partners.stow_partner import StowPartner
@@ -44,20 +44,10 @@ def open_partners(settings: ExchangeSettings) -> list[Partner]:
 def _open(address: PartnerAddress, settings: ExchangeSettings) -> Partner:
     timeout_s = settings.delivery_timeout_s
     if address.protocol == "dicom":
-        tls = _make_tls(settings) if address.encrypted else None
+        tls = make_tls(settings) if address.encrypted else None
         return DicomPartner(address, settings.ae_title, timeout_s, tls)
     file = settings.partner_authorization_file
-    sender = HttpSender(timeout_s, Path(file) if file else None, _make_tls(settings))
+    sender = HttpSender(timeout_s, Path(file) if file else None, make_tls(settings))
     if address.protocol == "stow":
         return StowPartner(address, sender)
     return FhirPartner(address, sender)
-
-
-def _make_tls(settings: ExchangeSettings) -> ssl.SSLContext:
-    """Return how a partner's certificate is checked, and Neumo's own is shown to it."""
-    context = ssl.create_default_context(cafile=settings.partner_ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.dicom_tls_cert_file:
-        key = settings.dicom_tls_key_file or None
-        context.load_cert_chain(settings.dicom_tls_cert_file, key, lambda: "")
-    return context

@@ -60,7 +60,7 @@ def take_in(
     models : SHA-256 of those that may read here; none if they are not known yet
     """
     film = sort_film(part.data, models)
-    if part.over_bytes is not None:
+    if part.over_bytes is not None and film.verdict != "drop":
         too_large = BodyTooLarge(max_body_bytes=part.over_bytes)
         return Intake(film.sop_class, film.sop_uid, OUT_OF_RESOURCES, too_large)
     reason = _find_fault(film, study_uid)

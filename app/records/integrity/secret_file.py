@@ -52,6 +52,11 @@ def make_secret(path: Path, unusable: type[NeumoError]) -> None:
                 os.link(draft, path)  # whole, or not at all
         finally:
             draft.unlink()
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # or what is sealed could outlive its key
+        finally:
+            os.close(folder)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise unusable(reason=f"{path.name} can't be made: {reason}") from None

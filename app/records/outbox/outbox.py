@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 from ulid import ULID
 
-from app.errors import ExchangeFolderUnusable, QueueFull
+from app.errors import ExchangeFolderUnusable, QueueAway, QueueFull
 from app.records.integrity.seal import Seal, open_seal
 from app.records.outbox import delivery_queue, film_queue
 from app.records.outbox.lease import Holder, is_dead
@@ -60,7 +60,6 @@ class Outbox(QueueUpkeep):
         super().__init__(database, SealedFilms(folder / "films", seal), holders, kept_for, clock)
         self._seal, self._most_bytes = seal, most_bytes
         self._holder = Holder(self.holders)
-        self.sweep()
 
     @classmethod
     def open(
@@ -150,6 +149,8 @@ class Outbox(QueueUpkeep):
                     dropped = film_queue.drop_films(connection, FILMS.c.id == same["id"])
                     same = None
                 if same is None:
+                    if not self.sealed.has(film_id):  # swept: this process stood still for long
+                        raise QueueAway
                     now_s = self.clock()
                     film_queue.add_film(
                         connection, self._seal, film_id, sop_uid, study_uid, way, len(data), now_s

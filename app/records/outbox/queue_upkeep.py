@@ -1,5 +1,6 @@
 """What an operator and the clock do with the queue. It tells ids, states and times, no patient."""
 
+import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +28,8 @@ from app.records.outbox.queue_entries import (
     QueueCounts,
 )
 from app.records.outbox.sealed_films import SealedFilms
+
+_log = logging.getLogger("neumo.exchange")
 
 _NOT_DONE: Final = ("waiting", "failed")
 
@@ -96,26 +99,46 @@ class QueueUpkeep:
         return len(films) + done.rowcount
 
     def sweep(self) -> int:
-        """Drop what has been kept long enough, and what was left half done; say how many films."""
+        """Drop what has been kept long enough, and what was left half done; say how many films.
+
+        That films go unread, or results to nobody, is logged as an error: it is what is lost.
+        """
         now_s = self.clock()
         old = FILMS.c.received_s < now_s - self.kept_s
         with self.database.writing() as connection:
+            lost = _count_lost(connection, old)
             dropped = film_queue.drop_films(connection, old)
             rows = sa.select(FILMS.c.id).where(FILMS.c.state.in_(_NOT_DONE))
             known = set(connection.execute(rows).scalars())
             for film_id in known - self.sealed.ids():
-                lost = {"state": "failed", "code": FilmLost.code, "finished_s": now_s}
-                film_queue.end_waiting(connection, film_id, **lost)
+                told = {"state": "failed", "code": FilmLost.code, "finished_s": now_s}
+                film_queue.end_waiting(connection, film_id, **told)
+            self.sealed.drop_orphans(known.union(dropped))  # while nobody can write a row
         self.drop_files(dropped)
-        self.sealed.drop_orphans(known)
         for holder_id in all_holders(self.holders):
             is_dead(self.holders, holder_id, forget=True)
+        if any(lost.values()):
+            _log.error("dropped before all was done", extra={"members": lost})
+        elif dropped:
+            _log.info("films were dropped", extra={"members": {"films": len(dropped)}})
         return len(dropped)
 
     def drop_files(self, film_ids: Iterable[str]) -> None:
         """Delete films' own files."""
         for film_id in film_ids:
             self.sealed.drop(film_id)
+
+
+def _count_lost(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> dict[str, int]:
+    """Return of films that are to be dropped how many were not read, and results not delivered."""
+    number = sa.select(sa.func.count())
+    films = number.where(chosen, FILMS.c.state.in_(_NOT_DONE))
+    of_them = DELIVERIES.c.film_id.in_(sa.select(FILMS.c.id).where(chosen))
+    deliveries = number.where(of_them, DELIVERIES.c.state != "delivered")
+    return {
+        "not_read": connection.execute(films).scalar() or 0,
+        "not_delivered": connection.execute(deliveries).scalar() or 0,
+    }
 
 
 def _list_films(connection: sa.Connection, state: FilmState | None) -> list[FilmRow]:

@@ -64,6 +64,10 @@ class SealedFilms:
                 raise FilmLost from None
         return self._seal.open(f"film:{film_id}", sealed)
 
+    def has(self, film_id: str) -> bool:
+        """Whether a film's file is there."""
+        return self._path(film_id).exists()
+
     def drop(self, film_id: str) -> None:
         """Delete a film's file, if it is there."""
         with answering():

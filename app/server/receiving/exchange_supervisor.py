@@ -8,6 +8,7 @@ little memory, and the second runs the network and codecs.
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import time
@@ -63,6 +64,7 @@ class ExchangeSupervisor:
         self._parts = [_Kept(part, timeout_s) for part in parts]
         self._health = folder / HEALTH_NAME
         self._told_s = -float("inf")
+        self._told: dict[str, str] = {}
         self._grace_s = grace_s
         self._signal: signal.Signals | None = None
         for number in SIGNALS:
@@ -94,10 +96,16 @@ class ExchangeSupervisor:
         if now_s - self._told_s < HEALTH_EVERY_S:
             return
         self._told_s = now_s
-        written = self._health.with_suffix(".new")
-        with contextlib.suppress(OSError):  # a full disk is told by films that are not kept
-            written.write_text(json.dumps({part.name: part.state for part in self._parts}))
-            written.replace(self._health)
+        states = {part.name: part.state for part in self._parts}
+        with contextlib.suppress(OSError):
+            try:
+                written = self._health.with_suffix(".new")
+                written.write_text(json.dumps(states))
+                written.replace(self._health)
+                self._told = states
+            except OSError:  # a disk that is full does not mean that nobody looks after them
+                if states == self._told:
+                    os.utime(self._health)
 
     def _stop(self) -> bool:
         """Stop the processes; True if one had to be stopped by force."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,7 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
         _log.warning("a variable is no setting", extra={"members": {"remark": remark}})
     tune_allocator()
     parts = []
+    port = None
     try:
         prepare_queue(settings)
         if listen:
@@ -57,7 +59,7 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
             return PORT_TAKEN
         port.listen(_BACKLOG)
         parts.append(Part("listener", lambda: _build_listener(settings, tls), port))
-    parts.append(Part("reader", lambda: _build_reader(settings)))
+    parts.append(Part("reader", lambda: _build_reader(settings, port)))
     return ExchangeSupervisor(
         parts,
         Path(settings.exchange_folder),
@@ -114,12 +116,14 @@ def _open_queue(settings: Settings) -> "Outbox":
 def _build_listener(settings: Settings, tls: Tls | None) -> Servable:
     from app.exchange.dimse.listener import Listener  # noqa: PLC0415 - of an extra
 
-    return Listener(settings, lambda: _open_queue(settings), _find_models(settings), tls)
+    return Listener(settings, lambda: _open_queue(settings), *find_models(settings), tls)
 
 
-def _build_reader(settings: Settings) -> Servable:
+def _build_reader(settings: Settings, port: socket.socket | None) -> Servable:
     from app.exchange.reading_process import ReadingProcess  # noqa: PLC0415 - of an extra
 
+    if port is not None:
+        port.close()  # inherited: callers would wait at it for as long as this process drains
     try:
         return ReadingProcess(settings)
     except (BundleError, ExchangeError, RecordsError) as error:
@@ -128,14 +132,14 @@ def _build_reader(settings: Settings) -> Servable:
         os._exit(STARTUP_FAILURE)
 
 
-def _find_models(settings: Settings) -> frozenset[str]:
-    """Return the hashes of the models whose results are known here; none if cards are wanting.
+def find_models(settings: Settings) -> tuple[set[str], set[str]]:
+    """Return the hashes of the models whose results are known, and of those that read here.
 
-    That is told by the process that reads.
+    None if cards are wanting: that is told by the process that reads.
     """
-    from app.exchange.reconcile import known_models  # noqa: PLC0415 - of an extra
+    from app.exchange.reconcile import known_models, models_here  # noqa: PLC0415 - of an extra
 
     try:
-        return frozenset(known_models(settings.bundles))
+        return known_models(settings.bundles), models_here(settings.bundles)
     except BundleError:
-        return frozenset()
+        return set(), set()

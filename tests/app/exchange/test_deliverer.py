@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import QueueAway
 from app.exchange.deliverer import Deliverer, DeliveryRules
 from app.exchange.partners.partner_list import open_partners
 from app.exchange.partners.sending import DELIVERED, Partner, Sent, Verdict
@@ -134,12 +135,60 @@ def test_a_partner_that_is_away_for_long_makes_no_dead_letters(outbox: Outbox) -
 
 
 def test_a_partner_that_is_away_is_sent_nothing_more_in_that_turn(outbox: Outbox) -> None:
-    partner = Told([Sent(Verdict.AWAY, "http_503", 0.05), DELIVERED])
+    turns: list[list[Kind]] = []
+
+    class Turns(Told):
+        def send(self, due: Sequence[DueDelivery]) -> Generator[tuple[DueDelivery, Sent]]:
+            turns.append([delivery.kind for delivery in due])
+            yield from super().send(due)
+
+    partner = Turns([Sent(Verdict.AWAY, "http_503", 0.05), DELIVERED])
     read(outbox, [partner])
     with delivering(outbox, [partner]):
         wait_until(lambda: not outbox.deliveries("waiting"))
-    first, second, _ = (kind for kind, _, _ in partner.asked)
-    assert first == second
+    assert len(partner.asked) == 3
+    first, second = turns
+    assert second == first[::-1]  # what it would not take holds up no other
+
+
+def test_what_was_delivered_is_not_sent_again_though_the_queue_was_away(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner = Told([DELIVERED])
+    read(outbox, [partner])
+    told, mark = [], outbox.delivered
+
+    def delivered(delivery_id: str) -> None:
+        told.append(delivery_id)
+        if len(told) <= 2:
+            raise QueueAway
+        mark(delivery_id)
+
+    monkeypatch.setattr(outbox, "delivered", delivered)
+    with delivering(outbox, [partner]):
+        wait_until(lambda: not outbox.deliveries("waiting"))
+    assert states(outbox) == [("told", "delivered", None, 1)] * 2
+    assert len(partner.asked) == 2
+
+
+def test_all_partners_together_are_waited_for_no_longer_than_told(outbox: Outbox) -> None:
+    go_on = threading.Event()
+
+    class Hanging(Told):
+        def send(self, due: Sequence[DueDelivery]) -> Generator[tuple[DueDelivery, Sent]]:
+            go_on.wait(10)
+            return super().send(due)
+
+    partners = [Hanging([DELIVERED], name=name) for name in ("one", "two", "three")]
+    read(outbox, partners)
+    deliverer = Deliverer(outbox, partners, QUICK)
+    deliverer.start()
+    wait_until(lambda: all(row.attempts for row in outbox.deliveries()))
+    begun_s = time.monotonic()
+    deliverer.stop(0.5)
+    assert time.monotonic() - begun_s < 1.0
+    go_on.set()
+    deliverer.stop(5.0)
 
 
 def test_what_is_not_taken_is_sent_again_with_the_same_bytes(outbox: Outbox) -> None:

@@ -4,12 +4,15 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from numpy.typing import NDArray
 
+from app.errors import QueueFull
 from app.exchange.film_reader import FilmReader
 from app.exchange.partners.partner_list import open_partners
 from app.model.session import Outputs
@@ -62,8 +65,11 @@ def read_all(
         changes(service)
         reader = FilmReader(service, outbox, partners, "es")
         waits = []
-        while outbox.counts().films.get("waiting") and len(waits) < 5:
-            waits.append(await reader.read_next())
+        for _ in range(5):
+            if not outbox.counts().films.get("waiting"):
+                break
+            with suppress(QueueFull):
+                waits.append(await reader.read_next())
         service.stop()
         return waits
 
@@ -134,6 +140,28 @@ def test_a_service_that_is_not_ready_costs_no_attempt(outbox: Outbox) -> None:
     assert read_all(outbox, model(), changes=lambda service: service.stop())[:2] == [1.0, 1.0]
     (row,) = outbox.films("waiting")
     assert (row.id, row.attempts) == (film_id, 0)
+
+
+@pytest.mark.parametrize("fails", [{"finish": 4}, {"finish": 1, "give_back": 1}])
+def test_a_disk_that_was_full_costs_no_attempt(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, fails: dict[str, int]
+) -> None:
+    def fill(name: str, times: int) -> None:
+        works, calls = getattr(outbox, name), count()
+
+        def call(*arguments: object, **more: object) -> object:
+            if next(calls) < times:
+                raise QueueFull
+            return works(*arguments, **more)
+
+        monkeypatch.setattr(outbox, name, call)
+
+    for name, times in fails.items():
+        fill(name, times)
+    keep(outbox, film())
+    read_all(outbox, model())
+    (row,) = outbox.films()
+    assert (row.state, row.attempts) == ("read", 1)
 
 
 def test_what_the_queue_lost_is_told(outbox: Outbox, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def store(
             dul=SimpleNamespace(socket=None), requestor=SimpleNamespace(ae_title="PACS")
         ),
     )
-    receiver = FilmReceiver(queue, models, CallerList(parse_callers(callers)))
+    receiver = FilmReceiver(queue, ("b" * 64,), models, CallerList(parse_callers(callers)))
     (_, handle), _ = receiver.handlers
     status: int = handle(event)
     assert not path.exists()

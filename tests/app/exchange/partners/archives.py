@@ -3,8 +3,9 @@
 import http.server
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -106,6 +107,8 @@ class Web:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    pause_s: float = 0.0
+    """After each byte of the body, if it is to come slowly."""
     port: int = 0
     requests: list[Request] = field(default_factory=list)
 
@@ -125,7 +128,11 @@ class Web:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(web.body)))
                 self.end_headers()
-                self.wfile.write(web.body)
+                size = 1 if web.pause_s else len(web.body) or 1
+                with suppress(ConnectionError):
+                    for at in range(0, len(web.body), size):
+                        self.wfile.write(web.body[at : at + size])
+                        time.sleep(web.pause_s)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -1,8 +1,11 @@
 """Results go to partners over HTTP; those are real servers, which answer what a test wants."""
 
 import contextlib
+import gzip
 import json
 import ssl
+import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -148,6 +151,25 @@ def test_a_server_that_is_away_or_too_slow_is_away() -> None:
     with Web().running() as web:
         pass
     assert send(web) == Sent(Verdict.AWAY, "no_answer")
+
+
+def test_an_answer_that_drips_is_judged_by_its_status() -> None:
+    begun_s = time.monotonic()
+    with Web(409, body=b"x" * 60, pause_s=0.1).running() as web:
+        assert send(web, delivery_timeout_s=0.5) == Sent(Verdict.AGAIN, "http_409")
+        assert time.monotonic() - begun_s < 2
+
+
+def test_an_answer_does_not_unfold_in_memory() -> None:
+    folded = {"Content-Encoding": "gzip"}
+    with Web(409, folded, gzip.compress(b"\0" * 2**26)).running() as web:
+        tracemalloc.start()
+        try:
+            assert send(web) == Sent(Verdict.AGAIN, "http_409")
+            assert tracemalloc.get_traced_memory()[1] < 2**23
+        finally:
+            tracemalloc.stop()
+    assert web.requests[0].headers["Accept-Encoding"] == "identity"
 
 
 def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

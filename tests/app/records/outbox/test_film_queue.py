@@ -234,19 +234,41 @@ def test_a_folder_that_is_gone_is_told(place: Place, outbox: Outbox) -> None:
 
 
 def test_what_was_kept_long_enough_is_dropped_with_all_that_is_of_it(
-    place: Place, outbox: Outbox
+    place: Place, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     read(outbox)
     keep(outbox, "1.2.1")
     place.clock.now_s += 3601
     newest = keep(outbox, "1.2.2")
     assert outbox.sweep() == 2
+    (told,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert vars(told)["members"] == {"not_read": 1, "not_delivered": 3}
     assert [film.id for film in outbox.films()] == [newest]
     assert outbox.deliveries() == []
     assert [path.stem for path in (place.folder / "films").iterdir()] == [newest]
 
 
-def test_what_was_left_half_done_is_swept_when_it_is_opened(place: Place, outbox: Outbox) -> None:
+def test_what_was_delivered_is_dropped_without_alarm(
+    place: Place, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    read(outbox)
+    for partner in PARTNERS:
+        for delivery in outbox.due(partner):
+            outbox.delivered(delivery.id)
+    place.clock.now_s += 3601
+    assert outbox.sweep() == 1
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_who_only_opens_it_drops_nothing(place: Place, outbox: Outbox) -> None:
+    kept = keep(outbox)
+    place.clock.now_s += 3601  # by what this one was told; the service may keep films longer
+    other = place.open()
+    assert [film.id for film in other.films()] == [kept]
+    other.close()
+
+
+def test_what_was_left_half_done_is_swept(place: Place, outbox: Outbox) -> None:
     lost, kept = keep(outbox, "1.2.1"), keep(outbox, "1.2.2")
     films = place.folder / "films"
     (films / f"{lost}.film").unlink()
@@ -254,10 +276,28 @@ def test_what_was_left_half_done_is_swept_when_it_is_opened(place: Place, outbox
     for path in (old, young):
         path.write_bytes(b"cut off")
     os.utime(old, (0, 0))
-    place.open().close()
+    outbox.sweep()
     assert {path.stem for path in films.iterdir()} == {kept, "01YOUNG"}
     (failed,) = outbox.films("failed")
     assert (failed.id, failed.code) == (lost, "film_lost")
+
+
+def test_a_film_that_was_swept_before_it_had_a_row_is_not_acknowledged(
+    place: Place, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process stood still for long, as in a machine that sleeps."""
+    other, write = place.open(), outbox.sealed.write
+
+    def write_slowly(film_id: str, data: bytes) -> None:
+        write(film_id, data)
+        os.utime(place.folder / "films" / f"{film_id}.film", (0, 0))
+        other.sweep()
+
+    monkeypatch.setattr(outbox.sealed, "write", write_slowly)
+    with pytest.raises(QueueAway):
+        keep(outbox)
+    assert outbox.films() == []
+    other.close()
 
 
 def test_a_film_that_was_changed_on_the_disk_is_not_read(place: Place, outbox: Outbox) -> None:

@@ -1,12 +1,13 @@
 """What the queue writes shows no patient, and opens with its own key alone."""
 
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from app.errors import ExchangeFolderUnusable, ExchangeKeyUnusable, FilmLost
-from app.records.integrity.seal import Seal
+from app.records.integrity.seal import Seal, open_seal
 from app.records.outbox.outbox import Outbox
 from tests.app.records.outbox.queues import SOP_UID, STUDY_UID, Place, keep, read
 
@@ -65,6 +66,21 @@ def test_a_key_that_is_lost_is_told_and_not_made_anew(place: Place) -> None:
     with pytest.raises(ExchangeKeyUnusable, match="is not there, and the queue was encrypted"):
         place.open()
     assert not key.exists()
+
+
+def test_a_key_is_on_the_disk_by_its_name_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, sync = [], os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), key.exists()))
+        sync(descriptor)
+
+    key = tmp_path / "secret" / "exchange.key"
+    monkeypatch.setattr(os, "fsync", note)
+    open_seal(key, is_begun=False)
+    assert synced[-1] == (key.parent, True)
 
 
 def test_what_is_no_key_is_refused(place: Place, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import DicomExposed, DicomTlsUnusable, ExchangeFolderUnusable
-from app.server.receiving.receive_start import prepare_access, prepare_queue
+from app.server.receiving.receive_start import find_models, prepare_access, prepare_queue
 from app.settings.settings import Settings
 from tests.certificates import Authority
 
@@ -20,6 +20,15 @@ def test_without_a_folder_there_is_no_queue() -> None:
 def test_a_folder_that_cant_be_made_is_told() -> None:
     with pytest.raises(ExchangeFolderUnusable):
         prepare_queue(Settings(exchange_folder="/proc/none"))
+
+
+def test_the_model_before_is_known_but_does_not_read_here() -> None:
+    """So what it read is read anew, and its results are taken for results."""
+    before, now = (find_models(Settings(model=f"neumo-r18-{number}")) for number in (2, 3))
+    assert before[0] == now[0] == before[1] | now[1]
+    assert before[1].isdisjoint(now[1])
+    assert now[1]
+    assert find_models(Settings(model="no-such-bundle")) == (set(), set())
 
 
 def test_on_loopback_anybody_may_send() -> None:
