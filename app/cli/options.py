@@ -1,7 +1,7 @@
 """What commands share: options, settings from flags over the environment."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,8 +67,8 @@ class SettingOption(click.Option):
     """A flag over a variable of the environment."""
 
 
-def setting_options(*, hidden: bool = False) -> list[click.Option]:
-    """Return an option for every setting; `hidden` ones are taken, but not listed."""
+def setting_options(*, hidden: bool = False, without: Collection[str] = ()) -> list[click.Option]:
+    """Return an option for every setting but some; `hidden` ones are taken, but not listed."""
     from app.settings.settings import PREFIX, Settings
 
     return [
@@ -79,6 +79,7 @@ def setting_options(*, hidden: bool = False) -> list[click.Option]:
             hidden=hidden,
         )
         for name, field in Settings.model_fields.items()
+        if name not in without
     ]
 
 

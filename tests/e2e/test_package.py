@@ -98,8 +98,8 @@ def test_it_declares_the_two_commands_and_the_extras(wheel: Path) -> None:
     lines = archive.read(metadata).decode().splitlines()
     extras = {line.split()[1] for line in lines if line.startswith("Provides-Extra")}
     assert extras == {
-        "dev", "dicom", "docs", "hospital", "oidc", "otel", "postgres", "score", "signatures",
-        "sweep", "train",
+        "dev", "dicom", "docs", "hospital", "oidc", "otel", "postgres", "ray", "score",
+        "signatures", "sweep", "train",
     }  # fmt: skip
     assert f"Version: {app.__version__}" in lines
     needed = [line for line in lines if line.startswith("Requires-Dist") and "extra" not in line]

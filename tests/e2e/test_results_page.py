@@ -70,7 +70,6 @@ def test_the_report_is_read_and_an_archive_takes_what_was_written(
         text=True,
     )  # fmt: skip
     script = TRIED.script.replace("pacs.example 11112", f"127.0.0.1 {port}")
-    script = script.replace("storescu", "/usr/bin/storescu")  # pynetdicom has one of that name
     for _ in range(2):  # sent again it is the same objects
         done = subprocess.run(
             ["bash", "-euc", script], cwd=tmp_path, check=True, capture_output=True, text=True

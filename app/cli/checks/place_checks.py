@@ -11,7 +11,7 @@ from typing import Final
 
 from app.cli.checks.finding import Finding
 from app.cli.run.health_command import open_connection
-from app.errors import AccessError, ChoiceUnusable
+from app.errors import AccessError, ChoiceUnusable, ExchangeError
 from app.model.choice import read_choice
 from app.model.registry import name_of
 from app.settings.settings import Settings
@@ -96,7 +96,7 @@ def check_temporary_files(settings: Settings) -> Finding:
 
 
 def check_exchange(settings: Settings) -> Finding | None:
-    """Look at the folder of the exchange, its key and the DICOM port; None if there is none."""
+    """Look at the exchange's folder, key, partners and DICOM port; None if there is none."""
     if not settings.exchange_folder:
         return None
     folder = Path(settings.exchange_folder).absolute()
@@ -107,17 +107,32 @@ def check_exchange(settings: Settings) -> Finding | None:
     key = Path(settings.exchange_key_file or folder / "exchange.key")
     if key.exists() and not os.access(key, os.R_OK):
         return Finding("exchange", "fail", f"{key} can't be read", f"Let this user read {key}.")
-    return _check_dicom_port(settings, folder)
+    return _check_start(settings) or _check_dicom_port(settings, folder)
+
+
+def _check_start(settings: Settings) -> Finding | None:
+    """Try what `neumo receive` does before it takes films; a queue that isn't there is not made."""
+    from importlib.util import find_spec
+
+    from app.server.receiving.receive_start import prepare_access, prepare_queue
+
+    try:
+        if all(map(find_spec, ("cryptography", "httpx", "pynetdicom"))):
+            from app.exchange.partners.partner_list import open_partners
+            from app.records.outbox.queue_database import NAME
+
+            for partner in open_partners(settings):
+                partner.close()
+            if (Path(settings.exchange_folder) / NAME).exists():
+                prepare_queue(settings)
+        prepare_access(settings)
+    except (AccessError, ExchangeError) as error:
+        what, _, advice = error.detail("en").partition(". ")
+        return Finding("exchange", "fail", what, advice)
+    return None
 
 
 def _check_dicom_port(settings: Settings, folder: Path) -> Finding:
-    from app.server.receiving.receive_start import prepare_access
-
-    try:
-        prepare_access(settings)
-    except AccessError as error:
-        what, _, advice = error.detail("en").partition(". ")
-        return Finding("exchange", "fail", what, advice)
     port = f"{settings.dicom_host}:{settings.dicom_port}"
     refused = _try_port(settings.dicom_host, settings.dicom_port)
     if refused is not None:

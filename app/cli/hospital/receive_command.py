@@ -10,6 +10,9 @@ from app.cli.options import read_settings, setting_options
 _NEEDS_EXTRA: Final = "films are taken by the extra hospital: pip install 'neumo[hospital]'"
 _PACKAGES: Final = ("pynetdicom", "pydicom", "highdicom", "cryptography", "httpx")
 
+_OF_HTTP: Final = ("host", "port", "root_path", "workers")
+"""Settings of neumo serve that would be taken for those of the DICOM port."""
+
 
 def _receive(listen: bool, **given: str | None) -> int:
     """Take films over DICOM, read them, and send what is said of them to NEUMO_PARTNERS.
@@ -38,7 +41,7 @@ command = click.Command(
             default=True,
             help="Open the DICOM port; without it only what other doors took is read and sent.",
         ),
-        *setting_options(),
+        *setting_options(without=_OF_HTTP),
     ],
     help=_receive.__doc__,
 )

@@ -13,7 +13,6 @@ from app.cli.terminal import write_whatever_the_terminal_lacks
 from app.language import Text
 
 if TYPE_CHECKING:
-    from app.exchange.reconcile import Reconciliation
     from app.language import Language
     from app.settings.settings import Settings
 
@@ -21,10 +20,10 @@ _NOT_ALL: Final = 1
 _DAYS: Final = 2
 _MOST: Final = 500
 _SUM: Final = Text(
-    "{films} films: {answered} with results, {queued} in the queue, {refused} refused, {fetched} "
-    "fetched now, {not_fetched} not to be had.",
-    "{films} radiografías: {answered} con resultados, {queued} en la cola, {refused} rechazadas, "
-    "{fetched} traídas ahora, {not_fetched} no obtenidas.",
+    "Studies since {since}: {films} films, {answered} with results, {queued} in the queue, "
+    "{refused} refused, {fetched} fetched now, {not_fetched} not to be had.",
+    "Estudios desde el {since}: {films} radiografías, {answered} con resultados, {queued} en la "
+    "cola, {refused} rechazadas, {fetched} traídas ahora, {not_fetched} no obtenidas.",
 )
 _NEEDS_EXTRA: Final = "neumo reconcile needs the extra hospital: pip install 'neumo[hospital]'"
 _NO_FOLDER: Final = "there is no queue to put films into: set NEUMO_EXCHANGE_FOLDER"
@@ -110,20 +109,17 @@ def _ask_once(
 
     told = Reconciliation()
     code = 0
+    between = last_days(days, datetime.now(UTC).date())
     try:
         with (
             closing(open_archive(settings, root)) as archive,
             closing(Outbox.of(settings)) as outbox,
         ):
-            between = last_days(days, datetime.now(UTC).date())
             reconcile(archive, outbox, known_models(settings.bundles), between, most, told)
     except NeumoError as error:
         click.echo(f"neumo: {error.detail(language)}", err=True)
         code = error.exit_code if isinstance(error, BundleError | ExchangeError) else _NOT_ALL
-    _tell(told, as_json, language)
-    return code or (_NOT_ALL if told.not_fetched else 0)
-
-
-def _tell(told: "Reconciliation", as_json: bool, language: "Language") -> None:
     counts = told.counts()
-    click.echo(json.dumps(counts) if as_json else _SUM.render(language, **counts))
+    said = json.dumps(counts) if as_json else _SUM.render(language, since=between[0], **counts)
+    click.echo(said)
+    return code or (_NOT_ALL if told.not_fetched else 0)

@@ -2,9 +2,11 @@
 
 pynetdicom deletes what was handled as a film, and leaves what was cut off or asked for something
 else, with the patient's name in it. So a file goes with its association, and whatever a killed
-process left goes at the next start.
+process left goes at the next start, unless another `neumo receive` takes films into it meanwhile.
 """
 
+import fcntl
+import os
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -16,9 +18,14 @@ from app.exchange.dimse.pdu_socket import PduSocket
 
 NAME: Final = "receiving"
 
+_held: list[int] = []
+"""The folder that this process takes films into, open for as long as it does: its lock."""
+
 
 def prepare_folder(exchange_folder: Path) -> Path:
     """Make the folder, empty it, and let temporary files of this process lie there.
+
+    It is emptied only if no other process takes films into it: what lies there arrives just now.
 
     Raises
     ------
@@ -27,10 +34,23 @@ def prepare_folder(exchange_folder: Path) -> Path:
     folder = exchange_folder / NAME
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    for left in folder.iterdir():
-        left.unlink()
+    if _is_alone(folder):
+        for left in folder.iterdir():
+            left.unlink()
+    fcntl.flock(_held[0], fcntl.LOCK_SH)
     tempfile.tempdir = str(folder)
     return folder
+
+
+def _is_alone(folder: Path) -> bool:
+    while _held:
+        os.close(_held.pop())
+    _held.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+    try:
+        fcntl.flock(_held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def note_message(event: Event) -> None:

@@ -32,3 +32,9 @@ def test_flags_reach_what_runs(
     result = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert result.return_value == 7
     assert asked == [(104, "AI", listens)]
+
+
+def test_the_port_of_http_is_no_flag_of_it() -> None:
+    result = CliRunner().invoke(command, ["--port", "104"])
+    assert result.exit_code == 2
+    assert "--dicom-port" in result.output

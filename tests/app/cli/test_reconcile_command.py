@@ -4,6 +4,7 @@ With an archive: tests/e2e/test_orthanc.py.
 """
 
 import json
+from datetime import UTC, datetime, timedelta
 from importlib import util
 from pathlib import Path
 
@@ -76,3 +77,21 @@ def test_it_asks_again_and_again_until_it_is_ended(
 @pytest.mark.parametrize("given", [["--days", "-1"], ["--most", "0"], ["--every", "0"]])
 def test_bounds(given: list[str]) -> None:
     assert main(["reconcile", "--archive", NOBODY, *given]) == 2
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "Studies since {}: 0 films"), ("es", "Estudios desde el {}: 0")]
+)
+def test_it_says_since_when_it_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    language: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("NEUMO_EXCHANGE_FOLDER", str(tmp_path / "queue"))
+    today = datetime.now(UTC).date()
+    main(["reconcile", "--archive", NOBODY, "--days", "3", "--language", language])
+    days = (today, datetime.now(UTC).date())  # midnight may lie between
+    out = capsys.readouterr().out
+    assert any(said.format(day - timedelta(days=3)) in out for day in days)

@@ -16,6 +16,7 @@ from app.cli.checks.place_checks import (
 )
 from app.errors import DicomExposed
 from app.model.choice import Choice, write_choice
+from app.records.outbox.outbox import Outbox
 from app.settings.settings import Settings
 from tests.server import free_port
 
@@ -151,4 +152,24 @@ def test_an_exchange_that_would_not_start_or_not_last_is_told(tmp_path: Path) ->
         ("fail", exposed),
         ("warn", "the DICOM port 127.0.0.1"),
         ("warn", f"the key of {folder} lies in it"),
+    ]
+
+
+def test_a_key_of_another_queue_and_partners_that_cant_be_are_told_before_the_port(
+    tmp_path: Path,
+) -> None:
+    folder, key = tmp_path / "exchange", tmp_path / "key"
+    Outbox.of(Settings(exchange_folder=str(folder))).close()
+    key.write_text("ab" * 32)
+    key.chmod(0o600)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        told = {"exchange_folder": str(folder), "dicom_port": taken.getsockname()[1]}
+        in_vain = [
+            Settings(exchange_key_file=str(key), **told),
+            Settings(partners="ftp://archive", **told),
+        ]
+        found = [check_exchange(settings) for settings in in_vain]
+    assert [(each.level, each.text.partition(":")[0]) for each in found if each is not None] == [
+        ("fail", "The key of the exchange can't be used"),
+        ("fail", "NEUMO_PARTNERS can't be used"),
     ]
