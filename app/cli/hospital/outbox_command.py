@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from app.records.outbox.outbox import Outbox
-    from app.records.outbox.queue_entries import DeliveryRow, FilmRow
+    from app.records.outbox.queue_entries import DeliveryRow, FilmRow, Kind
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -18,12 +18,13 @@ _DONE = ("read", "delivered")
 _STUCK = ("refused", "failed", "dead")
 _NEEDS_EXTRA = "the queue is opened by the extra hospital: pip install 'neumo[hospital]'"
 _NO_FOLDER = "--folder or NEUMO_EXCHANGE_FOLDER says which queue is meant"
+_NO_PARTNER = "TO is none of NEUMO_PARTNERS: name it there first, word for word"
 _WHICH = "give ids, as neumo outbox list shows them, or --dead"
 
 
 @click.group(name="outbox")
 def command() -> None:
-    """Show what waits to be read or delivered; send it again, or drop it.
+    """Show what waits to be read or delivered; send it again or elsewhere, or drop it.
 
     It shows ids, states and times, and nothing of a patient. It may run while neumo receive does.
     """
@@ -110,6 +111,33 @@ def drop(folder: Path | None, key_file: Path | None, ids: tuple[str, ...], is_de
     with _opened(folder, key_file) as outbox:
         chosen = _chosen(outbox, ids, _STUCK if is_dead else ())
         return _tell([(each, outbox.drop(each)) for each in chosen], "dropped")
+
+
+@command.command()
+@_of_queue
+@click.argument("partner")
+@click.argument("to")
+def move(folder: Path | None, key_file: Path | None, partner: str, to: str) -> int:
+    """Send to the partner TO what PARTNER has not taken.
+
+    Both as neumo outbox list shows them: for a partner that moved, or was named wrongly. TO has to
+    be one of NEUMO_PARTNERS by now.
+    """
+    from app.cli.options import read_settings
+    from app.errors import PartnersUnusable
+    from app.exchange.partners.partner_address import parse_partners
+
+    try:
+        known = {each.name: each.protocol for each in parse_partners(read_settings().partners)}
+    except PartnersUnusable as error:
+        raise click.ClickException(str(error)) from None
+    if to not in known:
+        raise click.UsageError(_NO_PARTNER)
+    kinds: tuple[Kind, ...] = ("fhir",) if known[to] == "fhir" else ("sr", "sc")
+    with _opened(folder, key_file) as outbox:
+        moved = outbox.move(partner, to, kinds)
+    click.echo(f"{moved} to be sent to the other partner", err=True)
+    return 0 if moved else 1
 
 
 @contextmanager

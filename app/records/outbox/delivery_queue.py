@@ -137,3 +137,19 @@ def send_again(connection: sa.Connection, chosen: sa.ColumnElement[bool], now_s:
     free = DELIVERIES.c.leased_until_s <= now_s
     done = connection.execute(sa.update(DELIVERIES).where(chosen, free).values(**columns))
     return done.rowcount
+
+
+def move(
+    connection: sa.Connection, partner: str, to: str, kinds: Collection[Kind], now_s: float
+) -> int:
+    """Let what a partner has not taken wait for another one, if it takes the kind; say how many."""
+    chosen = sa.and_(
+        DELIVERIES.c.partner == partner,
+        DELIVERIES.c.state.in_(("waiting", "dead")),
+        DELIVERIES.c.kind.in_(kinds),
+        DELIVERIES.c.leased_until_s <= now_s,
+    )
+    ids = list(connection.scalars(sa.select(DELIVERIES.c.id).where(chosen)))
+    moved = DELIVERIES.c.id.in_(ids)
+    connection.execute(sa.update(DELIVERIES).where(moved).values(partner=to, code=None))
+    return send_again(connection, moved, now_s)

@@ -1,7 +1,7 @@
 """What an operator and the clock do with the queue. It tells ids, states and times, no patient."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from app.records.outbox.queue_entries import (
     DeliveryState,
     FilmRow,
     FilmState,
+    Kind,
     QueueCounts,
 )
 from app.records.outbox.sealed_films import SealedFilms
@@ -84,6 +85,16 @@ class QueueUpkeep:
         with self.database.writing() as connection:
             films = connection.execute(sa.update(FILMS).where(failed).values(**waiting)).rowcount
             return films + delivery_queue.send_again(connection, chosen & kept, now_s)
+
+    def move(self, partner: str, to: str, kinds: Collection[Kind]) -> int:
+        """Send to another partner what one has not taken; say how many results.
+
+        Parameters
+        ----------
+        kinds : that the other one takes
+        """
+        with self.database.writing() as connection:
+            return delivery_queue.move(connection, partner, to, kinds, self.clock())
 
     def drop(self, entry_id: str) -> int:
         """Drop a film with all that is of it, or a delivery; say how many.

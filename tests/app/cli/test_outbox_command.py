@@ -149,3 +149,17 @@ def test_the_queue_may_be_in_use(place: Place, capsys: Out) -> None:
     assert len(listed(capsys)) == 5
     assert running.take() is None, "what it had taken is still its own"
     running.close()
+
+
+def test_results_follow_a_partner_that_moved(
+    ids: dict[str, str], place: Place, capsys: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = "https://pacs.example/dicom-web"
+    assert main(["outbox", "move", PACS, moved]) == 2
+    assert "NEUMO_PARTNERS" in capsys.readouterr().err
+    monkeypatch.setenv("NEUMO_PARTNERS", moved)
+    assert main(["outbox", "move", PACS, moved]) == 0
+    assert main(["outbox", "move", PACS, moved]) == 1
+    outbox = place.open()
+    assert [due.id for due in outbox.due(moved)] == [ids["sc"]]
+    outbox.close()

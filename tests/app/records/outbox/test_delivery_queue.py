@@ -139,3 +139,16 @@ def test_what_waits_is_counted_and_how_long(place: Place, outbox: Outbox) -> Non
         for due in outbox.due(partner):
             outbox.delivered(due.id)
     assert outbox.counts().waiting_bytes == len(FILM)
+
+
+def test_what_a_partner_has_not_taken_is_sent_to_another(outbox: Outbox) -> None:
+    read(outbox)
+    taken, refused = outbox.due(PACS)
+    outbox.delivered(taken.id)
+    outbox.put_off(refused.id, "status_0xA900", again_in=None)
+    moved = "dicom://PACS@127.0.0.2:104"
+    assert outbox.move(PACS, moved, ("fhir",)) == 0
+    assert outbox.move(PACS, moved, ("sr", "sc")) == 1
+    (due,) = outbox.due(moved)
+    assert (due.id, due.uid, due.data, due.attempts) == (refused.id, refused.uid, refused.data, 1)
+    assert outbox.move(PACS, moved, ("sr", "sc")) == 0
