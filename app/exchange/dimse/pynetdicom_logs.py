@@ -15,12 +15,16 @@ _LEVEL: Final = logging.WARNING
 
 
 class PlaceHandler(logging.Handler):
-    """Tells of a record its level and its place."""
+    """Tells of a record its place.
+
+    As a warning, whatever it is to pynetdicom: a partner that is away is an error there, three
+    times an attempt; whoever called has its own line of what came of it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log that there was one."""
         place = f"{record.filename}:{record.lineno}"
-        _log.log(record.levelno, "pynetdicom", extra={"members": {"at": place}})
+        _log.warning("pynetdicom", extra={"members": {"at": place}})
 
 
 def quiet_pynetdicom() -> None:

@@ -69,12 +69,15 @@ def receive(settings: Settings, *, listen: bool = True) -> int:
 
 
 def prepare_queue(settings: Settings) -> None:
-    """See that the queue can be used; each process opens it for itself.
+    """See that the queue and the partners can be used; each process opens them for itself.
 
     Raises
     ------
     ExchangeError
     """
+    from app.exchange.partners.partner_address import parse_partners  # noqa: PLC0415 - of an extra
+
+    parse_partners(settings.partners)
     _open_queue(settings).close()
 
 

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import DicomExposed, DicomTlsUnusable, ExchangeFolderUnusable
+from app.errors import (
+    DicomExposed,
+    DicomTlsUnusable,
+    ExchangeFolderUnusable,
+    PartnersUnusable,
+)
 from app.server.receiving.receive_start import find_models, prepare_access, prepare_queue
 from app.settings.settings import Settings
 from tests.certificates import Authority
@@ -20,6 +25,12 @@ def test_without_a_folder_there_is_no_queue() -> None:
 def test_a_folder_that_cant_be_made_is_told() -> None:
     with pytest.raises(ExchangeFolderUnusable):
         prepare_queue(Settings(exchange_folder="/proc/none"))
+
+
+def test_a_partner_that_cant_be_is_told_before_a_film_is_taken(tmp_path: Path) -> None:
+    settings = Settings(exchange_folder=str(tmp_path), partners="ftp://pacs.example")
+    with pytest.raises(PartnersUnusable):
+        prepare_queue(settings)
 
 
 def test_the_model_before_is_known_but_does_not_read_here() -> None:
