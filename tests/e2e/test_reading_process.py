@@ -186,7 +186,15 @@ def test_nothing_of_a_patient_is_written_where_it_should_not_be(
     with refusing.running(), reading(folder, partners=refusing.address, **trail):
         wait_until(lambda: is_done(outbox) and len(refusing.stored) == 3)
     names = [value for _, value in PATIENT.values() if len(value) > 5]
-    names += [INSTANCE, "1.2.777001", STUDY, *own_uids(), "Doe", "Jane", "MRN-4711"]
+    names += [
+        INSTANCE,
+        "1.2.777001",
+        STUDY,
+        *own_uids(),
+        "Doe^",
+        "Jane",
+        "MRN-4711",
+    ]  # "Doe" is in any MB of noise
     written = b"".join(
         path.name.encode() + path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
     )

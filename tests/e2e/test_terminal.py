@@ -314,7 +314,7 @@ def complete(folder: Path, *words: str) -> list[str]:
     ("words", "offered"),
     [
         (["neumo", "pre"], ["predict"]),
-        (["neumo", "health", ""], ["live", "ready", "startup"]),
+        (["neumo", "health", ""], ["live", "ready", "startup", "receive"]),
         (["neumo", "predict", "--lang"], ["--language"]),
         (["neumo", "predict", "--language", ""], ["en", "es"]),
         (["neumo", "explain", "--label", "c"], ["covid19"]),

@@ -228,10 +228,10 @@ def test_metadata_and_fill_bytes_are_passed_over_and_stray_bytes_are_damage() ->
 def test_a_head_without_end_is_counted_in_no_time(piece: bytes) -> None:
     data = b"\xff\xd8" + piece * (4_000_000 // len(piece))
     tracemalloc.start()
-    begun_s = time.perf_counter()
+    begun_s = time.process_time()
     try:
         assert not jpeg.read_structure(data).is_sane
-        spent_s = time.perf_counter() - begun_s
+        spent_s = time.process_time() - begun_s
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -200,6 +200,7 @@ async def test_trailers_do_not_become_headers() -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.alone  # a connection lingers for a moment only
 @pytest.mark.parametrize("trailers", [b"X: aaaaaa\r\n" * 50, b"a" * 550], ids=["many", "one"])
 @pytest.mark.parametrize("turn_away", [let_in, turn_away_posts], ids=["read", "turned-away"])
 async def test_endless_trailers_end_the_connection(
@@ -520,6 +521,7 @@ async def test_a_client_that_leaves_while_an_answer_waits_for_room_leaves_nothin
         assert it.state.tasks == set()
 
 
+@pytest.mark.alone  # a connection lingers for a moment only
 @pytest.mark.parametrize("piece", [b"x" * 10_000, b"x"], ids=["steadily", "dripping"])
 async def test_a_body_that_was_turned_away_is_read_on_while_it_comes_steadily(piece: bytes) -> None:
     head = b"POST / HTTP/1.1\r\nContent-Length: 10000000\r\n\r\n"
@@ -568,6 +570,7 @@ EARLY = b"POST /next HTTP/1.1\r\nContent-Length: 100\r\n%b\r\n"
 """A request that is answered before its body has ended."""
 
 
+@pytest.mark.alone  # a connection lingers for a moment only
 @pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"], ids=["draining", "asked"])
 async def test_an_early_answer_that_closes_is_followed_by_our_half_alone(header: bytes) -> None:
     async with bench() as it:
