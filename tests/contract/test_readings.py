@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -92,7 +93,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
 
 def empty(folder: Path, film_id: str) -> None:
     """Drop what was said of a film, as the queue does that has to make room."""
-    with QueueDatabase(folder).writing() as connection:
+    with closing(QueueDatabase(folder)) as database, database.writing() as connection:
         drop_content(connection, film_id)
 
 
@@ -232,7 +233,7 @@ def test_a_film_that_was_changed_on_the_disk_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "exchange"
     with storing(folder) as client:
         assert store(client, numbered(READ)).status_code == 200
-        with QueueDatabase(folder).writing() as connection:
+        with closing(QueueDatabase(folder)) as database, database.writing() as connection:
             connection.exec_driver_sql("UPDATE film SET names = x'00'")
         check_problem(client.get(f"/readings/{uid_of(READ)}"), 410, "reading_gone")
 

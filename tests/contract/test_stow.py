@@ -4,6 +4,7 @@ import asyncio
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -305,7 +306,8 @@ def test_a_model_that_is_not_there_yet_keeps_no_film_out(folder: Path) -> None:
     """The queue is there to bridge just that."""
     app = create_app(Settings(exchange_folder=str(folder)), load_model=lambda _: FakeModel())
     client = TestClient(app)  # which starts no lifespan: no model is loaded
-    assert store(client, film()).status_code == 200
+    with closing(app.state.outbox):
+        assert store(client, film()).status_code == 200
 
 
 def test_what_is_held_of_a_body_is_the_film_that_comes(folder: Path) -> None:

@@ -56,7 +56,11 @@ class Outbox(QueueUpkeep):
         clock: Callable[[], float] = time.time,
     ) -> None:
         database, holders = QueueDatabase(folder), folder / "holders"
-        database.prepare(seal)
+        try:
+            database.prepare(seal)
+        except BaseException:
+            database.close()
+            raise
         super().__init__(database, SealedFilms(folder / "films", seal), holders, kept_for, clock)
         self._seal, self._most_bytes = seal, most_bytes
         self._holder = Holder(self.holders)
