@@ -71,10 +71,18 @@ class _Connection(asyncio.Protocol):
 
 
 class Generator:
-    """Sends one request again and again to a port of this machine."""
+    """Sends one request again and again to a port of this machine.
 
-    def __init__(self, port: int, request: bytes, timeout_s: float = 30.0) -> None:
+    Parameters
+    ----------
+    keep : connections, for the next requests; else each request has one of its own
+    """
+
+    def __init__(
+        self, port: int, request: bytes, timeout_s: float = 30.0, *, keep: bool = True
+    ) -> None:
         self._port = port
+        self._keep = keep
         self._request = request
         self._timeout_s = timeout_s
         self._free: deque[_Connection] = deque()
@@ -92,8 +100,10 @@ class Generator:
             status = await connection.ask(self._request, self._timeout_s)
         except OSError:
             return Answer(due_s, time.perf_counter() - due_s, 0)
-        if connection.open:
+        if connection.open and self._keep:
             self._free.append(connection)
+        elif connection.open:
+            connection.close()
         return Answer(due_s, time.perf_counter() - due_s, status)
 
     async def closed_loop(self, connections: int, seconds: float) -> list[Answer]:

@@ -8,17 +8,23 @@ References
 A. K. Erlang, "Solution of some problems in the theory of probabilities", 1917.
 G. J. Franx, "A simple solution for the M/D/c waiting time distribution", Operations Research
 Letters 29, 2001.
+F. P. Kelly, "Reversibility and stochastic networks", 1979, section 3.3: where servers are shared
+equally, the mean depends on the mean of the service time alone.
 """
 
 import math
+from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from functools import cached_property
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 _TAIL: Final = 1e-9
 """Probability that may be cut off an endless queue."""
+_PLAYED: Final = 200_000
+"""Arrivals that are played out where there is no formula."""
 
 
 class Overload(ValueError):
@@ -45,19 +51,19 @@ def exponential_wait_s(servers: int, rate_per_s: float, service_s: float) -> flo
     return erlang_c(servers, offered) * service_s / (servers - offered)
 
 
-def general_wait_s(servers: int, rate_per_s: float, service_s: float, scv: float) -> float:
-    """Return the mean wait of M/G/c: exact for one server (Pollaczek-Khinchine), near for more.
+class Queue(Protocol):
+    """A queue for which films wait."""
 
-    Parameters
-    ----------
-    scv : squared coefficient of variation of the service times; 0 constant, 1 exponential
-    """
-    constant = ConstantService(servers, rate_per_s, service_s).mean_wait_s
-    return (1 - scv) * constant + scv * exponential_wait_s(servers, rate_per_s, service_s)
+    @property
+    def mean_wait_s(self) -> float:
+        """What an answer takes beyond its service, on average."""
+
+    def wait_quantile_s(self, share: float) -> float:
+        """Return the wait that `share` of all arrivals do not exceed."""
 
 
 class ConstantService:
-    """M/D/c: every film takes as long as every other.
+    """M/D/c: every film takes as long as every other, first come, first served.
 
     Within `service_s` all that were being served leave, and what came meanwhile is there: so the
     number in the system is a Markov chain from one such step to the next.
@@ -103,6 +109,67 @@ class ConstantService:
             middle = (low + high) / 2
             low, high = (middle, high) if self.waits_at_most(middle) < share else (low, middle)
         return high
+
+
+class SharedService:
+    """M/D/c whose servers are shared: all films that are there are worked on, equally fast.
+
+    With n films on c servers each goes on at a speed of min(1, c / n). The mean is exact, and that
+    of M/M/c; quantiles are those of 200,000 arrivals that are played out.
+    """
+
+    def __init__(self, servers: int, rate_per_s: float, service_s: float) -> None:
+        _check(rate_per_s * service_s / servers)
+        self._servers = servers
+        self._rate_per_s = rate_per_s
+        self._service_s = service_s
+
+    @property
+    def mean_wait_s(self) -> float:
+        """Mean of what an answer takes beyond its service."""
+        return exponential_wait_s(self._servers, self._rate_per_s, self._service_s)
+
+    def wait_quantile_s(self, share: float) -> float:
+        """Return what `share` of all answers take beyond their service at the most."""
+        return float(np.quantile(self._waits, share))
+
+    @cached_property
+    def _waits(self) -> NDArray[np.float64]:
+        gaps = np.random.default_rng(0).exponential(1 / self._rate_per_s, _PLAYED)
+        return replay_shared(np.cumsum(gaps).tolist(), self._service_s, self._servers)
+
+
+def replay_shared(
+    arrivals_s: Sequence[float], service_s: float, servers: int
+) -> NDArray[np.float64]:
+    """Return what these very arrivals take beyond their service, servers being shared equally.
+
+    All need as much, so they leave in the order in which they came: when the work that is done on
+    one that was always there has grown by `service_s` since.
+    """
+    waits = np.empty(len(arrivals_s))
+    there: deque[tuple[int, float]] = deque()  # number, and the work at which it leaves
+    now_s = work_s = 0.0
+
+    def leave_until(end_s: float) -> None:
+        nonlocal now_s, work_s
+        while there:
+            number, leaves_s = there[0]
+            speed = min(1.0, servers / len(there))
+            gone_s = now_s + (leaves_s - work_s) / speed
+            if gone_s > end_s:
+                work_s += (end_s - now_s) * speed
+                break
+            now_s, work_s = gone_s, leaves_s
+            waits[number] = gone_s - arrivals_s[number] - service_s
+            there.popleft()
+        now_s = end_s
+
+    for number, arrival_s in enumerate(arrivals_s):
+        leave_until(arrival_s)
+        there.append((number, work_s + service_s))
+    leave_until(math.inf)
+    return waits
 
 
 def replay(arrivals_s: Sequence[float], service_s: float, servers: int) -> NDArray[np.float64]:

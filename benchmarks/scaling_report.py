@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.queueing import ConstantService
+from benchmarks.queueing import ConstantService, SharedService
 from benchmarks.sizing import DEMANDS, Film, dollars_a_million, per_s_of_core, size
 
 Results = dict[str, Any]
@@ -57,17 +57,17 @@ def _queue(results: Results) -> list[str]:
     rows = []
     for name, curve in results["curves"].items():
         for point in curve["points"]:
-            cells = [name, f"{point['load']:.2f}", f"{point['per_s']:.1f}"]
+            cells = [name, curve["formula"], f"{point['load']:.2f}", f"{point['per_s']:.1f}"]
             for each in ("mean", "p95"):
+                predicted = f"{point[f'{each}_predicted_ms']:.1f}"
                 cells += [
                     f"{point[f'{each}_ms']:.1f}",
-                    f"{point[f'{each}_predicted_ms']:.1f} ({point[f'{each}_error']:+.0%})",
-                    f"{point[f'{each}_general_ms']:.1f}",
+                    f"{predicted} ({point[f'{each}_error']:+.0%})",
                 ]
-            waits = point["mean_wait_ms"], point["mean_wait_predicted_ms"]
-            rows.append([*cells, f"{waits[0]:.1f}, {waits[1]:.1f}"])
-    head = ["on", "load", "films a second", "mean, ms", "M/D/c", "M/G/c", "95 %, ms"]
-    return _rows([*head, "M/D/c", "M/G/c", "mean wait, and by M/D/c"], rows)
+            errors = sorted(point["mean_errors"])
+            rows.append([*cells, f"{errors[0]:+.0%} to {errors[-1]:+.0%}"])
+    head = ["on", "formula", "load", "films a second", "mean, ms", "predicted"]
+    return _rows([*head, "95 %, ms", "predicted", "mean, of all runs"], rows)
 
 
 def _films(results: Results) -> list[str]:
@@ -165,7 +165,8 @@ def draw(results: Results, path: Path) -> None:
         servers, service_s = curve["servers"], curve["service_ms"] / 1000
         base_ms = curve["service_ms"] + curve["beside_ms"]
         loads = np.linspace(0.05, 0.88, 60)
-        queues = [ConstantService(servers, load * servers / service_s, service_s) for load in loads]
+        kind = SharedService if curve["shared"] else ConstantService
+        queues = [kind(servers, load * servers / service_s, service_s) for load in loads]
         for each, colour in (("mean", "tab:blue"), ("p95", "tab:red")):
             waits = [
                 queue.mean_wait_s if each == "mean" else queue.wait_quantile_s(0.95)
@@ -175,7 +176,7 @@ def draw(results: Results, path: Path) -> None:
                 loads,
                 [base_ms + wait * 1000 for wait in waits],
                 color=colour,
-                label=f"{each}, M/D/{servers}",
+                label=f"{each}, {curve['formula']}",
             )
             dots = [(point["load"], point[f"{each}_ms"]) for point in curve["points"]]
             axes.plot(*zip(*dots, strict=True), "o", color=colour, label=f"{each}, measured")

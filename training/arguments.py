@@ -12,7 +12,7 @@ Run = Callable[[argparse.Namespace], None]
 
 _DATA: Final = "manifest.csv, or a folder"
 _OF_RECIPES: Final = (
-    *("limitations", "leave_out", "population"),
+    *("limitations", "leave_out", "unlearned_sources", "population"),
     *("teacher_sources", "children", "weak_sets", "collections"),
 )
 """Lists and tables: no flags."""

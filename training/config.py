@@ -198,6 +198,10 @@ class Config(BaseModel):
     leave_out: list[str] = Field(
         default=[], description="Training images to leave out: paths as in the manifest"
     )
+    unlearned_sources: list[str] = Field(
+        default=[],
+        description="Sources that nothing is learned from; the hold-out may ask about them",
+    )
     seed: int = Field(default=0, ge=0, description="Of the split, the head, the order, the noise")
     calibration_images: int = Field(
         default=400, ge=4, description="Training images that set the int8 ranges, class-balanced"

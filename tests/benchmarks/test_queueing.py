@@ -8,10 +8,11 @@ import pytest
 from benchmarks.queueing import (
     ConstantService,
     Overload,
+    SharedService,
     erlang_c,
     exponential_wait_s,
-    general_wait_s,
     replay,
+    replay_shared,
 )
 
 
@@ -64,6 +65,31 @@ def test_arrivals_that_are_played_out_wait_by_hand() -> None:
     assert replay([0, 1, 1, 9], 3, 2).tolist() == [0, 0, 2, 0]
 
 
+def test_arrivals_that_share_servers_take_longer_by_hand() -> None:
+    # The second comes after 1 of 3: both go on at half speed until 5, then it has 1 left.
+    assert replay_shared([0, 1, 9], 3, 1).tolist() == pytest.approx([2, 2, 0])
+    # On two servers two don't hinder each other; from 2 on the three go on at two thirds: the first
+    # two have 1 left, which takes 1.5, the third then has 2.
+    assert replay_shared([0, 0, 2], 3, 2).tolist() == pytest.approx([0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(("servers", "load"), [(1, 0.5), (2, 0.3), (2, 0.8), (4, 0.7)])
+def test_shared_servers_take_as_long_on_average_as_those_of_exponential_service(
+    servers: int, load: float
+) -> None:
+    rate_per_s = load * servers / 0.01
+    gaps = np.random.default_rng(3).exponential(1 / rate_per_s, 200_000)
+    waits = replay_shared(np.cumsum(gaps).tolist(), 0.01, servers)
+    queue = SharedService(servers, rate_per_s, 0.01)
+    assert queue.mean_wait_s == pytest.approx(waits.mean(), rel=0.06)
+    assert queue.wait_quantile_s(0.95) == pytest.approx(np.quantile(waits, 0.95), rel=0.1)
+    assert waits.min() > -1e-9
+
+
+def test_one_shared_server_takes_as_long_as_one_that_serves_exponential_times() -> None:
+    assert SharedService(1, 80, 0.01).mean_wait_s == pytest.approx(0.04)  # 0.01 / 0.2 - 0.01
+
+
 def test_there_are_as_many_as_little_says() -> None:
     queue = ConstantService(1, 80, 0.01)
     assert queue.mean_beyond(0) == pytest.approx(0.8 + 80 * queue.mean_wait_s)  # served, waiting
@@ -76,17 +102,11 @@ def test_a_quantile_is_0_where_so_many_do_not_wait() -> None:
     assert queue.wait_quantile_s(0.99) > 0
 
 
-def test_service_that_varies_is_between_constant_and_exponential() -> None:
-    constant = ConstantService(2, 150, 0.01).mean_wait_s
-    assert general_wait_s(2, 150, 0.01, 0) == pytest.approx(constant)
-    assert general_wait_s(2, 150, 0.01, 1) == pytest.approx(exponential_wait_s(2, 150, 0.01))
-    # One server, exactly: (1 + scv) / 2 of the exponential's.
-    assert general_wait_s(1, 80, 0.01, 0.5) == pytest.approx(0.75 * 0.04, rel=1e-5)
-
-
 @pytest.mark.parametrize("servers", [1, 2])
 def test_more_than_is_served_has_no_mean_wait(servers: int) -> None:
     with pytest.raises(Overload):
         erlang_c(servers, servers)
     with pytest.raises(Overload):
         ConstantService(servers, 100 * servers, 0.01)
+    with pytest.raises(Overload):
+        SharedService(servers, 100 * servers, 0.01)

@@ -18,11 +18,15 @@ from training.data.targets import order_of
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """The samples of one data set, by what they are for."""
+    """The samples of one data set, by what they are for.
+
+    `unlearned` are training samples of sources that nothing is learned from.
+    """
 
     fit: Sequence[Sample]
     validation: Sequence[Sample]
     test: Sequence[Sample]
+    unlearned: Sequence[Sample] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def divide_data(config: Config) -> Division:
         config.subset,
         config.patient_pattern,
         config.root,
+        config.unlearned_sources,
     )
     if config.other == "leave_out":
         return replace(division, fit=[sample for sample in division.fit if sample.targets])
@@ -68,17 +73,19 @@ def divide(
     subset: str | None = None,
     patient_pattern: str | None = None,
     root: Path | None = None,
+    unlearned_sources: Sequence[str] = (),
 ) -> Division:
     """Read data sets and divide their training samples once more, by patient.
 
     `leave_out` names training images, relative to their data set's folder or to `root`, that are
     not used; with `subset`, only those are that hold a 1 in the manifest's column of that name. A
-    pattern and a root are as of `read_samples`.
+    pattern and a root are as of `read_samples`. Training images of `unlearned_sources` are set aside.
 
     Raises
     ------
     DataError
-        As `read_samples` and `split_validation` do.
+        As `read_samples` and `split_validation` do; or if a source that is named has no training
+        image.
     """
     samples = read_samples(data, patient_pattern=patient_pattern, root=root)
     train = [sample for sample in samples if sample.split == "train"]
@@ -96,7 +103,13 @@ def divide(
     train = [sample for sample in train if sample.path.resolve() not in unwanted]
     if subset is not None:
         train = [sample for sample in train if subset in sample.subsets]
-    return Division(*split_validation(train, validation_share, seed), test)
+    unlearned = [sample for sample in train if sample.source in unlearned_sources]
+    unknown = sorted(set(unlearned_sources) - {sample.source for sample in unlearned})
+    if unknown:
+        reason = f"unlearned_sources: no training image is of {', '.join(unknown)}"
+        raise DataError(reason=reason)
+    train = [sample for sample in train if sample.source not in unlearned_sources]
+    return Division(*split_validation(train, validation_share, seed), test, unlearned)
 
 
 def split_validation(

@@ -47,7 +47,7 @@ def hold_sources(division: Division, sources: Sequence[str], *, others: bool = T
     DataError
         If a source has no training image, or nothing is left to train on.
     """
-    train = [*division.fit, *division.validation]
+    train = [*division.fit, *division.validation, *division.unlearned]
     held = [sample for sample in train if sample.source in sources]
     unknown = sorted(set(sources) - {sample.source for sample in held})
     if unknown:

@@ -13,7 +13,7 @@ from training.html_report.material import Material
 
 _PLACES: Final = ("data", "root", "out", "runs", "weights", "holdout")
 _NO_FLAGS: Final = (
-    *("licence", "intended_use", "limitations", "population", "leave_out"),
+    *("licence", "intended_use", "limitations", "population", "leave_out", "unlearned_sources"),
     *("teacher_sources", "children", "weak_sets", "collections"),
 )
 

@@ -31,7 +31,10 @@ from training.release.measurement import measure_bundle
 from training.release.tail import fit_features
 from training.report.limitations import LASTING, NOT_CALIBRATED, state_limitations
 
-_DIVIDES: Final = ("seed", "validation_share", "subset", "leave_out", "patient_pattern", "other")
+_DIVIDES: Final = (
+    *("seed", "validation_share", "subset", "leave_out", "patient_pattern", "other"),
+    "unlearned_sources",
+)
 _TEXTS: Final = ("licence", "intended_use", "limitations", "population")
 
 

@@ -38,7 +38,7 @@ _FREE_TO_CHANGE: Final = (
     | {"data", "root", "weights"}
 )
 
-_BEFORE_IT_WAS_KNOWN: Final = {"accumulate": 1}
+_BEFORE_IT_WAS_KNOWN: Final = {"accumulate": 1, "unlearned_sources": []}
 """What a run did whose settings don't name it yet."""
 
 _STAYS: Final = ("holdout", "holdout.json", "sweep")

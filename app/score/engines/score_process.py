@@ -29,8 +29,10 @@ _AHEAD: Final = 2
 _AHEAD_REMOTE: Final = 16
 """Fetches under way before their bytes are needed."""
 
-_TOGETHER: Final = 4
+_TOGETHER: Final = 16
 """Films of a disk that are fetched at a time: to hand over each costs a tenth of reading it."""
+_TOGETHER_BYTES: Final = 1_000_000
+"""Of films that are fetched at a time; the one that goes beyond is the last of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def serve(connection: Connection, work: Work) -> None:
     inbox: queue.SimpleQueue[tuple[int, Chunk]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
     _send(connection, READY, [])
-    fetching = _Fetching(work, inbox)
+    fetching = Fetching(work, inbox)
     rows: list[ScoreRow] = []
     while True:
         number, film, is_last, fetched = fetching.take()
@@ -86,7 +88,7 @@ _Listed = tuple[int, ListedFilm, bool]
 _Fetched = tuple[int, ListedFilm, bool, "bytes | Exception"]
 
 
-class _Fetching:
+class Fetching:
     """Films in order, each with its bytes; a few are fetched ahead, so memory stays what it is."""
 
     def __init__(self, work: Work, inbox: "queue.SimpleQueue[tuple[int, Chunk]]") -> None:
@@ -97,7 +99,7 @@ class _Fetching:
         self._source, self._most = work.source, work.settings.max_body_bytes
         self._inbox = inbox
         self._listed: deque[_Listed] = deque()
-        self._under_way: deque[Future[list[_Fetched]]] = deque()
+        self._under_way: deque[Future[tuple[list[_Fetched], list[_Listed]]]] = deque()
         self._fetched: deque[_Fetched] = deque()
 
     def take(self) -> _Fetched:
@@ -108,11 +110,23 @@ class _Fetching:
                     self._listed.popleft() for _ in range(min(self._together, len(self._listed)))
                 ]
                 self._under_way.append(self._pool.submit(self._fetch, some))
-            self._fetched.extend(self._under_way.popleft().result())
+            fetched, left = self._under_way.popleft().result()
+            self._fetched.extend(fetched)
+            if left:  # before those that are under way: in order
+                self._under_way.appendleft(self._pool.submit(self._fetch, left))
         return self._fetched.popleft()
 
-    def _fetch(self, some: list[_Listed]) -> list[_Fetched]:
-        return [(number, film, is_last, self._read(film)) for number, film, is_last in some]
+    def _fetch(self, some: list[_Listed]) -> tuple[list[_Fetched], list[_Listed]]:
+        """Fetch films until they are many bytes; return them, and those that are left."""
+        fetched: list[_Fetched] = []
+        held_bytes = 0
+        for number, film, is_last in some:
+            if held_bytes > _TOGETHER_BYTES:
+                break
+            data = self._read(film)
+            fetched.append((number, film, is_last, data))
+            held_bytes += len(data) if isinstance(data, bytes) else 0
+        return fetched, some[len(fetched) :]
 
     def _read(self, film: ListedFilm) -> bytes | Exception:
         try:

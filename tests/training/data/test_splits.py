@@ -144,6 +144,23 @@ def test_images_of_a_folder_are_left_out_by_their_path_in_it(tmp_path: Path) -> 
     assert len(division.fit) + len(division.validation) == 4 * 16 - 1
 
 
+def test_of_some_sources_nothing_is_learned(tmp_path: Path) -> None:
+    manifest = write_patients(tmp_path, 16)
+    all_of_it = divide(manifest, 0.125, 0)
+    source = all_of_it.fit[0].source
+    text = manifest.read_text()
+    manifest.write_text(text.replace(f",{source},", ",apart,", 3))
+    division = divide(manifest, 0.125, 0, unlearned_sources=["apart"])
+    learned = [*division.fit, *division.validation]
+    assert {sample.source for sample in division.unlearned} == {"apart"}
+    assert "apart" not in {sample.source for sample in learned}
+    assert len(learned) + len(division.unlearned) == 4 * 16
+    assert len(division.unlearned) == 3
+    with pytest.raises(DataError) as caught:
+        divide(manifest, 0.125, 0, unlearned_sources=["apart", "absent"])
+    assert str(caught.value) == "unlearned_sources: no training image is of absent"
+
+
 @pytest.mark.parametrize("absent", ["train-normal-99.png", "test-normal-0.png"])
 def test_leaving_out_what_is_not_in_training_is_refused_and_named(
     tmp_path: Path, absent: str

@@ -51,6 +51,15 @@ def test_several_sources_make_one_fold_in_one_order() -> None:
     assert names(fold.held) == ["2", "5", "7"]
 
 
+def test_a_source_that_nothing_is_learned_from_can_be_asked_about() -> None:
+    unlearned = [make_sample("9", "covid19", "apart"), make_sample("10", "covid19", "apart", "5")]
+    division = Division(FIT, VALIDATION, TEST, unlearned)
+    fold = hold_sources(division, ["apart"])
+    assert names(fold.held) == ["9", "10"]
+    assert names(fold.fit) == ["1", "2", "3", "4"]  # not 5: its patient is asked about
+    assert names(hold_sources(division, ["there"]).fit) == ["1", "4", "5"]
+
+
 def test_a_name_that_is_no_folders_is_mended() -> None:
     division = Division([*FIT, make_sample("9", "normal", "St. Mary's/2")], VALIDATION, TEST)
     assert hold_sources(division, ["St. Mary's/2"]).name == "St.-Mary-s-2"
