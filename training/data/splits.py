@@ -79,7 +79,8 @@ def divide(
 
     `leave_out` names training images, relative to their data set's folder or to `root`, that are
     not used; with `subset`, only those are that hold a 1 in the manifest's column of that name. A
-    pattern and a root are as of `read_samples`. Training images of `unlearned_sources` are set aside.
+    pattern and a root are as of `read_samples`. Training images of `unlearned_sources` are set
+    aside.
 
     Raises
     ------

@@ -18,7 +18,8 @@ SPACES: Final = RECIPES / "sweeps"
 
 _FIXED: Final = (
     # Of the data, or of what judges: a trial that changed them could not be compared.
-    {"name", "data", "root", "patient_pattern", "out", "runs", "subset", "leave_out", "unlearned_sources"}
+    {"name", "data", "root", "patient_pattern", "out", "runs", "subset"}
+    | {"leave_out", "unlearned_sources"}
     | {"validation_share", "seed", "keep", "patience"}
     # Of the release: no training changes by them.
     | {"calibration_images", "calibration_method", "temperature", "holdout", "risk"}
