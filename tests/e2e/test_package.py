@@ -82,6 +82,7 @@ def test_it_holds_two_packages_their_start_two_bundles_and_nothing_else(
         "app/web/worklist.js",
         "training/html_report/report.css",
         "training/py.typed",
+        "training/recipes/neumo-open-1.toml",
         "training/recipes/neumo-r18-2.toml",
         "training/recipes/neumo-r18-3.toml",
         "training/recipes/sweeps/example.toml",
