@@ -33,14 +33,7 @@ from numpy.typing import NDArray
 
 from benchmarks import film_costs, images
 from benchmarks.load import Answer, Generator, post
-from benchmarks.queueing import (
-    ConstantService,
-    Overload,
-    Queue,
-    SharedService,
-    replay,
-    replay_shared,
-)
+from benchmarks.queueing import Overload, Queue, queue_of, replay, replay_shared
 from benchmarks.scaling_report import draw, write_tables
 from benchmarks.service import Service, start
 
@@ -76,8 +69,7 @@ class Setup:
 
     def queue(self, rate_per_s: float, service_s: float) -> Queue:
         """Return what is predicted at one rate."""
-        kind = SharedService if self.shared else ConstantService
-        return kind(self.servers, rate_per_s, service_s)
+        return queue_of(self.servers, rate_per_s, service_s, shared=self.shared)
 
     def replay(self, arrivals_s: Sequence[float], service_s: float) -> NDArray[np.float64]:
         """Return the waits of these very arrivals."""
@@ -190,13 +182,12 @@ async def _curve(setup: Setup, service: Service, image: bytes, times: float) -> 
         "servers": setup.servers,
         "shared": setup.shared,
         "formula": setup.formula,
+        "service_ms": service_s * 1000,
+        "beside_ms": beside_s * 1000,
     }
-    curve |= {"service_ms": service_s * 1000, "beside_ms": beside_s * 1000}
     repeats: dict[float, list[dict[str, Any]]] = {load: [] for load in LOADS}
-    for load in (
-        LOADS[1],
-        *LOADS * _REPEATS,
-    ):  # the first only tells what a film takes among others
+    # The first only tells what a film takes among others.
+    for load in (LOADS[1], *LOADS * _REPEATS):
         plan = Plan(load, service_s, beside_s, _POINT_S * times)
         try:
             point = await _point(setup, service, generator, plan)

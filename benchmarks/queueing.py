@@ -139,6 +139,11 @@ class SharedService:
         return replay_shared(np.cumsum(gaps).tolist(), self._service_s, self._servers)
 
 
+def queue_of(servers: int, rate_per_s: float, service_s: float, *, shared: bool) -> Queue:
+    """Return the queue of servers that are shared, or that serve whoever came first."""
+    return (SharedService if shared else ConstantService)(servers, rate_per_s, service_s)
+
+
 def replay_shared(
     arrivals_s: Sequence[float], service_s: float, servers: int
 ) -> NDArray[np.float64]:

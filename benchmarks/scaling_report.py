@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.queueing import ConstantService, SharedService
+from benchmarks.queueing import queue_of
 from benchmarks.sizing import DEMANDS, Film, dollars_a_million, per_s_of_core, size
 
 Results = dict[str, Any]
@@ -165,8 +165,10 @@ def draw(results: Results, path: Path) -> None:
         servers, service_s = curve["servers"], curve["service_ms"] / 1000
         base_ms = curve["service_ms"] + curve["beside_ms"]
         loads = np.linspace(0.05, 0.88, 60)
-        kind = SharedService if curve["shared"] else ConstantService
-        queues = [kind(servers, load * servers / service_s, service_s) for load in loads]
+        queues = [
+            queue_of(servers, load * servers / service_s, service_s, shared=curve["shared"])
+            for load in loads
+        ]
         for each, colour in (("mean", "tab:blue"), ("p95", "tab:red")):
             waits = [
                 queue.mean_wait_s if each == "mean" else queue.wait_quantile_s(0.95)
