@@ -33,7 +33,8 @@ def ids(place: Place) -> dict[str, str]:
         outbox.take()
         outbox.finish(ids[state], outcome=state, code=f"{state}_code", partners={})
     ids["waiting"] = keep(outbox, "1.2.9")
-    report, picture = outbox.due(PACS)
+    due = {each.kind: each for each in outbox.due(PACS)}  # made at once: in no order
+    report, picture = due["sr"], due["sc"]
     outbox.delivered(report.id)
     outbox.put_off(picture.id, "status_0xA900", again_in=None)
     ids["sr"], ids["sc"] = report.id, picture.id
