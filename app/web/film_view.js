@@ -233,6 +233,7 @@ export class FilmView {
       grey: this.#greyWords,
       mapTitle: map ? this.#mapTitle(map) : "",
       mapNote: map ? this.#mapWords(map).reverse().flat().join(" ") : "",
+      missing: $("#stage-note").textContent,
     });
   }
 }

@@ -11,7 +11,7 @@ const STILL_PX = 1400;
  * Write the report of a film.
  *
  * @param pictures {film, map} canvases, each null where there is none
- * @param shown {grey, mapTitle, mapNote}: how they are shown
+ * @param shown {grey, mapTitle, mapNote, missing}: how they are shown, or why the film isn't
  */
 export function writeReport(film, model, pictures, shown) {
   const { reading } = film;
@@ -20,7 +20,9 @@ export function writeReport(film, model, pictures, shown) {
       make("h1", {}, say("report")),
       make("p", {}, make("strong", {}, say("notADevice")))),
     make("div", { className: "report-pictures" },
-      pictures.film && figure(pictures.film, `${say("reportFilm")}. ${say("reportGrey", { grey: shown.grey })}`),
+      pictures.film
+        ? figure(pictures.film, `${say("reportFilm")}. ${say("reportGrey", { grey: shown.grey })}`)
+        : make("p", {}, shown.missing),
       pictures.map && figure(pictures.map, `${shown.mapTitle}. ${shown.mapNote}`)),
     make("div", { className: "report-said" },
       verdict(film, model, null),

@@ -312,6 +312,7 @@ def test_what_is_printed_has_all_that_belongs_to_it(
         page = open_page(locale=language)
         give(page, examples["bacterial_pneumonia"])
         expect(page.locator("#corner-doubt")).to_be_visible()
+        expect(page.locator("#corner-grey")).to_have_text("W 255 L 128")
         page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
         page.emulate_media(media="print")
         report = page.locator("#report")
@@ -322,3 +323,15 @@ def test_what_is_printed_has_all_that_belongs_to_it(
         expect(report.locator("canvas")).to_have_count(2)
         expect(report.locator("tbody tr")).to_have_count(4)
         assert (tmp_path / "report.pdf").read_bytes().count(b"/Type /Page\n") == 1
+
+
+def test_what_is_printed_before_the_film_is_there_says_so(
+    page: Page, examples: dict[str, Path]
+) -> None:
+    page.evaluate("() => { self.createImageBitmap = () => new Promise(() => {}) }")
+    give(page, examples["covid19"])
+    expect(page.locator(".verdict.ok")).to_be_visible()
+    page.pdf()
+    pictures = page.locator("#report .report-pictures")
+    expect(pictures).to_have_text("Opening the film …")
+    expect(pictures.locator("canvas")).to_have_count(0)
