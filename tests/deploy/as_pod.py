@@ -91,9 +91,6 @@ def main() -> None:
         "stranger": ask("POST", "/predict", typed, image)[0],
         "reading": ask("POST", "/predict", shown, image),
     }
-    told["used"] = {
-        path: os.statvfs(path).f_blocks - os.statvfs(path).f_bfree for path in plan["volumes"]
-    }
     begun_s = time.monotonic()
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
@@ -102,6 +99,9 @@ def main() -> None:
     told["log"] = process.communicate(timeout=60)[1].splitlines()
     told["stopped_s"] = time.monotonic() - begun_s
     told["exit_code"] = process.returncode
+    told["used"] = {
+        path: os.statvfs(path).f_blocks - os.statvfs(path).f_bfree for path in plan["volumes"]
+    }
     sys.stdout.write(json.dumps(told))
 
 
