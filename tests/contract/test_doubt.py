@@ -1,12 +1,13 @@
 """What is refused as no chest X-ray, and what makes an answer uncertain."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from app.main import create_app
 from app.model.labels import LABEL_IDS
@@ -17,6 +18,7 @@ from tests.images import encode, noise
 from tests.models import FakeModel
 
 NOT_CHESTS = ROOT.parent / "shared" / "data" / "not_cxr"
+FILMS = ROOT.parent / "shared" / "data" / "cxr4" / "manifest.csv"
 
 
 def draw_document() -> Image.Image:
@@ -94,6 +96,35 @@ def test_photographs_and_other_scans_are_refused(client: TestClient) -> None:
     ]
     assert len(codes) == 230
     assert codes.count("not_a_chest_xray") >= 0.99 * 230
+
+
+# ---------------------------------------------------------------- what is burned in
+
+
+def burn_in(film: Image.Image) -> Image.Image:
+    """Write what consoles write: name, dates and window at the top left, the side at the right."""
+    film = film.convert("L")
+    pen, side = ImageDraw.Draw(film), min(film.size)
+    small, large = (ImageFont.load_default(max(10, side // part)) for part in (26, 14))
+    lines = "NGUYEN, ANH T.\n1984-03-02  F\n2020-11-07 14:22\nW 2048 L 1024"
+    pen.multiline_text((0.02 * film.width, 0.02 * film.height), lines, 255, small)
+    pen.text((0.92 * film.width, 0.03 * film.height), "L", 255, large)
+    return film
+
+
+@pytest.mark.skipif(not FILMS.exists(), reason="the films of ../shared/data are absent")
+def test_burned_in_text_makes_no_label_a_confident_other(client: TestClient) -> None:
+    with FILMS.open(encoding="utf-8") as manifest:
+        rows = [row for row in csv.DictReader(manifest) if row["split"] == "test"][::12]
+    assert {row["label"] for row in rows} == set(LABEL_IDS)
+    sure = 0
+    for row in rows:
+        with Image.open(FILMS.parent / row["path"]) as film:
+            age = "4" if row["source"] == "kermany" else "40"
+            plain, text = (post(client, each, age_years=age) for each in (film, burn_in(film)))
+        assert text["status"] != "ok" or text["label"] == plain["label"]
+        sure += text["status"] == "ok"
+    assert sure > len(rows) / 6  # it isn't by never being sure
 
 
 # ---------------------------------------------------------------- whom it is known from

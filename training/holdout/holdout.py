@@ -74,7 +74,13 @@ def hold_out(
         **chosen_by(config),
     )
     folder = config.run_folder / "holdout"
-    text = describe_sources_held_out(record.sources, record.certainty, record.from_validation)
+    text = describe_sources_held_out(
+        record.sources,
+        record.certainty,
+        by_image=config.weigh == "images",
+        collections=config.collections,
+        weak_sets=config.weak_sets,
+    )
     write_whole(folder / TABLE_FILE, ("\n\n".join(text) + "\n").encode())
     drawn = draw_trade_off(record.trade_off, record.certainty, choice.images)
     save_figure(drawn, folder / PLOT_FILE)

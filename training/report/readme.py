@@ -242,7 +242,13 @@ def _priors(card: Card) -> list[str]:
     if card.priors is None:
         return []
     shares = ", ".join(f"{label} {share:.3f}" for label, share in card.priors.items())
-    return [f"Probabilities hold where the labels are as common as in validation: {shares}."]
+    told = f"Probabilities hold where the labels are as common as in validation: {shares}."
+    if card.training.settings.get("priors") == "even":
+        told = (
+            f"Probabilities are shifted to labels as common as these: {shares}. Temperature, "
+            "figures and ECE are of the splits as they are."
+        )
+    return [told]
 
 
 def _quantisation(card: Card) -> list[str]:

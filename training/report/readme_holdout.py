@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from app.model.card import Card, Certainty
+from app.model.labels import LABEL_IDS
 from app.model.measured.figures import HeldOut, Interval
 from training.report.markdown import figure, show_plot, table
 
@@ -22,7 +23,18 @@ _BASIS = {
 
 def describe_certainty(card: Card) -> list[str]:
     """Say what `ok` asks for, on whose images that was chosen, and what it gave there."""
-    return _describe_rule(card.certainty) if card.certainty else []
+    if card.certainty is None:
+        return []
+    settings = card.training.settings
+    return [
+        *_describe_rule(card.certainty, settings.get("weigh") == "images"),
+        *_describe_counted(
+            card.certainty,
+            card.holdout,
+            collections=_names(settings.get("collections")),
+            weak_sets=_names(settings.get("weak_sets")),
+        ),
+    ]
 
 
 def describe_holdout(card: Card) -> list[str]:
@@ -34,20 +46,26 @@ def describe_holdout(card: Card) -> list[str]:
 
 
 def describe_sources_held_out(
-    sources: Mapping[str, HeldOut], certainty: Certainty, from_validation: Sequence[str]
+    sources: Mapping[str, HeldOut],
+    certainty: Certainty,
+    *,
+    by_image: bool,
+    collections: Sequence[str],
+    weak_sets: Sequence[str],
 ) -> list[str]:
-    """Write out what `neumo-train holdout` found, for a page of its own."""
-    kinds = ", ".join(from_validation)
-    lacking = (
-        f"Of {kinds} no held-out source could speak: their answers are those for validation's "
-        "patients, of sources that the network was trained on."
-    )
+    """Write out what `neumo-train holdout` found, for a page of its own.
+
+    Parameters
+    ----------
+    by_image : whether images counted alike, not a source's images of one kind
+    collections, weak_sets : as in the settings
+    """
     return [
         "# Sources held out",
         *_describe_sources(sources),
         "## What `ok` asks for",
-        *_describe_rule(certainty),
-        *([lacking] if kinds else []),
+        *_describe_rule(certainty, by_image),
+        *_describe_counted(certainty, sources, collections=collections, weak_sets=weak_sets),
         show_plot(TRADE_OFF_PLOT),
     ]
 
@@ -97,7 +115,62 @@ def _describe_sources(sources: Mapping[str, HeldOut]) -> list[str]:
     ]
 
 
-def _describe_rule(certainty: Certainty) -> list[str]:
+def _describe_counted(
+    certainty: Certainty,
+    sources: Mapping[str, HeldOut],
+    *,
+    collections: Sequence[str],
+    weak_sets: Sequence[str],
+) -> list[str]:
+    """Say whose answers the rule's figures count, where they aren't plainly all held out."""
+    if certainty.chosen_on != "held_out_sources":
+        return []
+    told = []
+    if kinds := _find_unspoken(sources, collections):
+        told.append(
+            f"of {' and '.join(kinds)} validation's patients, of sources that the networks were "
+            "trained on, for no source held out could speak"
+        )
+    if held := [name for name in collections if name in sources]:
+        told.append(
+            f"of {', '.join(held)} validation's patients too: it is many hospitals' films, and who "
+            "is held out there is another hospital's"
+        )
+    if weak := [name for name in weak_sets if name in sources]:
+        told.append(
+            f"of {', '.join(weak)}'s sets of labels, which nobody read a film for, those called "
+            "normal neither way"
+        )
+    if not told:
+        return []
+    return [
+        (
+            "Not all of these are films of a source held out. Counted are: "
+            + "; ".join(told)
+            + '. Under "Hospitals never seen" all films held out are counted as they are labelled, '
+            "and more of the `ok` answers is wrong."
+        )
+    ]
+
+
+def _find_unspoken(sources: Mapping[str, HeldOut], collections: Sequence[str]) -> list[str]:
+    """Return the labels that no source held out shows alone, where its networks knew them."""
+    shown = {
+        kind
+        for name, own in sources.items()
+        if name not in collections
+        for kind in own.images
+        if kind not in own.untaught
+    }
+    return [label for label in LABEL_IDS if label not in shown]
+
+
+def _names(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def _describe_rule(certainty: Certainty, by_image: bool) -> list[str]:
+    counted = "each image counts alike" if by_image else "each source and kind counts alike"
     rows = [
         [
             label,
@@ -113,8 +186,8 @@ def _describe_rule(certainty: Certainty) -> list[str]:
             f"and its floor, and is ahead of the next by {certainty.margin:g}; else it is "
             f"`uncertain`. Floors and margin were chosen on {_CHOSEN_ON[certainty.chosen_on]}, so "
             f"that at most {certainty.risk:.0%} of a label's `ok` answers are wrong there, as far "
-            "as can be proven (each source and kind counts alike; Learn then Test, Angelopoulos et "
-            f"al. 2021). There {figure(certainty.answered)} of the images are answered `ok`, and "
+            f"as can be proven ({counted}; Learn then Test, Angelopoulos et al. "
+            f"2021). There {figure(certainty.answered)} of the images are answered `ok`, and "
             f"{figure(certainty.wrong)} of those answers are wrong."
         ),
         table(["label", "floor", "proven by", "wrong of its `ok` answers"], rows),

@@ -86,8 +86,9 @@ def _tell_certainty(card: Card) -> str:
     return (
         "The label called reaches its floor and operating point, and leads by "
         f"{certainty.margin:g}. Chosen on {chosen_on} so that at most {certainty.risk:.0%} of the "
-        f"ok answers are wrong; there {_share(certainty.answered)} were answered ok, and "
-        f"{_share(certainty.wrong)} of those were wrong."
+        f"ok answers are wrong; of what counted there (the bundle's README says what did) "
+        f"{_share(certainty.answered)} were answered ok, and {_share(certainty.wrong)} of those "
+        "were wrong."
     )
 
 

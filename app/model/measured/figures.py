@@ -235,7 +235,7 @@ class HeldOut(Strict):
 class TradeOff(Strict):
     """What would be answered, and how much of that wrong, at one floor for every label.
 
-    Of the images that `Certainty` was chosen by, each source and kind counting alike.
+    Of the images that `Certainty` was chosen by, weighed as there.
     """
 
     floor: float = Field(description="Probability that the label called would have to reach")

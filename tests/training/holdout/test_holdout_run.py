@@ -183,7 +183,8 @@ def test_the_record_counts_each_source_and_the_table_tells_it(
     shown = record.sources["wards"].called_covid19["covid19"]
     line = next(each for each in page.splitlines() if each.startswith("| wards | covid19 | 8 |"))
     assert f"{shown.value:.3f} ({shown.low:.3f} to {shown.high:.3f})" in line
-    assert "Of bacterial_pneumonia, viral_pneumonia no held-out source could speak" in page
+    assert "of bacterial_pneumonia and viral_pneumonia validation's patients" in page
+    assert "each source and kind counts alike" in page
 
 
 def test_folds_that_are_done_are_not_done_again(

@@ -269,6 +269,14 @@ def test_operating_points_threshold_and_priors_are_told(readme: str) -> None:
     )
 
 
+def test_priors_that_were_set_even_are_not_called_validations(card: Card, readme: str) -> None:
+    assert "where the labels are as common as in validation: normal 0.241" in readme
+    training = card.training.model_copy(update={"settings": {"priors": "even"}})
+    even = render_readme(card.model_copy(update={"training": training}))
+    assert "shifted to labels as common as these: normal 0.241" in even
+    assert "as in validation" not in even
+
+
 @pytest.mark.parametrize(("row", "label"), list(enumerate(LABEL_IDS)))
 def test_the_ages_each_label_is_known_from_are_told(readme: str, row: int, label: str) -> None:
     assert row_of(readme, "age in years", label) == [f"{30 + row} to {60 + row}, 91 to 92.5"]

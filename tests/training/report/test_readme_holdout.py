@@ -12,6 +12,7 @@ from tests.bundles import make_card
 from training.report.audit_plots import draw_trade_off
 from training.report.plot_style import COLOURS, save_figure
 from training.report.readme import render_readme
+from training.report.readme_holdout import describe_certainty
 
 RATE = Interval(value=0.125, low=0.0625, high=0.25)
 CERTAINTY = Certainty(
@@ -76,6 +77,31 @@ def test_what_ok_asks_for_is_said_with_how_far_it_is_proven() -> None:
     assert "| viral_pneumonia | 1.000 | nothing: never `ok` |  |" in page
     assert "the only one that reaches" not in page
     assert "fitted on answers for sources that networks of this recipe were trained without" in page
+
+
+def with_settings(**settings: object) -> str:
+    card = make_card(holdout={"shenzhen": SHENZHEN}, certainty=CERTAINTY)
+    training = dict(card["training"]) | {"settings": settings}  # type: ignore[call-overload]
+    return "\n".join(describe_certainty(Card.model_validate(card | {"training": training})))
+
+
+def test_what_counts_alike_is_what_the_settings_say() -> None:
+    assert "(each source and kind counts alike; Learn then Test" in with_settings()
+    assert "(each image counts alike; Learn then Test" in with_settings(weigh="images")
+
+
+def test_it_is_said_whose_answers_the_rule_counts_that_were_not_held_out() -> None:
+    page = with_settings()
+    own = "of covid19 and bacterial_pneumonia and viral_pneumonia validation's patients"
+    assert f"Not all of these are films of a source held out. Counted are: {own}" in page
+    assert "many hospitals" not in page
+    page = with_settings(collections=["shenzhen"], weak_sets=["shenzhen", "elsewhere"])
+    assert "of normal and covid19 and bacterial_pneumonia and viral_pneumonia valid" in page
+    assert "of shenzhen validation's patients too: it is many hospitals' films" in page
+    assert "of shenzhen's sets of labels, which nobody read a film for" in page
+    by_validation = CERTAINTY.model_copy(update={"chosen_on": "validation"})
+    card = Card.model_validate(make_card(certainty=by_validation))
+    assert "Counted are" not in "\n".join(describe_certainty(card))
 
 
 def test_a_card_without_a_hold_out_says_nothing_of_one() -> None:
