@@ -126,7 +126,7 @@ export default {
   barNever: "Never clear on its own.",
   never: "never clear on its own",
   barsWhat: "They sum to 100 %. Calibrated on patients held out of training, of the same hospitals{even}: there about 80 in 100 answers of 80 % are right. At another hospital expect fewer, until it is measured.",
-  barsEven: ", the four labels equally frequent",
+  barsEven: ", and shifted to the four labels being equally frequent",
   barsReweighted: "Re-weighted by this service to how frequent each label is among its patients. The thresholds hold before that, so none is drawn here.",
   barsSite: "The operating points are the model's. What a clear answer needs here was measured on this hospital's own films, and is not drawn.",
 

@@ -126,7 +126,7 @@ export default {
   barNever: "Nunca clara por sí sola.",
   never: "nunca clara por sí sola",
   barsWhat: "Suman 100 %. Calibradas con pacientes apartados del entrenamiento, de los mismos hospitales{even}: allí aciertan unas 80 de cada 100 respuestas del 80 %. En otro hospital espere menos, mientras no se mida.",
-  barsEven: ", con las cuatro etiquetas igual de frecuentes",
+  barsEven: ", y ajustadas a que las cuatro etiquetas sean igual de frecuentes",
   barsReweighted: "Reponderadas por este servicio según la frecuencia de cada etiqueta entre sus pacientes. Los umbrales valen antes de eso, así que aquí no se dibujan.",
   barsSite: "Los puntos de operación son del modelo. Lo que aquí necesita una respuesta clara se midió con radiografías de este hospital y no se dibuja.",
 
