@@ -189,7 +189,8 @@ class StoreSource:
         try:
             for folder, folders, names in files.walk(root):
                 _sort_in_place(folders)
-                for name in sorted(name for name in names if not name.startswith(".")):
+                # A store may name a folder itself as a file without a name: a marker.
+                for name in sorted(name for name in names if name and not name.startswith(".")):
                     path = _join(str(folder), name)
                     yield ListedFilm(path.removeprefix(root).lstrip("/"), found=True)
         except Exception as error:  # noqa: BLE001 - a list that is not whole is none
@@ -197,6 +198,8 @@ class StoreSource:
 
     def read(self, film: ListedFilm, most_bytes: int) -> bytes:
         """Read as of `Source.read`."""
+        if film.fault:
+            raise FileUnreadable(reason=film.fault)
         for tried in range(1, _TRIES + 1):
             try:
                 files, root = self._open()

@@ -19,7 +19,7 @@ from app.errors import (
 from app.score.film_list import FilmList, parse_films
 from app.score.score_row import ScoreRow
 from app.score.score_run import Score, Tally, open_run
-from app.score.source import ListedFilm
+from app.score.source import ListedFilm, open_source
 
 ASKED = {"model_sha256": "ab", "priors": ""}
 LABELS = ["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"]
@@ -182,6 +182,15 @@ def test_spans_are_where_the_lines_of_chunks_lie(tmp_path: Path) -> None:
         found = [parse_films(content[at : at + length]) for at, length in spans]
         assert found == list(films.chunks(70, parts))
     assert [len(films) for films in found] == [32, 32, 6, 10]
+
+
+def test_a_row_of_a_manifest_without_a_path_is_read_again_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,view\na.jpg,PA\n,AP\n")
+    for given in (str(tmp_path), f"file://{tmp_path}"):
+        listed = list(open_source(given).list_films())
+        films = FilmList.write(tmp_path / "films.jsonl", listed, lambda _: None)
+        assert list(films.chunks(50, [0])) == [tuple(listed)]
+    assert listed[1] == ListedFilm("", view="AP", fault="the row has no path")
 
 
 def test_a_run_that_is_done_reads_nothing(tmp_path: Path) -> None:

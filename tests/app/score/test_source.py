@@ -93,8 +93,20 @@ def test_a_url_is_read_as_the_folder_is(folder: Path, jpeg: bytes) -> None:
         source.read(ListedFilm("a.txt", found=True), MOST)
     with pytest.raises(BodyTooLarge):
         source.read(ListedFilm("b/2"), len(jpeg) - 1)
-    with pytest.raises(FileUnreadable):
-        source.read(ListedFilm("gone"), MOST)
+    for film in (ListedFilm("gone"), ListedFilm("b/2", fault="no")):
+        with pytest.raises(FileUnreadable):
+            source.read(film, MOST)
+
+
+def test_the_marker_of_a_folder_is_no_film(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = LocalFileSystem.ls
+
+    def with_marker(self: LocalFileSystem, path: str, **options: bool) -> list[dict[str, object]]:
+        return [{"name": f"{path}/", "size": 0, "type": "file"}, *whole(self, path, **options)]
+
+    (folder / "circle").unlink()
+    monkeypatch.setattr(LocalFileSystem, "ls", with_marker)
+    assert paths(open_source(f"file://{folder}")) == paths(open_source(str(folder)))
 
 
 def test_an_archive_file_is_read_by_its_url(tmp_path: Path, jpeg: bytes) -> None:
