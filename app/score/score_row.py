@@ -97,9 +97,9 @@ def make_lost_row(film: ListedFilm) -> ScoreRow:
     return ScoreRow(film.path, None, "not_read", InternalError.code)
 
 
-def could_not_be_opened(row: ScoreRow) -> bool:
-    """Whether a film could not be opened, which may be the place's fault."""
-    return row.error == FileUnreadable.code
+def could_not_be_opened(error: str | None) -> bool:
+    """Whether a row's error is that its film could not be opened: perhaps the place's fault."""
+    return error == FileUnreadable.code
 
 
 def _said_of(film: ListedFilm) -> Subject:

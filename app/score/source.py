@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from app.errors import BodyTooLarge, EmptyUpload, FileUnreadable, SourceUnusable
+from app.errors import BodyTooLarge, EmptyUpload, FileUnreadable, NeumoError, SourceUnusable
 from app.image.file_format import known_format
 
 MANIFEST: Final = "manifest.csv"
@@ -89,6 +89,17 @@ def open_source(given: str) -> Source:
     if path.is_dir():
         return DiskSource(path, (path / MANIFEST) if (path / MANIFEST).is_file() else None)
     return DiskSource(path.parent, path if path.suffix.lower() == ".csv" else None, path.name)
+
+
+def can_be_opened(source: Source, film: ListedFilm, most_bytes: int) -> bool:
+    """Whether a film can be opened here and now, whatever it is."""
+    try:
+        source.read(film, most_bytes)
+    except FileUnreadable:
+        return False
+    except (NeumoError, NoFilm):
+        pass
+    return True
 
 
 @dataclass(frozen=True)

@@ -288,3 +288,30 @@ def test_a_place_that_is_gone_is_told_before_its_films_are_written_off(tmp_path:
 def test_a_place_where_nothing_can_be_opened_at_all_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceLost, match="last 100 film"):
         score(tmp_path, Films(300), unopened(range(300)), part_films=200)
+
+
+def test_a_place_that_is_gone_when_a_run_goes_on_is_told_if_few_films_are_left(
+    tmp_path: Path,
+) -> None:
+    films = Films(120)
+
+    def end_early(chunks: Iterable[tuple[ListedFilm, ...]]) -> Iterator[list[ScoreRow]]:
+        for number, some in enumerate(unopened(range(3))(chunks)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield some
+
+    with pytest.raises(KeyboardInterrupt):
+        score(tmp_path, films, end_early)
+    films.gone = True
+    with pytest.raises(SourceLost, match="last 50 film"):
+        score(tmp_path, films, unopened(range(50, 120)))
+    assert len(rows(tmp_path)) == 50
+    films.gone = False  # so it is these films that can't be opened: a run has to come to its end
+    assert score(tmp_path, films, unopened(range(50, 120)))[-1].counts["not_read"] == 73
+
+
+def test_a_place_that_is_gone_from_the_beginning_is_told_if_parts_are_small(tmp_path: Path) -> None:
+    with pytest.raises(SourceLost, match="last 20 film"):
+        score(tmp_path, Films(300), unopened(range(300)), part_films=20)
+    assert rows(tmp_path) == []
