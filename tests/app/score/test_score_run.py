@@ -311,6 +311,21 @@ def test_a_place_that_is_gone_when_a_run_goes_on_is_told_if_few_films_are_left(
     assert score(tmp_path, films, unopened(range(50, 120)))[-1].counts["not_read"] == 73
 
 
+class Numbered(Films):
+    """Films the last of which the list knows to be none."""
+
+    def list_films(self) -> Iterator[ListedFilm]:
+        yield from super().list_films()
+        yield ListedFilm("none.jpg", fault="the row has no path")
+
+
+def test_a_film_that_is_none_does_not_tell_that_the_place_is_there(tmp_path: Path) -> None:
+    films = Numbered(59)
+    films.gone = True
+    with pytest.raises(SourceLost, match="last 29 film"):
+        score(tmp_path, films, unopened(range(30, 59)), part_films=60)
+
+
 def test_a_place_that_is_gone_from_the_beginning_is_told_if_parts_are_small(tmp_path: Path) -> None:
     with pytest.raises(SourceLost, match="last 20 film"):
         score(tmp_path, Films(300), unopened(range(300)), part_films=20)
