@@ -24,6 +24,7 @@ from app.score.score_row import STATUSES, ScoreRow, could_not_be_opened
 from app.score.source import ListedFilm, Source, can_be_opened
 
 WORKSHOP: Final = ".neumo"
+_BEGUN: Final = "run.json"
 _UNOPENED_IN_A_ROW: Final = 100
 """So many, and the place itself is looked at."""
 
@@ -198,6 +199,15 @@ class _Remembered:
         return self._kept.pop(0)
 
 
+def find_begun(folder: Path) -> Mapping[str, object]:
+    """Return what the run in a folder was begun with; nothing if there is none to be read."""
+    try:
+        begun: dict[str, object] = json.loads((folder / WORKSHOP / _BEGUN).read_bytes())["asked"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return begun
+
+
 @contextmanager
 def open_run(
     folder: Path,
@@ -251,14 +261,14 @@ def _find_films(
     workshop: Path, source: Source, asked: dict[str, object], tell: Callable[[int], None]
 ) -> FilmList:
     """Return the list of the run that is there, or begin a run and list its films."""
-    begun, listed = workshop / "run.json", workshop / "films.jsonl"
+    begun, listed = workshop / _BEGUN, workshop / "films.jsonl"
     if not begun.is_file():
         films = FilmList.write(listed, source.list_films(), tell)
         if films.films == 0:
             raise SourceUnusable(reason="there are none")
         sync_folder(workshop)
         told = {"asked": asked, "films": films.films, "films_sha256": films.sha256}
-        beside = workshop / "run.json.part"
+        beside = workshop / f"{_BEGUN}.part"
         with beside.open("w", encoding="ascii") as file:
             file.write(json.dumps(told, indent=1) + "\n")
             file.flush()
