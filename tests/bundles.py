@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 from app.image.resize import PREPROCESSING
+from app.model.bundle import FP32_FILE, read_bundle
 from app.model.card import BUNDLE_FORMAT
 from app.model.labels import LABEL_IDS
 
 KNOWN_PIXELS = base64.b64encode(bytes(28 * 28)).decode()
 GRAPH = b"the bytes of a graph"
+_OTHER_NAME = b"neumo-fp32"
 LABELS = [{"id": label_id, "en": label_id.upper(), "es": label_id} for label_id in LABEL_IDS]
 
 
@@ -119,3 +121,22 @@ def write_bundle(folder: Path, graph: bytes = GRAPH, /, **changes: object) -> Pa
     (folder / "model.onnx").write_bytes(graph)
     (folder / "card.json").write_text(json.dumps(make_card(graph, **changes)), encoding="utf-8")
     return folder
+
+
+def add_fp32(folder: Path) -> None:
+    """Put a second graph in float32's place: the same one, under another producer's name."""
+    graph = (folder / "model.onnx").read_bytes()
+    # ONNX's protobuf takes a field more than once, the last one counts: 2 is producer_name.
+    graph += bytes([0x12, len(_OTHER_NAME)]) + _OTHER_NAME
+    (folder / FP32_FILE).write_bytes(graph)
+    write_fp32(
+        folder, graph, [each.probabilities for each in read_bundle(folder).card.known_answers]
+    )
+
+
+def write_fp32(folder: Path, graph: bytes, known: list[list[float]]) -> None:
+    """Have the card tell of a float32 graph and its known answers."""
+    card = json.loads((folder / "card.json").read_text())
+    sha256 = hashlib.sha256(graph).hexdigest()
+    card["fp32"] = {"sha256": sha256, "known_probabilities": known}
+    (folder / "card.json").write_text(json.dumps(card))

@@ -31,12 +31,12 @@ class SourceLost(ScoreError):
     exit_code = 1
     code = "source_lost"
     advice = Text(
-        "The last {films} film(s) could not be opened, nor one that could before: the place they "
-        "lie in is gone. What was read before them is written. Bring it back, and call the same "
-        "again.",
-        "No se pudieron abrir las últimas {films} radiografías, ni una que antes sí se abrió: el "
-        "lugar donde están ya no responde. Lo leído antes está escrito. Restablézcalo y repita la "
-        "misma orden.",
+        "The last {films} film(s) could not be opened, nor any other that was tried: the place "
+        "they lie in is gone, or no longer answers. What was read before them is written. Bring it "
+        "back, and call the same again.",
+        "No se pudieron abrir las últimas {films} radiografías, ni ninguna otra que se probó: el "
+        "lugar donde están ha desaparecido o ya no responde. Lo leído antes está escrito. "
+        "Restablézcalo y repita la misma orden.",
     )
 
 

@@ -47,7 +47,8 @@ class FilmList:
         beside, digest, count = path.with_name(path.name + ".part"), hashlib.sha256(), 0
         with beside.open("wb") as file:
             for count, film in enumerate(films, 1):
-                told = {name: value for name, value in asdict(film).items() if value}
+                told = {"path": film.path}
+                told |= {name: value for name, value in asdict(film).items() if value}
                 line = json.dumps(told).encode("ascii") + b"\n"
                 digest.update(line)
                 file.write(line)

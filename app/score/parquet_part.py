@@ -71,6 +71,12 @@ class PartWriter:
         return len(content), hashlib.sha256(content).hexdigest()
 
 
+def read_errors(path: Path) -> list[str | None]:
+    """Return the code of the error of each row of a part, None where there is none."""
+    errors: list[str | None] = pq.read_table(path, columns=["error"])["error"].to_pylist()
+    return errors
+
+
 def sync_folder(folder: Path) -> None:
     """Have the names in a folder on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,13 +1,14 @@
 """What is said of one film in one row: the same as `POST /predict` says of it."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from app.errors import FileUnreadable, InternalError, NeumoError
 from app.reading.population import Subject
 from app.reading.reader import Film, Reader
 from app.reading.subject_words import read_age_years, read_view
-from app.score.source import ListedFilm, NoFilm
+from app.score.source import ListedFilm, NoFilm, Source, can_be_opened
 
 RowStatus = Literal["ok", "uncertain", "not_read", "other"]
 """`other` is a file that was found, and is neither JPEG nor PNG nor DICOM."""
@@ -97,9 +98,22 @@ def make_lost_row(film: ListedFilm) -> ScoreRow:
     return ScoreRow(film.path, None, "not_read", InternalError.code)
 
 
-def could_not_be_opened(row: ScoreRow) -> bool:
-    """Whether a film could not be opened, which may be the place's fault."""
-    return row.error == FileUnreadable.code
+def could_not_be_opened(error: str | None) -> bool:
+    """Whether a row's error is that its film could not be opened: perhaps the place's fault."""
+    return error == FileUnreadable.code
+
+
+def is_open_only_here(
+    source: Source, films: Iterable[ListedFilm], rows: Iterable[ScoreRow], most_bytes: int
+) -> bool:
+    """Whether a film that could not be opened where its row was made can be opened here.
+
+    So it is that machine's fault: it lacks a share, a store's credentials, a package.
+    """
+    return any(
+        could_not_be_opened(row.error) and can_be_opened(source, film, most_bytes)
+        for film, row in zip(films, rows, strict=True)
+    )
 
 
 def _said_of(film: ListedFilm) -> Subject:

@@ -12,24 +12,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from app.errors import (
-    DestinationUnusable,
-    FileUnreadable,
-    NeumoError,
-    RunDiffers,
-    SourceLost,
-    SourceUnusable,
-)
+from app.errors import DestinationUnusable, RunDiffers, SourceLost, SourceUnusable
 from app.score.film_list import FilmList
-from app.score.parquet_part import PartWriter, part_name, sync_folder
+from app.score.parquet_part import PartWriter, part_name, read_errors, sync_folder
 from app.score.score_ledger import PartEntry, ScoreLedger
 from app.score.score_row import STATUSES, ScoreRow, could_not_be_opened
-from app.score.source import ListedFilm, NoFilm, Source
+from app.score.source import ListedFilm, Source, can_be_opened
 
 WORKSHOP: Final = ".neumo"
+_BEGUN: Final = "run.json"
 _UNOPENED_IN_A_ROW: Final = 100
 """So many, and the place itself is looked at."""
 
@@ -115,6 +110,7 @@ class ScoreRun:
         """
         workshop = self._folder / WORKSHOP
         writer = PartWriter(self._folder, workshop, labels, constants, self._asked)
+        self._opened = self._opened_before()
         left = self.parts_left
         parts = iter(left)
         rows: list[ScoreRow] = []
@@ -154,26 +150,36 @@ class ScoreRun:
     def _watch(self, films: tuple[ListedFilm, ...], rows: list[ScoreRow], most_bytes: int) -> None:
         """Stop before films are written off one by one that lie where nothing is any more."""
         for film, row in zip(films, rows, strict=True):
-            if film.fault or not could_not_be_opened(row):
-                self._unopened = 0
-                self._opened = self._opened if film.fault else film
+            if film.fault:  # which says nothing of the place
+                continue
+            if not could_not_be_opened(row.error):
+                self._unopened, self._opened = 0, film
                 continue
             self._unopened += 1
             if self._unopened % _UNOPENED_IN_A_ROW == 0:
                 self._look_for_the_place(most_bytes)
 
     def _look_for_the_place(self, most_bytes: int) -> None:
-        """Raise `SourceLost` if a film that could be opened before can't be opened now."""
-        if self._opened is None and self._unopened < _UNOPENED_IN_A_ROW:
-            return
-        try:
-            if self._opened is None:
-                raise FileUnreadable(reason="none could be opened yet")
-            self._source.read(self._opened, most_bytes)
-        except FileUnreadable:
-            raise SourceLost(films=self._unopened) from None
-        except (NeumoError, NoFilm):
-            pass  # it is there
+        """Raise `SourceLost` if a film that could be opened before can't be opened now.
+
+        If none could yet, it is lost after as many films as make a part.
+        """
+        if self._opened is None:
+            is_there = self._unopened < min(_UNOPENED_IN_A_ROW, self._part_films)
+        else:
+            is_there = can_be_opened(self._source, self._opened, most_bytes)
+        if not is_there:
+            raise SourceLost(films=self._unopened)
+
+    def _opened_before(self) -> ListedFilm | None:
+        """Return a film that could be opened, by the parts that are written."""
+        for part in self._ledger.entries:
+            errors = read_errors(self._folder / part_name(part))
+            films = chain.from_iterable(self._films.chunks(self._part_films, [part]))
+            for film, error in zip(films, errors, strict=True):
+                if not film.fault and not could_not_be_opened(error):
+                    return film
+        return None
 
 
 class _Remembered:
@@ -191,6 +197,15 @@ class _Remembered:
     def forget(self) -> tuple[ListedFilm, ...]:
         """Return the first that is kept, and keep it no longer."""
         return self._kept.pop(0)
+
+
+def find_begun(folder: Path) -> Mapping[str, object]:
+    """Return what the run in a folder was begun with; nothing if there is none to be read."""
+    try:
+        begun: dict[str, object] = json.loads((folder / WORKSHOP / _BEGUN).read_bytes())["asked"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return begun
 
 
 @contextmanager
@@ -246,14 +261,14 @@ def _find_films(
     workshop: Path, source: Source, asked: dict[str, object], tell: Callable[[int], None]
 ) -> FilmList:
     """Return the list of the run that is there, or begin a run and list its films."""
-    begun, listed = workshop / "run.json", workshop / "films.jsonl"
+    begun, listed = workshop / _BEGUN, workshop / "films.jsonl"
     if not begun.is_file():
         films = FilmList.write(listed, source.list_films(), tell)
         if films.films == 0:
             raise SourceUnusable(reason="there are none")
         sync_folder(workshop)
         told = {"asked": asked, "films": films.films, "films_sha256": films.sha256}
-        beside = workshop / "run.json.part"
+        beside = workshop / f"{_BEGUN}.part"
         with beside.open("w", encoding="ascii") as file:
             file.write(json.dumps(told, indent=1) + "\n")
             file.flush()

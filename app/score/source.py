@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from app.errors import BodyTooLarge, EmptyUpload, FileUnreadable, SourceUnusable
+from app.errors import BodyTooLarge, EmptyUpload, FileUnreadable, NeumoError, SourceUnusable
 from app.image.file_format import known_format
 
 MANIFEST: Final = "manifest.csv"
@@ -89,6 +89,17 @@ def open_source(given: str) -> Source:
     if path.is_dir():
         return DiskSource(path, (path / MANIFEST) if (path / MANIFEST).is_file() else None)
     return DiskSource(path.parent, path if path.suffix.lower() == ".csv" else None, path.name)
+
+
+def can_be_opened(source: Source, film: ListedFilm, most_bytes: int) -> bool:
+    """Whether a film can be opened here and now, whatever it is."""
+    try:
+        source.read(film, most_bytes)
+    except FileUnreadable:
+        return False
+    except (NeumoError, NoFilm):
+        pass
+    return True
 
 
 @dataclass(frozen=True)
@@ -187,16 +198,15 @@ class StoreSource:
             yield from _read_manifest(io.StringIO(content, newline=""))
             return
         try:
-            for folder, folders, names in files.walk(root):
-                _sort_in_place(folders)
-                for name in sorted(name for name in names if not name.startswith(".")):
-                    path = _join(str(folder), name)
-                    yield ListedFilm(path.removeprefix(root).lstrip("/"), found=True)
+            for path in _walk_store(files, root):
+                yield ListedFilm(path.removeprefix(root).lstrip("/"), found=True)
         except Exception as error:  # noqa: BLE001 - a list that is not whole is none
             raise SourceUnusable(reason=f"listing ended with {type(error).__name__}") from None
 
     def read(self, film: ListedFilm, most_bytes: int) -> bytes:
         """Read as of `Source.read`."""
+        if film.fault:
+            raise FileUnreadable(reason=film.fault)
         for tried in range(1, _TRIES + 1):
             try:
                 files, root = self._open()
@@ -248,15 +258,23 @@ def _join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}" if folder else name
 
 
-def _sort_in_place(folders: Any) -> None:  # noqa: ANN401 - a list or a dict, by the store
-    """Put folders in order, hidden ones left out, for `walk` to heed."""
-    names = sorted(name for name in folders if not name.startswith("."))
-    if isinstance(folders, dict):
-        kept = {name: folders[name] for name in names}
-        folders.clear()
-        folders.update(kept)
-    else:
-        folders[:] = names
+def _walk_store(files: Any, root: str) -> Iterator[str]:  # noqa: ANN401 - fsspec's file system
+    """Yield the files of a store, folder by folder, by name, hidden ones left out.
+
+    Its own `walk` passes over folders that can't be listed, and tells nobody.
+    """
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        below: set[str] = set()
+        names: set[str] = set()  # a film may have the name of a folder
+        for entry in files.ls(folder, detail=True):
+            path = str(entry["name"]).rstrip("/")
+            # A store may name a folder itself in its list, as a file even: a marker.
+            if path != folder and not path.rpartition("/")[2].startswith("."):
+                (below if entry["type"] == "directory" else names).add(path)
+        yield from sorted(names)
+        folders += sorted(below, reverse=True)
 
 
 def _read_manifest(file: Iterable[str]) -> Iterator[ListedFilm]:

@@ -1,22 +1,24 @@
 """app.score.engines.ray_engine, on two nodes: the local engine's rows, whoever is killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from app.model.measured.acceptance_file import hash_of_bundle
+from app.model.bundle import find_bundle
 from app.score.engines.local_engine import LocalEngine
 from app.score.engines.score_process import Chunk, Work
 from app.score.film_list import FilmList
 from app.score.score_row import ScoreRow
-from app.score.source import open_source
+from app.score.source import DiskSource, open_source
 from app.service.service import load_model_from
 from app.settings.settings import Settings
+from tests.bundles import add_fp32
 from tests.ray.archive import NAME, NEEDS_RAY, commands, make_archive, parent_of, wait_until
 
 pytestmark = [NEEDS_RAY, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
@@ -46,11 +48,15 @@ class Job:
 def job(examples: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Job:
     folder = tmp_path_factory.mktemp("archive")
     source = open_source(str(make_archive(folder / "films", examples, FILMS)))
-    work = Work(Settings(audit_database=PRIVATE), source)
+    bundle = folder / "neumo-both-1"
+    shutil.copytree(find_bundle(Settings().model), bundle)
+    add_fp32(bundle)
+    settings = Settings(model=str(bundle), precision="fp32", audit_database=PRIVATE)
+    work = Work(settings, source)
     films = FilmList.write(folder / "films.jsonl", source.list_films(), lambda _: None)
     with LocalEngine(work, 1) as engine:
         rows = list(engine.score(films.chunks(PART_FILMS, PARTS)))
-    return Job(work, hash_of_bundle(load_model_from(work.settings)), films, rows)
+    return Job(work, load_model_from(work.settings).card.sha256, films, rows)
 
 
 @dataclass
@@ -134,6 +140,25 @@ def test_a_node_with_another_model_reads_nothing(job: Job) -> None:
 
     engine = RayEngine(job.work, "0" * 64, job.films, job.spans(), 1)
     with pytest.raises(ClusterUnusable, match="another Neumo or another model"):
+        next(engine.score(job.chunks()))
+
+
+class OnlyHere(DiskSource):
+    """A share that is mounted on this machine alone."""
+
+    def __reduce__(self) -> tuple[type[DiskSource], tuple[Path]]:
+        """Be another folder elsewhere."""
+        return DiskSource, (Path("/nowhere"),)
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_node_that_lacks_the_share_writes_no_film_off(job: Job) -> None:
+    from app.errors import ClusterUnusable  # noqa: PLC0415
+    from app.score.engines.ray_engine import RayEngine  # noqa: PLC0415
+
+    work = replace(job.work, source=OnlyHere(Path(job.work.source.name)))
+    engine = RayEngine(work, job.model_sha256, job.films, job.spans(), 1)
+    with pytest.raises(ClusterUnusable, match="can't open films that this one can"):
         next(engine.score(job.chunks()))
 
 

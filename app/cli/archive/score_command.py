@@ -161,11 +161,12 @@ def _score(
 
     from app.model.measured.acceptance_file import hash_of_bundle
     from app.score.engines.score_process import Work
-    from app.score.score_run import open_run
+    from app.score.score_run import find_begun, open_run
     from app.score.source import open_source
     from app.service.service import load_model_from
 
     source = open_source(given)
+    settings = _as_begun(settings, find_begun(out).get("model_sha256"))
     model = load_model_from(settings)
     asked = _describe(settings, model, subject, window)
     # Timed anew, each process might choose another graph.
@@ -185,6 +186,25 @@ def _score(
             with engine.opened(work, run, constants["model_sha256"]) as score:
                 run.go_on(score, labels, constants, settings.max_body_bytes, tell)
         return run.tally
+
+
+def _as_begun(settings: "Settings", sha256: object) -> "Settings":
+    """Return settings that name the graph which a run was begun with, if it is this bundle's.
+
+    Under `auto` each call would time the graphs anew, and might choose another.
+
+    Raises
+    ------
+    BundleError
+    """
+    from app.model.bundle import find_bundle, read_bundle
+
+    if sha256 is None or settings.precision != "auto":
+        return settings
+    card = read_bundle(find_bundle(settings.model)).card
+    hashes = {card.sha256: "int8"} | ({card.fp32.sha256: "fp32"} if card.fp32 else {})
+    precision = hashes.get(str(sha256), settings.precision)
+    return settings.model_copy(update={"precision": precision})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Final, Self
 
-from app.errors import EngineFailed
-from app.score.engines.score_process import READY, Chunk, Work, serve
+from app.errors import EngineFailed, SourceLost
+from app.score.engines.score_process import ALIVE, READY, Chunk, Work, serve
 from app.score.score_row import ScoreRow, make_lost_row
 
 _CHUNKS_EACH: Final = 2
@@ -30,6 +30,9 @@ _CHUNKS_OUT: Final = 4
 
 _TRIES: Final = 2
 _FALSE_STARTS: Final = 3
+
+_SILENT_S: Final = 300.0
+"""So long without a sign that any process reads: no film will come."""
 
 
 @dataclass
@@ -65,10 +68,11 @@ class LocalEngine:
     ----------
     work : what is the same for all films
     processes : how many
+    silent_s : without a sign of any process, so long is waited
     """
 
-    def __init__(self, work: Work, processes: int) -> None:
-        self._work, self._processes = work, processes
+    def __init__(self, work: Work, processes: int, silent_s: float = _SILENT_S) -> None:
+        self._work, self._processes, self._silent_s = work, processes, silent_s
         self._context = multiprocessing.get_context("spawn")
         self._hands: list[_Hand] = []
         self._false_starts = 0
@@ -105,6 +109,8 @@ class LocalEngine:
         ------
         EngineFailed
             If processes end before they are ready to read, again and again.
+        SourceLost
+            If films are asked for, and nothing comes any more, not even an error.
         """
         run = _Run(iter(chunks), _CHUNKS_OUT * self._processes)
         while True:
@@ -112,7 +118,7 @@ class LocalEngine:
                 self._give(hand, run)
             if not any(hand.jobs for hand in self._hands):
                 return
-            ready = wait([hand.connection for hand in self._hands])
+            ready = self._wait()
             for hand in [hand for hand in self._hands if hand.connection in ready]:
                 self._hear(hand, run)
             yield from run.take()
@@ -142,6 +148,16 @@ class LocalEngine:
             except OSError:
                 return  # it died: that is heard next
 
+    def _wait(self) -> list[object]:
+        """Wait for answers; return the connections that have some."""
+        connections = [hand.connection for hand in self._hands]
+        # Twice: the first time may have passed while all of this was stopped.
+        ready = wait(connections, self._silent_s / 2) or wait(connections, self._silent_s / 2)
+        if not ready and any(hand.is_ready for hand in self._hands):
+            asked = [job for hand in self._hands for job in hand.jobs.values()]
+            raise SourceLost(films=sum(len(job.films) for job in asked))
+        return list(ready)
+
     def _hear(self, hand: _Hand, run: "_Run") -> None:
         try:
             number, rows = hand.connection.recv()
@@ -150,6 +166,7 @@ class LocalEngine:
             return
         if number == READY:
             hand.is_ready, self._false_starts = True, 0
+        if number in (READY, ALIVE):
             return
         run.put(hand.jobs.pop(number), rows)
 

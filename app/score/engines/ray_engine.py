@@ -24,7 +24,7 @@ from app.errors import ClusterUnusable, EngineFailed
 from app.score.engines.score_actor import CHUNKS, FIRST, NUMBER, ROWS, UNLIKE, ScoreActor, Task
 from app.score.engines.score_process import Chunk, Work
 from app.score.film_list import FilmList
-from app.score.score_row import ScoreRow
+from app.score.score_row import ScoreRow, is_open_only_here
 from app.settings.access_settings import AccessSettings
 from app.settings.audit_settings import AuditSettings
 from app.settings.exchange_settings import ExchangeSettings
@@ -50,7 +50,7 @@ class RayEngine:
     Parameters
     ----------
     work : what is the same for all films
-    model_sha256 : of the bundle
+    model_sha256 : of the graph
     films : the list, which this machine can open
     spans : of the chunks to be read, in the list's file
     processes : that read, each a CPU of the cluster; by default as many as it has, and will have
@@ -71,7 +71,7 @@ class RayEngine:
             for settings in _NO_MATTER
             for name, field in settings.model_fields.items()
         }
-        work = replace(work, settings=work.settings.model_copy(update=kept))
+        self._work = work = replace(work, settings=work.settings.model_copy(update=kept))
         self._task = pickle.dumps(
             Task(work, model_sha256, str(Path.cwd()), os.environ.get("HOME") or None)
         )
@@ -93,7 +93,7 @@ class RayEngine:
         EngineFailed
             If the cluster gives up again and again.
         ClusterUnusable
-            If a node would make other rows.
+            If a node would make other rows, or can't open what this one can.
         """
         taken, failures = 0, 0
         waiting = iter(chunks)
@@ -108,6 +108,9 @@ class RayEngine:
                     films = next(waiting)
                     if [row.path for row in rows] != [film.path for film in films]:
                         raise EngineFailed
+                    most_bytes = self._work.settings.max_body_bytes
+                    if is_open_only_here(self._work.source, films, rows, most_bytes):
+                        raise ClusterUnusable(reason="a node can't open films that this one can")
                     taken, failures = taken + 1, 0
                     yield rows
             except (RayError, ExecutionTimeoutError):

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from app import __version__
 from app.errors import BundleError
-from app.model.measured.acceptance_file import hash_of_bundle
 from app.score.engines.local_engine import LocalEngine
 from app.score.engines.score_process import Work
 from app.score.film_list import parse_films
@@ -34,7 +33,7 @@ class Task:
 
     Parameters
     ----------
-    model_sha256 : of the bundle that the run was begun with
+    model_sha256 : of the graph that the run was begun with, int8 or float32
     folder : in which relative paths of settings and source lie
     home : in which credentials of a store lie; Ray's own processes may have another
     version : of Neumo
@@ -58,7 +57,7 @@ class ScoreActor:
     def __init__(self, task: bytes) -> None:
         told: Task = pickle.loads(task)  # noqa: S301 - of the process that started this one
         self._engine: LocalEngine | None = None
-        if not _is_like(told):
+        if not is_like(told):
             return
         # A process that is spawned runs the main module's file too: Ray's, which imports Ray.
         vars(sys.modules["__main__"]).pop("__file__", None)
@@ -75,7 +74,7 @@ class ScoreActor:
                 yield {NUMBER: [number], ROWS: [pickle.dumps(rows)]}
 
 
-def _is_like(told: Task) -> bool:
+def is_like(told: Task) -> bool:
     """Whether this node has the Neumo and the model that the run was begun with."""
     try:
         os.chdir(told.folder)
@@ -84,4 +83,4 @@ def _is_like(told: Task) -> bool:
         model = load_model_from(told.work.settings)
     except (OSError, BundleError):
         return False
-    return (__version__, hash_of_bundle(model)) == (told.version, told.model_sha256)
+    return (__version__, model.card.sha256) == (told.version, told.model_sha256)

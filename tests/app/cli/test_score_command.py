@@ -2,13 +2,18 @@
 
 import builtins
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from app.cli.archive.score_progress import LINES_EVERY_S, Pace, describe_time, shown_as_lines
 from app.cli.command import main
+from app.model import load
+from app.model.bundle import find_bundle, read_bundle
 from app.score.score_run import Tally
+from app.settings.settings import Settings
+from tests.bundles import add_fp32
 
 
 @pytest.fixture
@@ -51,6 +56,31 @@ def test_what_is_said_of_the_films_is_a_part_of_the_run(
     code, _, errors = run(capsys, film, "--out", out, "--age", "62", "--view", "PA")
     assert code == 2
     assert "begun with another age_years:" in errors
+
+
+@pytest.mark.parametrize(("begun", "chosen_now"), [("int8", "fp32"), ("fp32", "int8")])
+def test_a_run_goes_on_with_the_graph_it_was_begun_with(
+    film: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    begun: str,
+    chosen_now: str,
+) -> None:
+    bundle, out = film.parent / "neumo-both-1", film.parent / "scores"
+    shutil.copytree(find_bundle(Settings().model), bundle)
+    add_fp32(bundle)
+    card = read_bundle(bundle).card
+    assert card.fp32 is not None
+    monkeypatch.setattr(load, "has_dot_products", lambda: False)
+    fast = card.sha256 if chosen_now == "int8" else card.fp32.sha256
+    monkeypatch.setattr(load, "time_run", lambda model: model.card.sha256 != fast)
+    monkeypatch.setenv("NEUMO_PRECISION", begun)
+    assert run(capsys, film, "--out", out, "--model", bundle)[0] == 0
+    monkeypatch.setenv("NEUMO_PRECISION", chosen_now)
+    code, _, errors = run(capsys, film, "--out", out, "--model", bundle)
+    assert (code, "begun with another model_sha256:" in errors) == (2, True)
+    monkeypatch.setenv("NEUMO_PRECISION", "auto")
+    assert run(capsys, film, "--out", out, "--model", bundle)[0] == 0
 
 
 def test_wrong_calls_are_told_before_anything_is_written(

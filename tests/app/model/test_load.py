@@ -13,9 +13,7 @@ from app.model.bundle import FP32_FILE, find_bundle, read_bundle
 from app.model.load import load_model
 from app.model.session import OnnxModel
 from app.settings.settings import Settings
-from tests.bundles import write_bundle
-
-OTHER_NAME = b"neumo-fp32"
+from tests.bundles import add_fp32, write_bundle, write_fp32
 
 
 @pytest.fixture
@@ -37,21 +35,8 @@ def shipped(tmp_path: Path) -> Path:
 @pytest.fixture
 def both(shipped: Path) -> Path:
     """With a second graph in float32's place: the same one, under another producer's name."""
-    graph = (shipped / "model.onnx").read_bytes()
-    # ONNX's protobuf takes a field more than once, the last one counts: 2 is producer_name.
-    graph += bytes([0x12, len(OTHER_NAME)]) + OTHER_NAME
-    (shipped / FP32_FILE).write_bytes(graph)
-    write_fp32(
-        shipped, graph, [each.probabilities for each in read_bundle(shipped).card.known_answers]
-    )
+    add_fp32(shipped)
     return shipped
-
-
-def write_fp32(folder: Path, graph: bytes, known: list[list[float]]) -> None:
-    card = json.loads((folder / "card.json").read_text())
-    sha256 = hashlib.sha256(graph).hexdigest()
-    card["fp32"] = {"sha256": sha256, "known_probabilities": known}
-    (folder / "card.json").write_text(json.dumps(card))
 
 
 def served(folder: Path, wanted: str) -> str:

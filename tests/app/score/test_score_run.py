@@ -19,7 +19,7 @@ from app.errors import (
 from app.score.film_list import FilmList, parse_films
 from app.score.score_row import ScoreRow
 from app.score.score_run import Score, Tally, open_run
-from app.score.source import ListedFilm
+from app.score.source import ListedFilm, open_source
 
 ASKED = {"model_sha256": "ab", "priors": ""}
 LABELS = ["normal", "covid19", "bacterial_pneumonia", "viral_pneumonia"]
@@ -184,6 +184,15 @@ def test_spans_are_where_the_lines_of_chunks_lie(tmp_path: Path) -> None:
     assert [len(films) for films in found] == [32, 32, 6, 10]
 
 
+def test_a_row_of_a_manifest_without_a_path_is_read_again_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,view\na.jpg,PA\n,AP\n")
+    for given in (str(tmp_path), f"file://{tmp_path}"):
+        listed = list(open_source(given).list_films())
+        films = FilmList.write(tmp_path / "films.jsonl", listed, lambda _: None)
+        assert list(films.chunks(50, [0])) == [tuple(listed)]
+    assert listed[1] == ListedFilm("", view="AP", fault="the row has no path")
+
+
 def test_a_run_that_is_done_reads_nothing(tmp_path: Path) -> None:
     score(tmp_path, Films(60))
     assert [tally.done for tally in score(tmp_path, Films(99), lambda _: iter(()))] == [60]
@@ -279,3 +288,45 @@ def test_a_place_that_is_gone_is_told_before_its_films_are_written_off(tmp_path:
 def test_a_place_where_nothing_can_be_opened_at_all_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceLost, match="last 100 film"):
         score(tmp_path, Films(300), unopened(range(300)), part_films=200)
+
+
+def test_a_place_that_is_gone_when_a_run_goes_on_is_told_if_few_films_are_left(
+    tmp_path: Path,
+) -> None:
+    films = Films(120)
+
+    def end_early(chunks: Iterable[tuple[ListedFilm, ...]]) -> Iterator[list[ScoreRow]]:
+        for number, some in enumerate(unopened(range(3))(chunks)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield some
+
+    with pytest.raises(KeyboardInterrupt):
+        score(tmp_path, films, end_early)
+    films.gone = True
+    with pytest.raises(SourceLost, match="last 50 film"):
+        score(tmp_path, films, unopened(range(50, 120)))
+    assert len(rows(tmp_path)) == 50
+    films.gone = False  # so it is these films that can't be opened: a run has to come to its end
+    assert score(tmp_path, films, unopened(range(50, 120)))[-1].counts["not_read"] == 73
+
+
+class Numbered(Films):
+    """Films the last of which the list knows to be none."""
+
+    def list_films(self) -> Iterator[ListedFilm]:
+        yield from super().list_films()
+        yield ListedFilm("none.jpg", fault="the row has no path")
+
+
+def test_a_film_that_is_none_does_not_tell_that_the_place_is_there(tmp_path: Path) -> None:
+    films = Numbered(59)
+    films.gone = True
+    with pytest.raises(SourceLost, match="last 29 film"):
+        score(tmp_path, films, unopened(range(30, 59)), part_films=60)
+
+
+def test_a_place_that_is_gone_from_the_beginning_is_told_if_parts_are_small(tmp_path: Path) -> None:
+    with pytest.raises(SourceLost, match="last 20 film"):
+        score(tmp_path, Films(300), unopened(range(300)), part_films=20)
+    assert rows(tmp_path) == []

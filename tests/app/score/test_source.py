@@ -93,8 +93,41 @@ def test_a_url_is_read_as_the_folder_is(folder: Path, jpeg: bytes) -> None:
         source.read(ListedFilm("a.txt", found=True), MOST)
     with pytest.raises(BodyTooLarge):
         source.read(ListedFilm("b/2"), len(jpeg) - 1)
-    with pytest.raises(FileUnreadable):
-        source.read(ListedFilm("gone"), MOST)
+    for film in (ListedFilm("gone"), ListedFilm("b/2", fault="no")):
+        with pytest.raises(FileUnreadable):
+            source.read(film, MOST)
+
+
+def test_the_marker_of_a_folder_is_no_film_and_a_film_may_have_a_folders_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = LocalFileSystem.ls
+
+    def with_marker(self: LocalFileSystem, path: str, **options: bool) -> list[dict[str, object]]:
+        more = [f"{path}/", *([f"{folder}/b"] if path == str(folder) else [])]
+        return [{"name": name, "type": "file"} for name in more] + whole(self, path, **options)
+
+    (folder / "circle").unlink()
+    monkeypatch.setattr(LocalFileSystem, "ls", with_marker)
+    found = ["a.txt", "b", "z.jpg", "b/10.dcm", "b/2", "b/deep/1.png"]
+    assert paths(open_source(f"file://{folder}")) == found
+
+
+@pytest.mark.parametrize("below", ["b", "b/deep"])
+def test_a_folder_of_a_store_that_cannot_be_listed_is_no_folder_without_films(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    whole = LocalFileSystem.ls
+
+    def refuse(self: LocalFileSystem, path: str, **options: bool) -> list[dict[str, object]]:
+        if path == f"{folder}/{below}":
+            raise PermissionError
+        found: list[dict[str, object]] = whole(self, path, **options)
+        return found
+
+    monkeypatch.setattr(LocalFileSystem, "ls", refuse)
+    with pytest.raises(SourceUnusable, match="listing ended with PermissionError"):
+        paths(open_source(f"file://{folder}"))
 
 
 def test_an_archive_file_is_read_by_its_url(tmp_path: Path, jpeg: bytes) -> None:

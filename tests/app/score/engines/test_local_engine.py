@@ -2,13 +2,15 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app.errors import EngineFailed
+from app.errors import EngineFailed, SourceLost
 from app.main import create_app
 from app.reading.population import Subject
 from app.score.engines.local_engine import LocalEngine
@@ -106,6 +108,30 @@ def test_a_film_that_ends_processes_gets_a_row_that_says_so() -> None:
     assert [row.error for row in rows if row.path != "deadly"] == ["empty_upload"] * 39
     assert rows[15] == ScoreRow("deadly", None, "not_read", "internal_error")
     assert engine.restarts == 3
+
+
+class Slow:
+    """A store that takes as many seconds as a film's name says, and for one for ever."""
+
+    name, is_remote = "slow", True
+
+    def list_films(self) -> Iterator[ListedFilm]:
+        return iter(())
+
+    def read(self, film: ListedFilm, _: int) -> bytes:
+        if film.path == "never":
+            threading.Event().wait()
+        time.sleep(float(film.path))
+        return b""
+
+
+def test_a_store_that_no_longer_answers_is_an_end_and_a_slow_one_is_not() -> None:
+    slow = tuple(ListedFilm(seconds) for seconds in ("1.2", "2.4", "3.6", "4.8"))
+    with LocalEngine(Work(Settings(), Slow()), 1, silent_s=3) as engine:
+        rows = engine.score([slow, (ListedFilm("never"),)])
+        assert [row.error for row in next(rows)] == ["empty_upload"] * 4
+        with pytest.raises(SourceLost, match="last 1 film"):
+            next(rows)
 
 
 def test_processes_that_cannot_start_are_an_end() -> None:
