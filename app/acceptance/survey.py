@@ -5,11 +5,12 @@ Held are numbers, never pixels or bytes: a few hundred films take no memory.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.acceptance.films import Film
 from app.errors import NotAChestXray, RequestError
 from app.model.card import Card
+from app.model.measured.acceptance_file import SiteRule
 from app.model.session import ImageOutputs
 from app.reading.judge import Judgement, judge
 from app.reading.priors import Shares
@@ -63,24 +64,15 @@ def survey(films: Iterable[Film], reader: Reader) -> Survey:
 
 
 def judge_all(
-    seen: Sequence[Seen], card: Card, priors: Shares | None, temperature: float | None = None
+    seen: Sequence[Seen], card: Card, priors: Shares | None, site: SiteRule | None = None
 ) -> list[Judgement | None]:
     """Judge what was seen as it would be served; None where it was refused.
 
     Parameters
     ----------
-    card : its `certainty` is what `ok` asks for
-    temperature : instead of the card's
+    site : what `ok` asks for besides what the card does
     """
     return [
-        judge(_cool(each.outputs, temperature), card, each.film.subject, priors)
-        if each.outputs is not None
-        else None
+        None if each.outputs is None else judge(each.outputs, card, each.film.subject, priors, site)
         for each in seen
     ]
-
-
-def _cool(outputs: ImageOutputs, temperature: float | None) -> ImageOutputs:
-    if temperature is None:
-        return outputs
-    return replace(outputs, probabilities=outputs.at_temperature(temperature))

@@ -6,6 +6,7 @@ and figures, no name of a file or a patient. Rates are from 0 to 1.
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -65,6 +66,19 @@ class Drift(Finite):
     card_sensitivity: dict[LabelId, Interval] = Field(description="Sensitivity there")
 
 
+@dataclass(frozen=True, slots=True)
+class SiteRule:
+    """What a hospital asks of `ok` beside the card, never instead of it.
+
+    Parameters
+    ----------
+    temperature : divides the logits for it and for what is told; the card's own where None
+    """
+
+    certainty: Certainty
+    temperature: float | None = None
+
+
 class AcceptanceSummary(Strict):
     """Whose own films the model was measured on: what answers tell of the acceptance file."""
 
@@ -80,8 +94,8 @@ class AcceptanceSummary(Strict):
 class Acceptance(Finite):
     """What a hospital measured, bound to one bundle by its hash.
 
-    `certainty`, and the `temperature` under which it was chosen, are used instead of the
-    card's. Without certainty too few films, or too many wrong answers, showed that `ok` may be
+    `certainty`, at the `temperature` under which it was chosen, is asked besides what the card
+    asks. Without certainty too few films, or too many wrong answers, showed that `ok` may be
     relied on there: such a file reports, and takes no warning away.
     """
 
@@ -99,10 +113,10 @@ class Acceptance(Finite):
     by_card: SiteFigures = Field(description="As the card alone would answer")
     by_site: SiteFigures | None = Field(description="With `certainty` and `temperature` from here")
     drift: Drift = Field(description="How these films lie to the card's")
-    certainty: Certainty | None = Field(description="What `ok` asks for here")
+    certainty: Certainty | None = Field(description="What `ok` asks for here, besides the card")
     why_not: WhyNot | None = Field(description="Why there is no certainty, if there is none")
     temperature: Annotated[float, Field(gt=0)] | None = Field(
-        description="Divides the logits here, instead of the card's"
+        description="Divides the logits here; what the card asks of `ok` is asked at its own"
     )
 
     _file_sha256: str = PrivateAttr("")
@@ -111,6 +125,11 @@ class Acceptance(Finite):
     def file_sha256(self) -> str:
         """Of the file it was read from; empty if it was read from none."""
         return self._file_sha256
+
+    @property
+    def rule(self) -> SiteRule | None:
+        """What `ok` asks for there; None where nothing was shown."""
+        return SiteRule(self.certainty, self.temperature) if self.certainty else None
 
     @property
     def summary(self) -> AcceptanceSummary:
