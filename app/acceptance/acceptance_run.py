@@ -81,4 +81,5 @@ def accept(
         certainty=certainty,
         why_not=None if isinstance(fitted, Certainty) else fitted,
         temperature=temperature,
+        priors=dict(priors) if priors else None,
     )

@@ -305,5 +305,6 @@ def make_reader(settings: Settings, model: Model) -> Reader:
         Of the kinds of `app.model.measured.acceptance_file.find_acceptance`.
     """
     alone = len(settings.bundles) == 1
-    acceptance = find_acceptance(settings.acceptance, model, needed=alone)
-    return Reader(model, settings.limits, settings.label_priors, acceptance)
+    priors = settings.label_priors
+    acceptance = find_acceptance(settings.acceptance, model, priors, needed=alone)
+    return Reader(model, settings.limits, priors, acceptance)

@@ -86,7 +86,8 @@ def _check_acceptance(settings: Settings, model: OnnxModel) -> Finding:
         )
     try:
         alone = len(settings.bundles) == 1
-        acceptance = find_acceptance(settings.acceptance, model, needed=alone)
+        priors = settings.label_priors
+        acceptance = find_acceptance(settings.acceptance, model, priors, needed=alone)
     except BundleError as error:
         return Finding("acceptance", "fail", *_sentences(error))
     if acceptance is None:

@@ -6,19 +6,29 @@ and figures, no name of a file or a patient. Rates are from 0 to 1.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from app.errors import AcceptanceMalformed, AcceptanceMismatch, AcceptanceMissing
+from app.errors import (
+    AcceptanceMalformed,
+    AcceptanceMismatch,
+    AcceptanceMissing,
+    AcceptancePriorsMismatch,
+)
 from app.model.card import Certainty
-from app.model.labels import LabelId
+from app.model.labels import LABEL_IDS, LabelId
 from app.model.measured.figures import Finite, Interval, Strict
 from app.model.session import Model
 
 ACCEPTANCE_FORMAT: Final = 1
+_SAME: Final = 1e-6
+"""Priors that differ by less are alike."""
+
+Priors = Mapping[LabelId, float]
 Count = Annotated[int, Field(ge=0)]
 WhyNot = Literal["too_few_films", "too_many_wrong"]
 """Why no floors could be shown to hold: too few `ok` answers for a bound, or too many wrong."""
@@ -118,6 +128,9 @@ class Acceptance(Finite):
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         description="Divides the logits here; what the card asks of `ok` is asked at its own"
     )
+    priors: dict[LabelId, Annotated[float, Field(gt=0, lt=1)]] | None = Field(
+        None, description="NEUMO_PRIORS of the measurement; null, or missing: the card's own"
+    )
 
     _file_sha256: str = PrivateAttr("")
 
@@ -151,6 +164,8 @@ class Acceptance(Finite):
             raise ValueError("either certainty or why_not has to be told")
         if self.temperature is not None and self.certainty is None:
             raise ValueError("a temperature needs the certainty that was chosen under it")
+        if self.priors is not None and sorted(self.priors) != sorted(LABEL_IDS):
+            raise ValueError("priors has not one entry for each label")
         return self
 
 
@@ -175,28 +190,53 @@ def read_acceptance(path: Path, model: Model) -> Acceptance:
     return acceptance
 
 
-def find_acceptance(where: str, model: Model, *, needed: bool) -> Acceptance | None:
+def find_acceptance(
+    where: str, model: Model, priors: Priors | None = None, *, needed: bool
+) -> Acceptance | None:
     """Return the acceptance of a bundle among several files; None if there is none.
 
     Parameters
     ----------
     where : a file, or a folder whose ``*.json`` are looked through; or several, with commas between
+    priors : that are served with; the card's own where None
     needed : whether a file that is named has to be this bundle's; those of a folder never have to
 
     Raises
     ------
     AcceptanceMissing, AcceptanceMalformed, AcceptanceMismatch
+    AcceptancePriorsMismatch
+        If the bundle has acceptances, and none of them was measured with these priors.
     """
     named, found = list_named(where), []
     for path in [*named, *_list_in_folders(where)]:
         acceptance = _read(path)
         if acceptance.sha256 == hash_of_bundle(model):
-            found.append(acceptance)
+            found.append((acceptance, path))
+    own = model.card.priors
+    fitting = [each for each, _ in found if _are_alike(each.priors or own, priors or own)]
+    if fitting:
+        return max(fitting, key=lambda each: each.date)
     if found:
-        return max(found, key=lambda each: each.date)
+        acceptance, path = max(found, key=lambda each: each[0].date)
+        raise AcceptancePriorsMismatch(
+            file=path.name, bundle=model.card.name, measured=_write_priors(acceptance.priors)
+        )
     if needed and named:
         raise AcceptanceMismatch(file=named[0].name, bundle=model.card.name)
     return None
+
+
+def _are_alike(one: Priors | None, other: Priors | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(abs(one[label] - other[label]) < _SAME for label in LABEL_IDS)
+
+
+def _write_priors(priors: Priors | None) -> str:
+    """Write priors as NEUMO_PRIORS takes them."""
+    if priors is None:
+        return '""'
+    return ",".join(f"{label}={priors[label]:.6g}" for label in LABEL_IDS)
 
 
 def list_named(where: str) -> list[Path]:

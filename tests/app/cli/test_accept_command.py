@@ -133,6 +133,24 @@ def test_what_it_fits_is_what_is_served_then(
     assert answer["model"]["acceptance"]["site"] == "Ours"
 
 
+def test_its_file_is_not_served_with_other_priors(
+    hospital: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "ours.json"
+    priors = "normal=0.7,covid19=0.1,bacterial_pneumonia=0.1,viral_pneumonia=0.1"
+    monkeypatch.setenv("NEUMO_PRIORS", priors)
+    run(capsys, "--data", hospital, "--out", out)
+    film = next(iter((hospital / "normal").iterdir()))
+    for served, code in ((priors, 0), ("", 3)):
+        monkeypatch.setenv("NEUMO_PRIORS", served)
+        monkeypatch.setenv("NEUMO_ACCEPTANCE", str(out))
+        assert main(["predict", str(film)]) == code
+    assert f"({priors})" in capsys.readouterr().err
+
+
 def test_serving_and_measuring_need_nothing_that_training_needs() -> None:
     script = (
         "import sys; from app.acceptance import acceptance_run; from app.cli import command;"
