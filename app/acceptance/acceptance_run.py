@@ -50,7 +50,7 @@ def accept(
     """
     found = survey(films, Reader(model, limits, priors))
     if not found.seen:
-        raise FilmsUnusable(reason="none of the files is a JPEG or PNG that can be decoded")
+        raise FilmsUnusable(reason="undecodable")
     card = model.card
     attempts = 2 if can_fit_temperature(found.seen) else 1
     temperature = fit_site_temperature(found.seen, card)

@@ -102,6 +102,29 @@ def test_a_wrong_call_is_told_by_code_and_sentence(
     assert NAME not in errors
 
 
+def test_what_is_wrong_is_told_in_spanish_too(
+    hospital: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spanish = ("--language", "es")
+    (tmp_path / "none").mkdir()
+    _, _, errors = run(capsys, "--data", tmp_path / "none", *spanish)
+    assert "No se pueden usar las radiografías: no hay ninguna." in errors
+    (tmp_path / "none" / "a.txt").write_bytes(b"no picture")
+    _, _, errors = run(capsys, "--data", tmp_path / "none", "--label", "normal", *spanish)
+    assert "radiografías: ningún archivo es un JPEG" in errors
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("app.cli.read.accept_command._write", refuse)
+    code, out, errors = run(capsys, "--data", hospital, "--out", tmp_path / "ours.json", *spanish)
+    assert (code, out) == (2, "")
+    assert "No se puede escribir el archivo de --out (No space left on device)" in errors
+
+
 def drawn_chests(folder: Path, examples: dict[str, Path], count: int) -> None:
     """Write normal films of as many patients: the example with a little noise of its own."""
     folder.mkdir()
