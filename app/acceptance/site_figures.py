@@ -9,9 +9,10 @@ from app.acceptance.films import OTHER, parse_label
 from app.acceptance.survey import Survey
 from app.model.card import Card
 from app.model.labels import LABEL_IDS
-from app.model.measured.acceptance_file import Drift, SiteFigures
+from app.model.measured.acceptance_file import Drift, SiteFigures, Spread
 from app.model.measured.binomial import TAIL, exact_limits
 from app.model.measured.figures import Interval
+from app.model.measured.reference import Histogram, stability_index
 from app.reading.judge import Judgement
 
 Answers = Sequence[Judgement | None]
@@ -116,4 +117,21 @@ def measure_drift(survey: Survey, card: Card) -> Drift:
         card_refused=metrics.refused if metrics else None,
         card_answered=metrics.answered if metrics else None,
         card_sensitivity=metrics.sensitivity if metrics else {},
+        spread=_measure_spread(survey, card.reference.distance) if card.reference else None,
+    )
+
+
+def _measure_spread(survey: Survey, expected: Histogram) -> Spread | None:
+    """Compare distances as the live index does; None where the histogram has one bin."""
+    last = len(expected.edges)
+    if not last:
+        return None
+    bins = [expected.bin_of(each.distance) for each in survey.seen]
+    found = np.bincount(bins, minlength=last + 1).tolist()
+    every = [True] * len(bins)
+    return Spread(
+        stability_index=round(stability_index(expected.counts, found), 6),
+        by_chance=round(last / len(bins), 6),
+        beyond=measure_share([each == last for each in bins], every, survey.patients),
+        card_beyond=round(expected.counts[-1] / sum(expected.counts), 6),
     )

@@ -14,15 +14,22 @@ from app.model.measured.acceptance_file import SiteRule
 from app.model.session import ImageOutputs
 from app.reading.judge import Judgement, judge
 from app.reading.priors import Shares
+from app.reading.reader import Film as Shown
 from app.reading.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A film that could be decoded; without `outputs` it was refused as no chest X-ray."""
+    """A film that could be decoded; without `outputs` it was refused as no chest X-ray.
+
+    Parameters
+    ----------
+    distance : that the network gave, also of a refused one
+    """
 
     film: Film
     outputs: ImageOutputs | None
+    distance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,12 @@ def survey(films: Iterable[Film], reader: Reader) -> Survey:
             repeated.append(film.row)
             continue
         known.add(digest)
+        shown: list[Shown] = []
         try:
-            seen.append(Seen(film, reader.read(data, film.subject).outputs))
+            outputs = reader.read(data, film.subject, show=shown.append).outputs
+            seen.append(Seen(film, outputs, outputs.distance))
         except NotAChestXray:
-            seen.append(Seen(film, None))
+            seen.append(Seen(film, None, shown[0].outputs.distance))
         except RequestError:
             unreadable.append(film.row)
     return Survey(seen, unreadable, repeated)

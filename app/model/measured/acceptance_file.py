@@ -56,11 +56,22 @@ class SiteFigures(Strict):
     wrong: Interval = Field(description="Share of the `ok` answers that were wrong")
 
 
+class Spread(Finite):
+    """How the distances of all films, refused ones too, lie beside the card's reference."""
+
+    stability_index: float = Field(
+        description="Population stability index, as `neumo_drift_psi`; over 0.25 is a large shift"
+    )
+    by_chance: float = Field(description="What it would be about of as many films by chance alone")
+    beyond: Interval = Field(description="Share of the films beyond the reference's last edge")
+    card_beyond: float = Field(description="Share of the card's films there")
+
+
 class Drift(Finite):
     """How the hospital's films lie to those that the card was measured on.
 
-    The card tells one distance, over which a picture is refused, not how distances were spread: so
-    this can't tell films of another kind from films that are only somewhat further out.
+    Where the card has a reference, `spread` compares distances with its. Of a card without one only
+    the distance is known over which a picture is refused: a shift within that can't be told.
     """
 
     median_distance: float | None = Field(
@@ -74,6 +85,9 @@ class Drift(Finite):
     )
     card_answered: Interval | None = Field(description="Share answered `ok` there")
     card_sensitivity: dict[LabelId, Interval] = Field(description="Sensitivity there")
+    spread: Spread | None = Field(
+        None, description="Distances beside the card's reference; null where it has none"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +111,7 @@ class AcceptanceSummary(Strict):
     images: int = Field(description="Films that were measured")
     relied_on: bool = Field(
         description="Whether they showed that `ok` may be relied on there: then its own floors are "
-        "used. If not, `site_not_validated` stays"
+        "asked besides. If not, `site_not_validated` stays"
     )
 
 

@@ -56,6 +56,9 @@ def test_it_measures_and_writes_and_tells_no_name(
     assert content["images_by_label"] == {"covid19": 1, "normal": 2}
     assert content["by_card"]["refused"]["value"] == pytest.approx(1 / 3)
     assert content["by_card"]["sensitivity"]["covid19"]["value"] == 1
+    spread = content["drift"]["spread"]
+    assert spread["beyond"]["value"] == pytest.approx(1 / 3)  # the refused one
+    assert spread["by_chance"] == 3  # 9 edges, 3 films
     assert (content["site"], content["why_not"]) == ("North wing", "too_few_films")
     assert NAME not in told
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ""] == ["ours.json"]
