@@ -6,29 +6,19 @@ and figures, no name of a file or a patient. Rates are from 0 to 1.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from app.errors import (
-    AcceptanceMalformed,
-    AcceptanceMismatch,
-    AcceptanceMissing,
-    AcceptancePriorsMismatch,
-)
+from app.errors import AcceptanceMalformed, AcceptanceMissing
 from app.model.card import Certainty
 from app.model.labels import LABEL_IDS, LabelId
 from app.model.measured.figures import Finite, Interval, Strict
 from app.model.session import Model
 
 ACCEPTANCE_FORMAT: Final = 1
-_SAME: Final = 1e-6
-"""Priors that differ by less are alike."""
-
-Priors = Mapping[LabelId, float]
 Count = Annotated[int, Field(ge=0)]
 WhyNot = Literal["too_few_films", "too_many_wrong"]
 """Why no floors could be shown to hold: too few `ok` answers for a bound, or too many wrong."""
@@ -191,95 +181,13 @@ def hash_of_bundle(model: Model) -> str:
     return str(json.loads(model.card_json)["sha256"])
 
 
-def read_acceptance(path: Path, model: Model) -> Acceptance:
-    """Read and check the acceptance file of the bundle that is served.
-
-    Raises
-    ------
-    AcceptanceMissing, AcceptanceMalformed, AcceptanceMismatch
-    """
-    acceptance = _read(path)
-    if acceptance.sha256 != hash_of_bundle(model):
-        raise AcceptanceMismatch(file=path.name, bundle=model.card.name)
-    return acceptance
-
-
-def find_acceptance(
-    where: str, model: Model, priors: Priors | None = None, *, needed: bool
-) -> Acceptance | None:
-    """Return the acceptance of a bundle among several files; None if there is none.
-
-    Parameters
-    ----------
-    where : a file, or a folder whose ``*.json`` are looked through; or several, with commas between
-    priors : that are served with; the card's own where None
-    needed : whether a file that is named has to be this bundle's; those of a folder never have to
-
-    Raises
-    ------
-    AcceptanceMissing, AcceptanceMalformed, AcceptanceMismatch
-    AcceptancePriorsMismatch
-        If the bundle has acceptances, and none of them was measured with these priors.
-    """
-    named, found = list_named(where), []
-    for path in [*named, *_list_in_folders(where)]:
-        acceptance = _read(path)
-        if acceptance.sha256 == hash_of_bundle(model):
-            found.append((acceptance, path))
-    own = model.card.priors
-    fitting = [each for each, _ in found if _are_alike(each.priors or own, priors or own)]
-    if fitting:
-        return max(fitting, key=lambda each: each.date)
-    if found:
-        acceptance, path = max(found, key=lambda each: each[0].date)
-        raise AcceptancePriorsMismatch(
-            file=path.name, bundle=model.card.name, measured=_write_priors(acceptance.priors)
-        )
-    if needed and named:
-        raise AcceptanceMismatch(file=named[0].name, bundle=model.card.name)
-    return None
-
-
-def _are_alike(one: Priors | None, other: Priors | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return all(abs(one[label] - other[label]) < _SAME for label in LABEL_IDS)
-
-
-def _write_priors(priors: Priors | None) -> str:
-    """Write priors as NEUMO_PRIORS takes them."""
-    if priors is None:
-        return '""'
-    return ",".join(f"{label}={priors[label]:.6g}" for label in LABEL_IDS)
-
-
-def list_named(where: str) -> list[Path]:
-    """Return the files that are named themselves, not by their folder."""
-    return [path for path in _list_paths(where) if not path.is_dir()]
-
-
-def fits_model(path: Path, model: Model) -> bool:
-    """Whether an acceptance file is of this bundle.
+def load_acceptance(path: Path) -> Acceptance:
+    """Read and check a file, of whichever bundle.
 
     Raises
     ------
     AcceptanceMissing, AcceptanceMalformed
     """
-    return _read(path).sha256 == hash_of_bundle(model)
-
-
-def _list_paths(where: str) -> list[Path]:
-    if not where or Path(where).exists():  # its own name may hold a comma
-        return [Path(where)] if where else []
-    return [Path(each.strip()) for each in where.split(",") if each.strip()]
-
-
-def _list_in_folders(where: str) -> list[Path]:
-    folders = [path for path in _list_paths(where) if path.is_dir()]
-    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
-
-
-def _read(path: Path) -> Acceptance:
     try:
         content = path.read_bytes()
     except OSError:

@@ -15,7 +15,8 @@ from app.errors import (
     BundleError,
 )
 from app.model.labels import LABEL_IDS, LabelId
-from app.model.measured.acceptance_file import Acceptance, find_acceptance, read_acceptance
+from app.model.measured.acceptance_file import Acceptance
+from app.model.measured.acceptance_search import find_acceptance
 from tests.bundles import make_acceptance, make_certainty
 from tests.models import FakeModel
 
@@ -26,8 +27,15 @@ def write(folder: Path, **changes: object) -> Path:
     return path
 
 
+def read(path: Path, model: FakeModel) -> Acceptance:
+    """Read a file as serving does where it is named."""
+    acceptance = find_acceptance(str(path), model, needed=True)
+    assert acceptance is not None
+    return acceptance
+
+
 def test_the_acceptance_of_the_served_bundle_is_read(tmp_path: Path) -> None:
-    acceptance = read_acceptance(write(tmp_path), FakeModel())
+    acceptance = read(write(tmp_path), FakeModel())
     assert (acceptance.site, acceptance.images) == ("North wing", 100)
     assert acceptance.certainty is not None
     assert acceptance.certainty.floors["covid19"] == 0.5
@@ -36,7 +44,7 @@ def test_the_acceptance_of_the_served_bundle_is_read(tmp_path: Path) -> None:
 def test_it_is_bound_to_the_bundle_whichever_of_its_graphs_is_served(tmp_path: Path) -> None:
     model = FakeModel()
     model.card = model.card.model_copy(update={"sha256": "f" * 64})  # as of float32
-    assert read_acceptance(write(tmp_path), model).model == "neumo-test-1"
+    assert read(write(tmp_path), model).model == "neumo-test-1"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +64,7 @@ def test_one_that_does_not_hold_is_refused_with_what_to_do(
     tmp_path: Path, changes: dict[str, Any], kind: type[BundleError], told: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        read_acceptance(write(tmp_path, **changes), FakeModel())
+        read(write(tmp_path, **changes), FakeModel())
     assert told in caught.value.detail("en")
     assert "ours.json" in caught.value.detail("es")
 
@@ -121,14 +129,13 @@ def test_what_is_no_acceptance_is_refused(tmp_path: Path, content: bytes) -> Non
     path = tmp_path / "ours.json"
     path.write_bytes(content)
     with pytest.raises(AcceptanceMalformed):
-        read_acceptance(path, FakeModel())
+        read(path, FakeModel())
 
 
 def test_a_file_that_is_not_there_is_named_by_its_setting(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing.json", tmp_path):
-        with pytest.raises(AcceptanceMissing) as caught:
-            read_acceptance(path, FakeModel())
-        assert "NEUMO_ACCEPTANCE" in caught.value.detail("en")
+    with pytest.raises(AcceptanceMissing) as caught:
+        read(tmp_path / "missing.json", FakeModel())
+    assert "NEUMO_ACCEPTANCE" in caught.value.detail("en")
 
 
 def test_certainty_and_temperature_have_to_be_told_even_if_there_are_none() -> None:
