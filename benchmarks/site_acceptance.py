@@ -22,8 +22,6 @@ from app.acceptance.acceptance_run import accept
 from app.acceptance.films import Film, parse_label
 from app.acceptance.site_figures import find_ok, measure_answered
 from app.acceptance.survey import Survey, judge_all, survey
-from app.model.card import Card, Certainty
-from app.model.session import Model
 from app.reading.judge import Judgement
 from app.reading.reader import Reader
 from app.service.service import load_model_from
@@ -78,8 +76,8 @@ def main() -> int:
         chosen, rest = _divide(whole, options.films, seed)
         acceptance = accept((each.film for each in chosen.seen), model, limits)
         before.append(Answered.of(rest, judge_all(rest.seen, model.card, None)))
-        card = _with(model, acceptance.certainty)
-        after.append(Answered.of(rest, judge_all(rest.seen, card, None, acceptance.temperature)))
+        answers = judge_all(rest.seen, model.card, None, acceptance.rule)
+        after.append(Answered.of(rest, answers))
         fitted += acceptance.certainty is not None
     print(f"floors fitted in {fitted} of {options.divisions} divisions")
     for name, answers in (("before", before), ("after", after)):
@@ -88,11 +86,6 @@ def main() -> int:
             values = sorted(getattr(each, figure) for each in answers)
             print(f"  {figure:12}{median(values):7.3f}  ({values[0]:.3f} to {values[-1]:.3f})")
     return 0
-
-
-def _with(model: Model, certainty: Certainty | None) -> Card:
-    """Return the card with what `ok` asks for at the site; as it is where nothing was fitted."""
-    return model.card.model_copy(update={"certainty": certainty} if certainty else {})
 
 
 def _list(manifest: Path, sources: set[str]) -> list[Film]:

@@ -9,12 +9,17 @@ from app import __version__
 from app.acceptance.films import Film
 from app.acceptance.floors import fit_certainty
 from app.acceptance.site_figures import measure_drift, measure_figures
-from app.acceptance.site_temperature import fit_site_temperature
+from app.acceptance.site_temperature import can_fit_temperature, fit_site_temperature
 from app.acceptance.survey import judge_all, survey
 from app.errors import FilmsUnusable
 from app.image.grey_image import Limits
 from app.model.card import Certainty
-from app.model.measured.acceptance_file import ACCEPTANCE_FORMAT, Acceptance, hash_of_bundle
+from app.model.measured.acceptance_file import (
+    ACCEPTANCE_FORMAT,
+    Acceptance,
+    SiteRule,
+    hash_of_bundle,
+)
 from app.model.session import Model
 from app.reading.priors import Shares
 from app.reading.reader import Reader
@@ -32,7 +37,7 @@ def accept(
     """Measure a model on a hospital's films, and fit what `ok` asks for there.
 
     A temperature goes only with the floors that were chosen under it: where it leaves none that
-    hold, they are chosen without it.
+    hold, they are chosen without it. Where both may be tried, each has half of the error.
 
     Parameters
     ----------
@@ -45,18 +50,19 @@ def accept(
     """
     found = survey(films, Reader(model, limits, priors))
     if not found.seen:
-        raise FilmsUnusable(reason="none of the files is a JPEG or PNG that can be decoded")
+        raise FilmsUnusable(reason="undecodable")
     card = model.card
+    attempts = 2 if can_fit_temperature(found.seen) else 1
     temperature = fit_site_temperature(found.seen, card)
-    fitted = fit_certainty(found, card, priors, temperature)
+    fitted = fit_certainty(found, card, priors, temperature, attempts)
     if temperature is not None and not isinstance(fitted, Certainty):
         temperature = None
-        fitted = fit_certainty(found, card, priors)
-    certainty = fitted if isinstance(fitted, Certainty) else None
-    by_site = None
-    if certainty is not None:
-        changed = card.model_copy(update={"certainty": certainty})
-        by_site = measure_figures(found, judge_all(found.seen, changed, priors, temperature))
+        fitted = fit_certainty(found, card, priors, attempts=attempts)
+    certainty = by_site = None
+    if isinstance(fitted, Certainty):
+        certainty = fitted
+        rule = SiteRule(certainty, temperature)
+        by_site = measure_figures(found, judge_all(found.seen, card, priors, rule))
     return Acceptance(
         acceptance_format=ACCEPTANCE_FORMAT,
         model=card.name,
@@ -75,4 +81,5 @@ def accept(
         certainty=certainty,
         why_not=None if isinstance(fitted, Certainty) else fitted,
         temperature=temperature,
+        priors=dict(priors) if priors else None,
     )

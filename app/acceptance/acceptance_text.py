@@ -7,7 +7,7 @@ from typing import Final
 from app.language import Language, Text
 from app.model.card import Card
 from app.model.labels import LABEL_IDS
-from app.model.measured.acceptance_file import Acceptance, WhyNot
+from app.model.measured.acceptance_file import Acceptance, Spread, WhyNot
 from app.model.measured.figures import Interval
 
 _TITLE: Final = Text(
@@ -30,11 +30,23 @@ _CONFIDENT: Final = Text("  of these with ok", "  de ellas con ok")
 _FOUND: Final = Text("{label}, called so", "{label}, dadas por tal")
 _DISTANCE: Final = Text(
     "Distance to what the model knows, as a share of where refusal begins: median {median}, 95 % "
-    "below {high}. Refused where the card was measured: {refused}. The card doesn't tell how its "
-    "own distances were spread, so a shift within what it accepts can't be told from these.",
+    "below {high}. Refused where the card was measured: {refused}. {spread}",
     "Distancia a lo que conoce el modelo, como proporción de donde empieza el rechazo: mediana "
-    "{median}, 95 % por debajo de {high}. Rechazadas donde se midió la ficha: {refused}. La ficha "
-    "no dice cómo se repartían sus distancias, así que no se ve un cambio dentro de lo que acepta.",
+    "{median}, 95 % por debajo de {high}. Rechazadas donde se midió la ficha: {refused}. {spread}",
+)
+_SPREAD: Final = Text(
+    "Beside the distances of the card's own films: population stability index {index:.2f}, about "
+    "{chance:.2f} by chance alone, over 0.25 a large shift; {beyond} lie further out than all but "
+    "{expected:.0%} of those.",
+    "Frente a las distancias de las imágenes de la ficha: índice de estabilidad poblacional "
+    "{index:.2f}, unos {chance:.2f} por puro azar, más de 0.25 es un cambio grande; {beyond} están "
+    "más lejos que todas aquellas menos el {expected:.0%}.",
+)
+_NO_SPREAD: Final = Text(
+    "The card doesn't tell how its own distances were spread, so a shift within what it accepts "
+    "can't be told from these.",
+    "La ficha no dice cómo se repartían sus distancias, así que no se ve un cambio dentro de lo "
+    "que acepta.",
 )
 _UNKNOWN: Final = Text("not told", "no consta")
 _MORE_REFUSED: Final = Text(
@@ -53,9 +65,11 @@ _NEVER: Final = Text("never", "nunca")
 _WHY_NOT: Final[Mapping[WhyNot, Text]] = {
     "too_few_films": Text(
         "Nothing was fitted: too few films were answered ok to bound what is wrong among them. 72 "
-        "ok answers of different patients, none wrong, are the fewest. site_not_validated stays.",
+        "ok answers of different patients, none wrong, are the fewest, 86 with films of several "
+        "labels. site_not_validated stays.",
         "No se ajustó nada: hay muy pocas respuestas ok para acotar las erróneas. Hacen falta al "
-        "menos 72 respuestas ok de pacientes distintos, todas correctas. site_not_validated sigue.",
+        "menos 72 respuestas ok de pacientes distintos, todas correctas, u 86 con imágenes de "
+        "varias etiquetas. site_not_validated sigue.",
     ),
     "too_many_wrong": Text(
         "Nothing was fitted: even the strictest floors leave too many wrong among the ok answers. "
@@ -129,6 +143,7 @@ def _conclude(acceptance: Acceptance, language: Language) -> Iterator[str]:
         median=unknown if drift.median_distance is None else f"{drift.median_distance:.2f}",
         high=unknown if drift.distance_95 is None else f"{drift.distance_95:.2f}",
         refused=unknown if drift.card_refused is None else _share(drift.card_refused),
+        spread=_describe_spread(drift.spread, language),
     )
     if drift.card_refused is not None and refused.low > drift.card_refused.high:
         yield _MORE_REFUSED.render(language)
@@ -149,6 +164,18 @@ def _conclude(acceptance: Acceptance, language: Language) -> Iterator[str]:
         ),
         margin=acceptance.certainty.margin,
         temperature="" if warm is None else _TEMPERATURE.render(language, value=warm),
+    )
+
+
+def _describe_spread(spread: Spread | None, language: Language) -> str:
+    if spread is None:
+        return _NO_SPREAD.render(language)
+    return _SPREAD.render(
+        language,
+        index=spread.stability_index,
+        chance=spread.by_chance,
+        beyond=_share(spread.beyond),
+        expected=spread.card_beyond,
     )
 
 

@@ -70,7 +70,7 @@ def parse_label(text: str) -> frozenset[LabelId]:
         return frozenset()
     names = [name.strip() for name in text.split("|")]
     if not set(names) <= set(LABEL_IDS):
-        raise ValueError("no known label")
+        raise ValueError("no_label")
     return frozenset(cast("list[LabelId]", names))
 
 
@@ -90,11 +90,11 @@ def list_films(data: Path, label: str | None = None) -> list[Film]:
     if data.is_dir() and not manifest.is_file():
         films = _list_folder(data, label)
     elif label is not None:
-        raise FilmsUnusable(reason="a manifest tells the labels itself, so leave --label out")
+        raise FilmsUnusable(reason="label_twice")
     else:
         films = _list_manifest(manifest)
     if not films:
-        raise FilmsUnusable(reason="there are none")
+        raise FilmsUnusable(reason="empty")
     return films
 
 
@@ -106,12 +106,10 @@ def _list_folder(folder: Path, label: str | None) -> list[Film]:
         else:
             pairs = list(_labelled_files_in(folder))
     except OSError:
-        raise FilmsUnusable(reason="the folder can't be listed") from None
+        raise FilmsUnusable(reason="folder") from None
     except ValueError:
         known = ", ".join((*LABEL_IDS, OTHER))
-        raise FilmsUnusable(
-            reason=f"a label, or the name of a folder, is none of {known}"
-        ) from None
+        raise FilmsUnusable(reason="label", known=known) from None
     return [
         Film(row, path, name, patient=f"row {row}") for row, (name, path) in enumerate(pairs, 1)
     ]
@@ -137,28 +135,28 @@ def _list_manifest(manifest: Path) -> list[Film]:
             file.seek(0)
             rows = list(csv.DictReader(file, delimiter=delimiter))
     except (OSError, UnicodeDecodeError, csv.Error):
-        raise FilmsUnusable(reason="there is no folder or manifest that can be read") from None
+        raise FilmsUnusable(reason="missing") from None
     lacking = [name for name in _COLUMNS if not rows or name not in rows[0]]
     if lacking:
-        raise FilmsUnusable(reason=f"no rows, or no column {' and '.join(lacking)}")
-    films, faults = [], defaultdict(list)
+        raise FilmsUnusable(reason="columns", lacking=", ".join(lacking))
+    films: list[Film] = []
+    faults: dict[str, list[int]] = defaultdict(list)
     for line, row in enumerate(rows, _FIRST_LINE):
         try:
             films.append(_read_row(row, line, manifest.parent))
         except InvalidParameter as error:
-            faults[f"{error.facts['parameter']} that can't be read"].append(line)
+            faults[str(error.facts["parameter"])].append(line)
         except ValueError as error:
             faults[str(error)].append(line)
     if faults:
-        told = (f"{fault} in row {_some(lines)}" for fault, lines in faults.items())
-        raise FilmsUnusable(reason="; ".join(told))
+        raise FilmsUnusable(**{fault: _some(lines) for fault, lines in faults.items()})
     return films
 
 
 def _read_row(row: dict[str, str | None], line: int, folder: Path) -> Film:
     said = {name: (row.get(name) or "").strip() for name in (*_COLUMNS, "age_years", "view")}
     if not said["path"]:
-        raise ValueError("no path")
+        raise ValueError("no_path")
     parse_label(said["label"])
     subject = Subject(
         age_years=read_age_years(said["age_years"]) if said["age_years"] else None,
@@ -171,4 +169,4 @@ def _read_row(row: dict[str, str | None], line: int, folder: Path) -> Film:
 def _some(rows: Iterable[int]) -> str:
     listed = list(rows)
     more = len(listed) - _SHOWN
-    return ", ".join(map(str, listed[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(str, listed[:_SHOWN])) + (f" (+{more})" if more > 0 else "")

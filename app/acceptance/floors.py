@@ -3,8 +3,10 @@
 Risk control by fixed-sequence testing (Angelopoulos et al. 2021, "Learn then Test", section 2.2):
 rules are tried from strict to lax, and the last one whose exact upper limit of wrong `ok`
 answers is within the risk is kept; the first over it ends the way. A way begins where, by the
-answers alone and not by their truth, there are enough `ok` ones for a bound at all. Two ways are
-gone, each at the upper end of a 95 % interval (2.5 %), so together the bound holds 95 times in 100.
+answers alone and not by their truth, there are enough `ok` ones for a bound at all. The 5 % that
+the bound may fail are shared by all ways that might be gone (Bonferroni): two at 2.5 % each, or
+four at 1.25 % where both may be tried under a temperature and then without. That the temperature
+was fitted on the same films, one number on all of them, is not counted.
 """
 
 from collections.abc import Iterator
@@ -15,12 +17,15 @@ from app.acceptance.site_figures import count_patients, find_ok, measure_answere
 from app.acceptance.survey import Survey, judge_all
 from app.model.card import Card, Certainty
 from app.model.labels import LABEL_IDS, LabelId
-from app.model.measured.acceptance_file import WhyNot
+from app.model.measured.acceptance_file import SiteRule, WhyNot
 from app.model.measured.binomial import exact_limits
 from app.model.measured.figures import Interval
 from app.reading.priors import Shares
 
 RISK: Final = 0.05
+ERROR: Final = 0.05
+"""How often a bound may fail, all ways together."""
+
 NEVER: Final = 1.0
 _LEAST_FLOOR: Final = 0.5
 """Where the card asks for no certainty: what is called has the majority."""
@@ -49,30 +54,37 @@ class Rule:
 
 
 def fit_certainty(
-    survey: Survey, card: Card, priors: Shares | None, temperature: float | None = None
+    survey: Survey,
+    card: Card,
+    priors: Shares | None,
+    temperature: float | None = None,
+    attempts: int = 1,
 ) -> Certainty | WhyNot:
     """Choose floors and margin, or say why none could be shown to hold.
 
-    Never laxer than the card, so that films of one label loosen nothing about the others.
+    What is answered `ok` under them is what the card would answer `ok` as well, whatever the
+    temperature (`judge`): so films of one label loosen nothing about the others.
 
     Parameters
     ----------
     temperature : instead of the card's
+    attempts : how often this may be called for the same films; they share the error
     """
     kept: list[Certainty] = []
     enough = False
-    for way in (_way_evenly(card), _way_by_label(card)):
+    ways = (_way_evenly(card), _way_by_label(card))
+    tail = ERROR / (attempts * len(ways))
+    for way in ways:
         last = None
         for rule in way:
-            tried = card.model_copy(update={"certainty": _certainty_of(rule)})
-            answers = judge_all(survey.seen, tried, priors, temperature)
-            if exact_limits(0, count_patients(find_ok(answers), survey.patients))[1] > RISK:
+            site = SiteRule(_certainty_of(rule), temperature)
+            answers = judge_all(survey.seen, card, priors, site)
+            if exact_limits(0, count_patients(find_ok(answers), survey.patients), tail)[1] > RISK:
                 continue
             enough = True
-            answered, wrong = measure_answered(survey, answers)
-            if wrong.high > RISK:
+            if measure_answered(survey, answers, tail)[1].high > RISK:
                 break
-            last = _certainty_of(rule, answered, wrong)
+            last = _certainty_of(rule, *measure_answered(survey, answers))
         if last is not None:
             kept.append(last)
     if not kept:
@@ -102,7 +114,10 @@ def _way_by_label(card: Card) -> Iterator[Rule]:
 
 
 def _base(card: Card) -> Rule:
-    """Return the laxest rule: the card's own, or a majority over its operating points."""
+    """Return the laxest rule: the card's own, or a majority over its operating points.
+
+    The card's own is asked besides, so what of it is no floor and no margin is not lost.
+    """
     if card.certainty is not None:
         return Rule(card.certainty.floors, card.certainty.margin)
     points = card.operating_points or dict.fromkeys(LABEL_IDS, 0.0)

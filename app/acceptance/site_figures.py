@@ -9,27 +9,34 @@ from app.acceptance.films import OTHER, parse_label
 from app.acceptance.survey import Survey
 from app.model.card import Card
 from app.model.labels import LABEL_IDS
-from app.model.measured.acceptance_file import Drift, SiteFigures
-from app.model.measured.binomial import exact_limits
+from app.model.measured.acceptance_file import Drift, SiteFigures, Spread
+from app.model.measured.binomial import TAIL, exact_limits
 from app.model.measured.figures import Interval
+from app.model.measured.reference import Histogram, stability_index
 from app.reading.judge import Judgement
 
 Answers = Sequence[Judgement | None]
 """Of each film that was seen, None where it was refused."""
 
 
-def measure_share(part: Sequence[bool], whole: Sequence[bool], patients: Sequence[str]) -> Interval:
+def measure_share(
+    part: Sequence[bool], whole: Sequence[bool], patients: Sequence[str], tail: float = TAIL
+) -> Interval:
     """Return the share of `part` in `whole` with exact limits, films of one patient taken as alike.
 
     The limits are those of as many independent films as Kish 1965 counts: the number of
     patients, fewer where some of them have most films. 0, from 0 to 1, where the whole is empty.
+
+    Parameters
+    ----------
+    tail : chance on each side that the true share is beyond
     """
     count = count_patients(whole, patients)
     if not count:
         return Interval(value=0, low=0, high=1)
     hits = sum(here and inside for here, inside in zip(part, whole, strict=True))
     rate = hits / sum(whole)
-    low, high = exact_limits(rate * count, count)
+    low, high = exact_limits(rate * count, count, tail)
     return Interval(value=rate, low=low, high=high)
 
 
@@ -45,7 +52,9 @@ def find_ok(answers: Answers) -> list[bool]:
     return [answer is not None and answer.status == "ok" for answer in answers]
 
 
-def measure_answered(survey: Survey, answers: Answers) -> tuple[Interval, Interval]:
+def measure_answered(
+    survey: Survey, answers: Answers, tail: float = TAIL
+) -> tuple[Interval, Interval]:
     """Return the share of films answered `ok`, and the share of those that is wrong."""
     ok = find_ok(answers)
     wrong = [
@@ -53,8 +62,8 @@ def measure_answered(survey: Survey, answers: Answers) -> tuple[Interval, Interv
         for each, answer in zip(survey.seen, answers, strict=True)
     ]
     return (
-        measure_share(ok, [True] * len(ok), survey.patients),
-        measure_share(wrong, ok, survey.patients),
+        measure_share(ok, [True] * len(ok), survey.patients, tail),
+        measure_share(wrong, ok, survey.patients, tail),
     )
 
 
@@ -108,4 +117,21 @@ def measure_drift(survey: Survey, card: Card) -> Drift:
         card_refused=metrics.refused if metrics else None,
         card_answered=metrics.answered if metrics else None,
         card_sensitivity=metrics.sensitivity if metrics else {},
+        spread=_measure_spread(survey, card.reference.distance) if card.reference else None,
+    )
+
+
+def _measure_spread(survey: Survey, expected: Histogram) -> Spread | None:
+    """Compare distances as the live index does; None where the histogram has one bin."""
+    last = len(expected.edges)
+    if not last:
+        return None
+    bins = [expected.bin_of(each.distance) for each in survey.seen]
+    found = np.bincount(bins, minlength=last + 1).tolist()
+    every = [True] * len(bins)
+    return Spread(
+        stability_index=round(stability_index(expected.counts, found), 6),
+        by_chance=round(last / len(bins), 6),
+        beyond=measure_share([each == last for each in bins], every, survey.patients),
+        card_beyond=round(expected.counts[-1] / sum(expected.counts), 6),
     )

@@ -5,23 +5,31 @@ Held are numbers, never pixels or bytes: a few hundred films take no memory.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.acceptance.films import Film
 from app.errors import NotAChestXray, RequestError
 from app.model.card import Card
+from app.model.measured.acceptance_file import SiteRule
 from app.model.session import ImageOutputs
 from app.reading.judge import Judgement, judge
 from app.reading.priors import Shares
+from app.reading.reader import Film as Shown
 from app.reading.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A film that could be decoded; without `outputs` it was refused as no chest X-ray."""
+    """A film that could be decoded; without `outputs` it was refused as no chest X-ray.
+
+    Parameters
+    ----------
+    distance : that the network gave, also of a refused one
+    """
 
     film: Film
     outputs: ImageOutputs | None
+    distance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +61,27 @@ def survey(films: Iterable[Film], reader: Reader) -> Survey:
             repeated.append(film.row)
             continue
         known.add(digest)
+        shown: list[Shown] = []
         try:
-            seen.append(Seen(film, reader.read(data, film.subject).outputs))
+            outputs = reader.read(data, film.subject, show=shown.append).outputs
+            seen.append(Seen(film, outputs, outputs.distance))
         except NotAChestXray:
-            seen.append(Seen(film, None))
+            seen.append(Seen(film, None, shown[0].outputs.distance))
         except RequestError:
             unreadable.append(film.row)
     return Survey(seen, unreadable, repeated)
 
 
 def judge_all(
-    seen: Sequence[Seen], card: Card, priors: Shares | None, temperature: float | None = None
+    seen: Sequence[Seen], card: Card, priors: Shares | None, site: SiteRule | None = None
 ) -> list[Judgement | None]:
     """Judge what was seen as it would be served; None where it was refused.
 
     Parameters
     ----------
-    card : its `certainty` is what `ok` asks for
-    temperature : instead of the card's
+    site : what `ok` asks for besides what the card does
     """
     return [
-        judge(_cool(each.outputs, temperature), card, each.film.subject, priors)
-        if each.outputs is not None
-        else None
+        None if each.outputs is None else judge(each.outputs, card, each.film.subject, priors, site)
         for each in seen
     ]
-
-
-def _cool(outputs: ImageOutputs, temperature: float | None) -> ImageOutputs:
-    if temperature is None:
-        return outputs
-    return replace(outputs, probabilities=outputs.at_temperature(temperature))

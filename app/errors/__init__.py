@@ -39,7 +39,7 @@
         `BundleMissing` `BundleMalformed` `BundleHashMismatch` `GraphUnusable`
         `KnownAnswerWrong` `PriorsUnknown` `BundleChanged` `ChoiceUnusable`
         `SignatureMissing` `SignatureWrong` `SignatureKeysUnusable`
-        `AcceptanceMissing` `AcceptanceMalformed` `AcceptanceMismatch`
+        `AcceptanceMissing` `AcceptanceMalformed` `AcceptanceMismatch` `AcceptancePriorsMismatch`
 
 Texts are templates filled with `facts`: numbers and names of Neumo's own. Nothing that
 came from a caller (bytes, file names, header values) may become a fact, so no message
@@ -64,6 +64,7 @@ from app.errors.bundle_errors import (
     AcceptanceMalformed,
     AcceptanceMismatch,
     AcceptanceMissing,
+    AcceptancePriorsMismatch,
     BundleChanged,
     BundleError,
     BundleHashMismatch,
@@ -154,6 +155,7 @@ __all__ = [
     "AcceptanceMalformed",
     "AcceptanceMismatch",
     "AcceptanceMissing",
+    "AcceptancePriorsMismatch",
     "AccessError",
     "ArchiveUnusable",
     "AuditDatabaseUnusable",

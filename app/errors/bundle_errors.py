@@ -236,6 +236,22 @@ class AcceptanceMismatch(BundleError):
     )
 
 
+class AcceptancePriorsMismatch(BundleError):
+    """The acceptance was measured with other priors than those to be served with."""
+
+    code = "acceptance_priors_mismatch"
+    advice = Text(
+        "The acceptance file '{file}' was measured with other priors of '{bundle}' than those that "
+        "NEUMO_PRIORS now asks for: other labels are called, and what it shows does not hold. Set "
+        "NEUMO_PRIORS as it was at neumo accept ({measured}), measure again with it, or leave "
+        "NEUMO_ACCEPTANCE empty.",
+        "El archivo de aceptación '{file}' se midió con otras prevalencias de '{bundle}' que las "
+        "que ahora pide NEUMO_PRIORS: las respuestas son otras y lo que muestra no vale. Ponga "
+        "NEUMO_PRIORS como estaba con neumo accept ({measured}), mida de nuevo con la actual o "
+        "deje NEUMO_ACCEPTANCE vacío.",
+    )
+
+
 class BundleChanged(BundleError):
     """A bundle is not what another worker of this service has loaded under its name."""
 

@@ -1,9 +1,11 @@
 """Images that can not be read, or must not be."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import ClassVar
 
 from app.errors.base_errors import NeumoError, RequestError
-from app.language import Text
+from app.language import Language, Text
 
 
 class ImageTruncated(RequestError):
@@ -202,3 +204,54 @@ class FilmsUnusable(NeumoError):
         "No se pueden usar las radiografías: {reason}. Indique una carpeta <etiqueta>/<archivo>, "
         "un manifest.csv con las columnas path y label, o una carpeta con --label normal.",
     )
+    reasons: ClassVar[Mapping[str, Text]] = MappingProxyType(
+        {
+            "empty": Text("there are none", "no hay ninguna"),
+            "undecodable": Text(
+                "none of the files is a JPEG, PNG or DICOM file that can be decoded",
+                "ningún archivo es un JPEG, PNG o DICOM que se pueda decodificar",
+            ),
+            "label_twice": Text(
+                "a manifest tells the labels itself, so leave --label out",
+                "el manifiesto ya indica las etiquetas, así que no use --label",
+            ),
+            "folder": Text("the folder can't be listed", "no se puede leer la carpeta"),
+            "label": Text(
+                "a label, or the name of a folder, is none of {known}",
+                "una etiqueta, o el nombre de una carpeta, no es ninguna de {known}",
+            ),
+            "missing": Text(
+                "there is no folder or manifest that can be read",
+                "no hay carpeta ni manifiesto que se pueda leer",
+            ),
+            "columns": Text("no rows, or no column {lacking}", "no hay filas o falta {lacking}"),
+        }
+    )
+    """By the fact `reason`."""
+
+    faults: ClassVar[Mapping[str, Text]] = MappingProxyType(
+        {
+            "no_path": Text("no path in row {rows}", "falta path en la fila {rows}"),
+            "no_label": Text("no known label in row {rows}", "label desconocida en la fila {rows}"),
+            "age_years": Text(
+                "age_years that can't be read in row {rows}", "age_years ilegible en la fila {rows}"
+            ),
+            "view": Text(
+                "view that can't be read in row {rows}", "view ilegible en la fila {rows}"
+            ),
+        }
+    )
+    """Of a manifest's rows: each a fact, the rows."""
+
+    def detail(self, language: Language) -> str:
+        """Say in `language` what is wrong with the films, and what can be given."""
+        found = [
+            text.render(language, rows=self.facts[fault])
+            for fault, text in self.faults.items()
+            if fault in self.facts
+        ]
+        known = self.reasons.get(str(self.facts.get("reason")))
+        if known:
+            found.append(known.render(language, **self.facts))
+        facts = self.facts | ({"reason": "; ".join(found)} if found else {})
+        return self.advice.render(language, **facts)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-from app.model.card import Card, Certainty, Doubt
+from app.model.card import Card, Doubt
 from app.model.labels import LabelId
-from app.model.measured.acceptance_file import Acceptance
+from app.model.measured.acceptance_file import SiteRule
 from app.model.session import ImageOutputs
 from app.reading.population import (
     NOBODY,
@@ -57,32 +57,36 @@ def judge(
     card: Card,
     subject: Subject = NOBODY,
     priors: Shares | None = None,
-    acceptance: Acceptance | None = None,
+    site: SiteRule | None = None,
 ) -> Judgement:
     """Judge what the network says of one image.
 
     The answer is `ok` if the label called is clear of doubt (`_doubt`) and the subject within the
     population that the card knows this label from. A label known there only as one of a set
-    is claimed as that set, and which of them is uncertain.
+    is claimed as that set, and which of them is uncertain. At a hospital with a rule of its own
+    both are asked, the card's at the card's temperature: so none is `ok` that the card doubts, or
+    that it would call by another label.
 
     Parameters
     ----------
     priors : shares of the labels to re-weight the probabilities to, if the card tells its own
-    acceptance : of the hospital; what it asks of `ok` goes before what the card asks
+    site : what the hospital's acceptance asks of `ok` besides
     """
     calibrated = outputs.probabilities
-    certainty = card.certainty
-    if acceptance and acceptance.certainty:
-        certainty = acceptance.certainty
-        if acceptance.temperature is not None:
-            calibrated = outputs.at_temperature(acceptance.temperature)
-    by_label: Shares = calibrated
-    if priors and card.priors:
-        by_label = reweight(calibrated, card.priors, priors)
+    if site and site.temperature is not None:
+        calibrated = outputs.at_temperature(site.temperature)
+    by_label = _weigh(calibrated, card, priors)
     ranked = sorted(by_label, key=by_label.__getitem__, reverse=True)
     top = ranked[0]
     together = find_set(card, top, subject)
-    doubts = list(_doubt(calibrated, card, certainty, together or {top}))
+    claimed = together or {top}
+    found = set(_doubt(outputs.probabilities, card, claimed))
+    if site:
+        found.update(site.certainty.find_doubts(claimed, calibrated, card.operating_points))
+        own = _weigh(outputs.probabilities, card, priors)
+        if max(own, key=own.__getitem__) not in claimed:
+            found.add("close_call")
+    doubts: list[Doubt] = [doubt for doubt in get_args(Doubt) if doubt in found]
     warnings = compare_with_population(card, top, subject)
     reasons: list[ReasonCode] = [*doubts]
     if together:
@@ -90,7 +94,7 @@ def judge(
     reasons += [
         code for code in warnings if code in ("age_outside_population", "view_outside_population")
     ]
-    if not (acceptance and acceptance.certainty):
+    if site is None:
         warnings.append("site_not_validated")
     pneumonia = by_label["bacterial_pneumonia"] + by_label["viral_pneumonia"]
     return Judgement(
@@ -105,6 +109,10 @@ def judge(
     )
 
 
+def _weigh(calibrated: Shares, card: Card, priors: Shares | None) -> Shares:
+    return reweight(calibrated, card.priors, priors) if priors and card.priors else calibrated
+
+
 def _find_candidates(
     ranked: list[LabelId], together: Set[LabelId], *, in_doubt: bool
 ) -> list[LabelId]:
@@ -116,10 +124,8 @@ def _find_candidates(
     return [label for label in ranked if label in claimed or label in others]
 
 
-def _doubt(
-    calibrated: Shares, card: Card, certainty: Certainty | None, claimed: Set[LabelId]
-) -> Iterator[Doubt]:
-    """Say what of the probabilities speaks against relying on the labels claimed.
+def _doubt(calibrated: Shares, card: Card, claimed: Set[LabelId]) -> Iterator[Doubt]:
+    """Say what of the probabilities speaks, for the card, against relying on the labels claimed.
 
     With certainty, what that finds. Without, nothing but what is claimed may reach its operating
     point; a card that has none doubts nothing.
@@ -127,8 +133,8 @@ def _doubt(
     By the probabilities at the card's own priors: a sensitivity is the same at any prevalence.
     """
     points = card.operating_points
-    if certainty is not None:
-        yield from certainty.find_doubts(claimed, calibrated, points)
+    if card.certainty is not None:
+        yield from card.certainty.find_doubts(claimed, calibrated, points)
     elif points is not None:
         reached = {label for label, share in calibrated.items() if share >= points[label]}
         if not reached & claimed:

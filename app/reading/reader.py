@@ -149,7 +149,8 @@ class Reader:
     def _judge(self, film: Film, check: Check) -> Judgement:
         refuse_unlike(self.model, film.pixels, film.outputs, check)
         card = self.model.card
-        return judge(film.outputs, card, film.subject, self._priors, self.acceptance)
+        site = self.acceptance.rule if self.acceptance else None
+        return judge(film.outputs, card, film.subject, self._priors, site)
 
 
 def _milliseconds(begin_s: float, end_s: float) -> float:

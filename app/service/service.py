@@ -25,7 +25,7 @@ from app.errors import (
 from app.image.grey_image import GreyImage
 from app.image.resize import warm_up
 from app.model.load import load_model
-from app.model.measured.acceptance_file import find_acceptance
+from app.model.measured.acceptance_search import find_acceptance
 from app.model.session import Model, OnnxModel
 from app.reading.population import Subject
 from app.reading.reader import Film, Reader
@@ -302,8 +302,9 @@ def make_reader(settings: Settings, model: Model) -> Reader:
     Raises
     ------
     BundleError
-        Of the kinds of `app.model.measured.acceptance_file.find_acceptance`.
+        Of the kinds of `app.model.measured.acceptance_search.find_acceptance`.
     """
     alone = len(settings.bundles) == 1
-    acceptance = find_acceptance(settings.acceptance, model, needed=alone)
-    return Reader(model, settings.limits, settings.label_priors, acceptance)
+    priors = settings.label_priors
+    acceptance = find_acceptance(settings.acceptance, model, priors, needed=alone)
+    return Reader(model, settings.limits, priors, acceptance)

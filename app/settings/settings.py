@@ -96,9 +96,9 @@ class Settings(
     acceptance: str = Field(
         "",
         description="Path of the acceptance file that `neumo accept` wrote for this model on your "
-        "own films: what it found is used instead of the card's floors. One of another model, or "
-        "one that can't be read, stops the start. Empty: answers carry the warning "
-        "site_not_validated.",
+        "own films: its floors are asked besides what the card asks. One of another model or of "
+        "other NEUMO_PRIORS, or one that can't be read, stops the start. Empty: answers carry the "
+        "warning site_not_validated.",
     )
     deadline_s: float = Field(
         5.0,

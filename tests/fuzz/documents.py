@@ -21,10 +21,16 @@ from pydantic import BaseModel, ValidationError
 from app.access.key import Key
 from app.access.key_file import change_keys, read_keys, read_secrets
 from app.access.rates import RateTable
-from app.errors import AcceptanceMalformed, AccessError, ChoiceUnusable
+from app.errors import (
+    AcceptanceMalformed,
+    AcceptanceMismatch,
+    AcceptancePriorsMismatch,
+    AccessError,
+    ChoiceUnusable,
+)
 from app.model.card import Card
 from app.model.choice import Choice, read_choice
-from app.model.measured.acceptance_file import read_acceptance
+from app.model.measured.acceptance_search import find_acceptance
 from app.records.diagnosis import Feedback, is_right
 from tests.bundles import make_acceptance, make_card
 from tests.fuzz.target import CANARY, Target, Wrong, damage_bytes, damaged, invented
@@ -193,14 +199,13 @@ class Acceptances(_Document):
     def read(self, path: Path) -> str:
         """Read it as the service does."""
         try:
-            acceptance = read_acceptance(path, _model())
+            acceptance = find_acceptance(str(path), _model(), needed=True)
+            assert acceptance is not None
         except AcceptanceMalformed as error:
             _check_words(str(error))
             return error.code
-        except Exception as error:
-            if type(error).__name__ == "AcceptanceMismatch":
-                return "acceptance_mismatch"
-            raise
+        except (AcceptanceMismatch, AcceptancePriorsMismatch) as error:
+            return error.code
         return _check_finite(acceptance, "temperature", "certainty", "drift")
 
 

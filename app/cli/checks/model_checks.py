@@ -7,7 +7,7 @@ from app.errors import BundleError
 from app.machine import cpu_name, has_dot_products
 from app.model.bundle import find_bundle, read_bundle, read_fp32
 from app.model.load import load_model, time_run
-from app.model.measured.acceptance_file import find_acceptance
+from app.model.measured.acceptance_search import find_acceptance
 from app.model.session import OnnxModel
 from app.settings.settings import Settings
 
@@ -86,7 +86,8 @@ def _check_acceptance(settings: Settings, model: OnnxModel) -> Finding:
         )
     try:
         alone = len(settings.bundles) == 1
-        acceptance = find_acceptance(settings.acceptance, model, needed=alone)
+        priors = settings.label_priors
+        acceptance = find_acceptance(settings.acceptance, model, priors, needed=alone)
     except BundleError as error:
         return Finding("acceptance", "fail", *_sentences(error))
     if acceptance is None:

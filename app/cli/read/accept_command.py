@@ -31,6 +31,9 @@ _NOT_WRITTEN = Text(
     "Nothing was written: --out FILE writes the file that NEUMO_ACCEPTANCE takes.",
     "No se escribió nada: --out FILE escribe el archivo que se indica en NEUMO_ACCEPTANCE.",
 )
+_NOT_WRITABLE = Text(
+    "--out can't be written ({reason}).", "No se puede escribir el archivo de --out ({reason})."
+)
 _UNUSABLE = 2
 _NOT_SHOWN = 1
 _LONGEST_SITE = 100
@@ -104,7 +107,8 @@ def command(
         click.echo(f"neumo: {error.detail(language)}", err=True)
         return BundleError.exit_code
     except OSError as error:
-        click.echo(f"neumo: --out can't be written ({error.strerror})", err=True)
+        told = _NOT_WRITABLE.render(language, reason=error.strerror)
+        click.echo(f"neumo: {told}", err=True)
         return _UNUSABLE
     if as_json or not is_watched():
         click.echo(content, nl=False)

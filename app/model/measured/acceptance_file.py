@@ -6,14 +6,15 @@ and figures, no name of a file or a patient. Rates are from 0 to 1.
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from app.errors import AcceptanceMalformed, AcceptanceMismatch, AcceptanceMissing
+from app.errors import AcceptanceMalformed, AcceptanceMissing
 from app.model.card import Certainty
-from app.model.labels import LabelId
+from app.model.labels import LABEL_IDS, LabelId
 from app.model.measured.figures import Finite, Interval, Strict
 from app.model.session import Model
 
@@ -45,11 +46,22 @@ class SiteFigures(Strict):
     wrong: Interval = Field(description="Share of the `ok` answers that were wrong")
 
 
+class Spread(Finite):
+    """How the distances of all films, refused ones too, lie beside the card's reference."""
+
+    stability_index: float = Field(
+        description="Population stability index, as `neumo_drift_psi`; over 0.25 is a large shift"
+    )
+    by_chance: float = Field(description="What it would be about of as many films by chance alone")
+    beyond: Interval = Field(description="Share of the films beyond the reference's last edge")
+    card_beyond: float = Field(description="Share of the card's films there")
+
+
 class Drift(Finite):
     """How the hospital's films lie to those that the card was measured on.
 
-    The card tells one distance, over which a picture is refused, not how distances were spread: so
-    this can't tell films of another kind from films that are only somewhat further out.
+    Where the card has a reference, `spread` compares distances with its. Of a card without one only
+    the distance is known over which a picture is refused: a shift within that can't be told.
     """
 
     median_distance: float | None = Field(
@@ -63,6 +75,22 @@ class Drift(Finite):
     )
     card_answered: Interval | None = Field(description="Share answered `ok` there")
     card_sensitivity: dict[LabelId, Interval] = Field(description="Sensitivity there")
+    spread: Spread | None = Field(
+        None, description="Distances beside the card's reference; null where it has none"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRule:
+    """What a hospital asks of `ok` beside the card, never instead of it.
+
+    Parameters
+    ----------
+    temperature : divides the logits for it and for what is told; the card's own where None
+    """
+
+    certainty: Certainty
+    temperature: float | None = None
 
 
 class AcceptanceSummary(Strict):
@@ -73,15 +101,15 @@ class AcceptanceSummary(Strict):
     images: int = Field(description="Films that were measured")
     relied_on: bool = Field(
         description="Whether they showed that `ok` may be relied on there: then its own floors are "
-        "used. If not, `site_not_validated` stays"
+        "asked besides. If not, `site_not_validated` stays"
     )
 
 
 class Acceptance(Finite):
     """What a hospital measured, bound to one bundle by its hash.
 
-    `certainty`, and the `temperature` under which it was chosen, are used instead of the
-    card's. Without certainty too few films, or too many wrong answers, showed that `ok` may be
+    `certainty`, at the `temperature` under which it was chosen, is asked besides what the card
+    asks. Without certainty too few films, or too many wrong answers, showed that `ok` may be
     relied on there: such a file reports, and takes no warning away.
     """
 
@@ -99,10 +127,13 @@ class Acceptance(Finite):
     by_card: SiteFigures = Field(description="As the card alone would answer")
     by_site: SiteFigures | None = Field(description="With `certainty` and `temperature` from here")
     drift: Drift = Field(description="How these films lie to the card's")
-    certainty: Certainty | None = Field(description="What `ok` asks for here")
+    certainty: Certainty | None = Field(description="What `ok` asks for here, besides the card")
     why_not: WhyNot | None = Field(description="Why there is no certainty, if there is none")
     temperature: Annotated[float, Field(gt=0)] | None = Field(
-        description="Divides the logits here, instead of the card's"
+        description="Divides the logits here; what the card asks of `ok` is asked at its own"
+    )
+    priors: dict[LabelId, Annotated[float, Field(gt=0, lt=1)]] | None = Field(
+        None, description="NEUMO_PRIORS of the measurement; null, or missing: the card's own"
     )
 
     _file_sha256: str = PrivateAttr("")
@@ -111,6 +142,11 @@ class Acceptance(Finite):
     def file_sha256(self) -> str:
         """Of the file it was read from; empty if it was read from none."""
         return self._file_sha256
+
+    @property
+    def rule(self) -> SiteRule | None:
+        """What `ok` asks for there; None where nothing was shown."""
+        return SiteRule(self.certainty, self.temperature) if self.certainty else None
 
     @property
     def summary(self) -> AcceptanceSummary:
@@ -132,6 +168,8 @@ class Acceptance(Finite):
             raise ValueError("either certainty or why_not has to be told")
         if self.temperature is not None and self.certainty is None:
             raise ValueError("a temperature needs the certainty that was chosen under it")
+        if self.priors is not None and sorted(self.priors) != sorted(LABEL_IDS):
+            raise ValueError("priors has not one entry for each label")
         return self
 
 
@@ -143,70 +181,13 @@ def hash_of_bundle(model: Model) -> str:
     return str(json.loads(model.card_json)["sha256"])
 
 
-def read_acceptance(path: Path, model: Model) -> Acceptance:
-    """Read and check the acceptance file of the bundle that is served.
-
-    Raises
-    ------
-    AcceptanceMissing, AcceptanceMalformed, AcceptanceMismatch
-    """
-    acceptance = _read(path)
-    if acceptance.sha256 != hash_of_bundle(model):
-        raise AcceptanceMismatch(file=path.name, bundle=model.card.name)
-    return acceptance
-
-
-def find_acceptance(where: str, model: Model, *, needed: bool) -> Acceptance | None:
-    """Return the acceptance of a bundle among several files; None if there is none.
-
-    Parameters
-    ----------
-    where : a file, or a folder whose ``*.json`` are looked through; or several, with commas between
-    needed : whether a file that is named has to be this bundle's; those of a folder never have to
-
-    Raises
-    ------
-    AcceptanceMissing, AcceptanceMalformed, AcceptanceMismatch
-    """
-    named, found = list_named(where), []
-    for path in [*named, *_list_in_folders(where)]:
-        acceptance = _read(path)
-        if acceptance.sha256 == hash_of_bundle(model):
-            found.append(acceptance)
-    if found:
-        return max(found, key=lambda each: each.date)
-    if needed and named:
-        raise AcceptanceMismatch(file=named[0].name, bundle=model.card.name)
-    return None
-
-
-def list_named(where: str) -> list[Path]:
-    """Return the files that are named themselves, not by their folder."""
-    return [path for path in _list_paths(where) if not path.is_dir()]
-
-
-def fits_model(path: Path, model: Model) -> bool:
-    """Whether an acceptance file is of this bundle.
+def load_acceptance(path: Path) -> Acceptance:
+    """Read and check a file, of whichever bundle.
 
     Raises
     ------
     AcceptanceMissing, AcceptanceMalformed
     """
-    return _read(path).sha256 == hash_of_bundle(model)
-
-
-def _list_paths(where: str) -> list[Path]:
-    if not where or Path(where).exists():  # its own name may hold a comma
-        return [Path(where)] if where else []
-    return [Path(each.strip()) for each in where.split(",") if each.strip()]
-
-
-def _list_in_folders(where: str) -> list[Path]:
-    folders = [path for path in _list_paths(where) if path.is_dir()]
-    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
-
-
-def _read(path: Path) -> Acceptance:
     try:
         content = path.read_bytes()
     except OSError:

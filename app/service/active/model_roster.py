@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from app.errors import AcceptanceMismatch, ModelNotUsable, ModelUnknown, NoFormerModel, RequestError
 from app.model.choice import Choice, read_choice, write_choice
-from app.model.measured.acceptance_file import fits_model, list_named
+from app.model.measured.acceptance_search import fits_model, list_named
 from app.model.measured.reference import Reference
 from app.model.registry import Entry, Registry, name_of
 from app.model.session import Model

@@ -59,6 +59,20 @@ def test_more_refusals_than_at_the_card_are_told() -> None:
     assert "look at those films" not in flat(describe(drift=drift | {"card_refused": many}))
 
 
+def test_a_shift_is_told_beside_the_cards_reference_where_there_is_one() -> None:
+    rate = {"value": 0.3, "low": 0.2, "high": 0.4}
+    spread = {"stability_index": 0.311, "by_chance": 0.09, "beyond": rate, "card_beyond": 0.1}
+    drift = make_acceptance()["drift"]
+    assert isinstance(drift, dict)
+    told = flat(describe(drift=drift | {"spread": spread}))
+    assert "stability index 0.31, about 0.09 by chance alone" in told
+    assert "30.0% (20.0% - 40.0%) lie further out than all but 10% of those." in told
+    assert "doesn't tell how its own distances" not in told
+    assert "doesn't tell how its own distances" in flat(describe())
+    spanish = flat(describe("es", drift=drift | {"spread": spread}))
+    assert "30.0% (20.0% - 40.0%) están más lejos que todas aquellas menos el 10%." in spanish
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_no_line_is_longer_than_a_terminal_takes(language: Language) -> None:
     rate = {"value": 1.0, "low": 0.972, "high": 1.0}

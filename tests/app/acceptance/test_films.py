@@ -69,7 +69,7 @@ PERSON = "DOE^JANE"
         ([f"{PERSON},normal,x"], "path,label,view", "view that can't be read in row 2"),
         ([PERSON], "path", "no column label"),
         ([], "path,label", "no rows"),
-        (["a.png,x"] * 13, "path,label", "and 3 more"),
+        (["a.png,x"] * 13, "path,label", "11 (+3)"),
     ],
 )
 def test_faults_of_a_manifest_are_told_by_row_not_by_content(
@@ -78,7 +78,24 @@ def test_faults_of_a_manifest_are_told_by_row_not_by_content(
     with pytest.raises(FilmsUnusable) as caught:
         list_films(manifest(tmp_path, *lines, head=head))
     assert told in caught.value.detail("en")
-    assert PERSON not in caught.value.detail("en")
+    for language in ("en", "es"):
+        assert PERSON not in caught.value.detail(language)
+        assert "{" not in caught.value.detail(language)
+
+
+def test_all_faults_of_a_manifest_are_told_at_once_in_each_language(tmp_path: Path) -> None:
+    head = "path,label,age_years,view"
+    lines = [",normal,,", "a.png,x,,", "b.png,normal,200,", "c.png,normal,,x"]
+    with pytest.raises(FilmsUnusable) as caught:
+        list_films(manifest(tmp_path, *lines, head=head))
+    assert (
+        "no path in row 2; no known label in row 3; age_years that can't be read in row 4; "
+        "view that can't be read in row 5. Give"
+    ) in caught.value.detail("en")
+    assert (
+        "falta path en la fila 2; label desconocida en la fila 3; age_years ilegible en la fila 4; "
+        "view ilegible en la fila 5. Indique"
+    ) in caught.value.detail("es")
 
 
 def test_a_folder_named_after_no_label_is_not_named(tmp_path: Path) -> None:

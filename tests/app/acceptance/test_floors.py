@@ -8,6 +8,7 @@ from app.acceptance.site_figures import find_ok, measure_answered
 from app.acceptance.survey import Survey, judge_all
 from app.model.card import Card, Certainty
 from app.model.labels import LABEL_IDS
+from app.model.measured.acceptance_file import SiteRule
 from tests.app.acceptance.sites import COVID, NORMAL, Told, card, seen, site
 from tests.bundles import make_certainty
 
@@ -65,12 +66,41 @@ def test_it_is_never_laxer_than_the_card() -> None:
     assert certainty.floors == dict.fromkeys(LABEL_IDS, 0.5) | {"normal": 0.93}
 
 
+def test_a_sharper_temperature_answers_nothing_that_the_card_doubts() -> None:
+    covid: list[Told] = [("covid19", COVID, 0.9)] * 100
+    certain = card(certainty=make_certainty(floors=dict.fromkeys(LABEL_IDS, 0.92)))
+    survey = site([RIGHT] * 100 + covid)
+    certainty = fit_certainty(survey, certain, None, temperature=0.5)  # 0.9 becomes 0.996
+    assert isinstance(certainty, Certainty)
+    assert certainty.answered.value == 0.5
+    plain = make_certainty(floors=dict.fromkeys(LABEL_IDS, 0.89))
+    certainty = fit_certainty(survey, card(certainty=plain), None, temperature=0.5)
+    assert isinstance(certainty, Certainty)
+    assert certainty.answered.value == 1
+
+
+def test_what_a_card_without_certainty_doubts_stays_doubted() -> None:
+    points = dict.fromkeys(LABEL_IDS, 0.03) | {"normal": 0.9}
+    near: list[Told] = [("normal", NORMAL, 0.9)] * 100  # each other has 0.033, its point and more
+    certainty = fitted(site([RIGHT] * 100 + near), card(operating_points=points))
+    assert certainty.floors["normal"] == 0.9
+    assert certainty.answered.value == 0.5
+
+
+def test_attempts_share_the_error() -> None:
+    assert fit_certainty(site([RIGHT] * 85), card(), None, attempts=2) == "too_few_films"
+    assert isinstance(fit_certainty(site([RIGHT] * 86), card(), None, attempts=2), Certainty)
+    # One wrong of 110: within 5 % at 2.5 %, over it at 1.25 %.
+    one: list[Told] = [("covid19", NORMAL, 0.95)]
+    assert isinstance(fit_certainty(site([RIGHT] * 109 + one), card(), None), Certainty)
+    assert fit_certainty(site([RIGHT] * 109 + one), card(), None, attempts=2) == "too_many_wrong"
+
+
 def test_what_is_told_of_it_is_what_serving_then_does() -> None:
     alarms: list[Told] = [("normal", COVID, 0.6)] * 20
     survey = site([RIGHT] * 100 + alarms + [None] * 4)
     certainty = fitted(survey)
-    served = card().model_copy(update={"certainty": certainty})
-    answers = judge_all(survey.seen, served, None)
+    answers = judge_all(survey.seen, card(), None, SiteRule(certainty))
     assert measure_answered(survey, answers) == (certainty.answered, certainty.wrong)
     assert sum(find_ok(answers)) == 100
 

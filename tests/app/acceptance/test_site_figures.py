@@ -1,9 +1,12 @@
 """app.acceptance.site_figures: shares by hand, limits by patient."""
 
+import math
+
 import pytest
 
 from app.acceptance.site_figures import measure_drift, measure_figures, measure_share
 from app.acceptance.survey import Survey, judge_all
+from app.model.labels import LABEL_IDS
 from app.model.measured.binomial import exact_limits
 from tests.app.acceptance.sites import BACTERIAL, COVID, NORMAL, VIRAL, card, seen, site
 
@@ -65,5 +68,25 @@ def test_drift_is_told_by_the_cards_own_threshold_and_figures() -> None:
     assert drift.card_refused is None
     assert drift.card_sensitivity["covid19"].value == 0.9
     assert measure_drift(survey, card()).median_distance is None
+    assert measure_drift(survey, card()).spread is None
     refused = Survey([seen(1, None, "normal")], [], [])
     assert measure_drift(refused, card(distance_threshold=2.0)).median_distance is None
+
+
+def test_distances_are_compared_with_the_cards_reference_refused_films_too() -> None:
+    expected = {"edges": [0.2, 0.6], "counts": [50, 40, 10]}
+    reference = {
+        "images": 100, "distance": expected, "confidence": expected,
+        "labels": dict.fromkeys(LABEL_IDS, 25),
+    }  # fmt: skip
+    survey = site([("normal", NORMAL, 0.9)] * 6 + [None] * 2)  # 6 at 0.5, 2 far out
+    spread = measure_drift(survey, card(reference=reference)).spread
+    assert spread is not None
+    # Half a film more in each bin, of 101.5 and of 9.5.
+    shares = [(50.5 / 101.5, 0.5 / 9.5), (40.5 / 101.5, 6.5 / 9.5), (10.5 / 101.5, 2.5 / 9.5)]
+    by_hand = sum((new - old) * math.log(new / old) for old, new in shares)
+    assert spread.stability_index == pytest.approx(by_hand, abs=1e-6)
+    assert (spread.by_chance, spread.card_beyond) == (2 / 8, 0.1)
+    assert (spread.beyond.value, spread.beyond.low) == (2 / 8, exact_limits(2, 8)[0])
+    one_bin = reference | {"distance": {"edges": [], "counts": [100]}}
+    assert measure_drift(survey, card(reference=one_bin)).spread is None

@@ -23,7 +23,7 @@ def drawn(count: int, temperature: float, seed: int = 0, known: int = 4) -> list
         cooled = np.exp(logits[0, :known] / temperature)
         label = LABEL_IDS[generator.choice(known, p=cooled / cooled.sum())]
         outputs = Outputs(logits, logits, empty, empty[0, 0, 0, :1]).one(LABEL_IDS)
-        films.append(Seen(Film(row, Path("none"), label, str(row)), outputs))
+        films.append(Seen(Film(row, Path("none"), label, str(row)), outputs, outputs.distance))
     return films
 
 

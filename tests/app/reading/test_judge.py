@@ -283,12 +283,12 @@ def test_a_set_that_is_no_pneumonia_other_than_covid19_is_not_told_as_one() -> N
 # ---------------------------------------------------------------- a hospital's acceptance
 
 
-def test_a_hospitals_own_floors_go_before_the_cards_and_end_the_warning() -> None:
+def test_a_hospitals_own_floors_are_asked_besides_the_cards_and_end_the_warning() -> None:
     strict = make_certainty(floors=dict.fromkeys(LABEL_IDS, 0.95), chosen_on="site")
     acceptance = Acceptance.model_validate(make_acceptance(certainty=strict))
     card = Card.model_validate(make_card(certainty=make_certainty(floors=FLOORS)))
     before = judge(outputs(0.9, 0.1, 0, 0), card)
-    after = judge(outputs(0.9, 0.1, 0, 0), card, acceptance=acceptance)
+    after = judge(outputs(0.9, 0.1, 0, 0), card, site=acceptance.rule)
     assert (before.status, before.warnings) == ("ok", ["population_unknown", "site_not_validated"])
     assert (after.reasons, after.warnings) == (["low_confidence"], ["population_unknown"])
 
@@ -298,9 +298,8 @@ def test_a_hospitals_temperature_divides_the_logits() -> None:
     content = make_acceptance(certainty=certainty, temperature=2.0)
     card = Card.model_validate(make_card())
     # Logits are logarithms of these here: half of them is the square root.
-    judgement = judge(
-        outputs(0.64, 0.16, 0.16, 0.04), card, acceptance=Acceptance.model_validate(content)
-    )
+    site = Acceptance.model_validate(content).rule
+    judgement = judge(outputs(0.64, 0.16, 0.16, 0.04), card, site=site)
     assert judgement.probabilities == {
         "normal": 0.444444, "covid19": 0.222222, "bacterial_pneumonia": 0.222222,
         "viral_pneumonia": 0.111111,
@@ -308,10 +307,40 @@ def test_a_hospitals_temperature_divides_the_logits() -> None:
     assert judgement.reasons == ["low_confidence"]
 
 
+LAX = make_certainty(floors=dict.fromkeys(LABEL_IDS, 0.5), chosen_on="site")
+
+
+@pytest.mark.parametrize("temperature", [None, 0.25, 0.7, 3.0])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"operating_points": POINTS},  # without certainty: no other may reach its own
+        {"certainty": make_certainty(floors=FLOORS, margin=0.3), "operating_points": POINTS},
+    ],
+)
+@pytest.mark.parametrize(
+    "priors", [None, {"normal": 0.9, "covid19": 0.06} | dict.fromkeys(KINDS, 0.02)]
+)
+def test_a_hospital_answers_ok_only_what_the_card_answers_ok(
+    changes: dict[str, object], temperature: float | None, priors: dict[LabelId, float] | None
+) -> None:
+    card = Card.model_validate(make_card(priors=dict.fromkeys(LABEL_IDS, 0.25), **changes))
+    site = Acceptance.model_validate(make_acceptance(certainty=LAX, temperature=temperature)).rule
+    generator = np.random.default_rng(1)
+    found = 0
+    for shares in generator.dirichlet([0.3] * 4, 500):
+        there = judge(outputs(*shares), card, priors=priors, site=site)
+        by_card = judge(outputs(*shares), card, priors=priors)
+        if there.status == "ok":
+            found += 1
+            assert (by_card.status, by_card.label) == ("ok", there.label)
+    assert found > 50
+
+
 def test_an_acceptance_that_showed_nothing_changes_nothing_and_keeps_the_warning() -> None:
     acceptance = Acceptance.model_validate(make_acceptance(certainty=None))
     card = Card.model_validate(make_card(operating_points=POINTS))
     for probabilities in ((0.9, 0.04, 0.03, 0.03), (0.1, 0.1, 0.5, 0.3)):
-        assert judge(outputs(*probabilities), card, acceptance=acceptance) == judge(
+        assert judge(outputs(*probabilities), card, site=acceptance.rule) == judge(
             outputs(*probabilities), card
         )
