@@ -200,12 +200,14 @@ class Certainty(Finite):
 
         What is claimed has to reach its floor and operating point (of a set, its sum the highest
         of theirs) and to lead over the next label by the margin. A floor of 1 is never reached,
-        also where a probability is rounded to it. `training.metrics.doubt.find_answered` is the
-        same rule for many images at once.
+        also where a probability is rounded to it; of a set it doesn't count beside a lower one:
+        it says that the label can't be told from the others of the set, which nobody claims.
+        `training.metrics.doubt.find_answered` is the same rule for many images at once.
         """
         points = operating_points or {}
         share = sum(probabilities[label] for label in claimed)
-        floor = max(self.floors[label] for label in claimed)
+        floors = [self.floors[label] for label in claimed]
+        floor = max((own for own in floors if own < 1), default=1.0)
         least = max(floor, *(points.get(label, 0.0) for label in claimed))
         others = [own for label, own in probabilities.items() if label not in claimed]
         doubts: list[Doubt] = []

@@ -38,6 +38,7 @@ _HOT: Final = 0.8
 _BLACK: Final = 16
 _FLAT: Final = 8
 _CELL_PX: Final = 16
+_RING_FROM: Final = 7
 
 
 def relevance(cam: Floats) -> Floats:
@@ -54,9 +55,10 @@ def relevance(cam: Floats) -> Floats:
 def lies_outside(image: GreyImage, cam: Floats) -> bool:
     """Tell whether what a map marks most lies outside the body.
 
-    So it does if at least half of the hottest cells (within a fifth of the strongest) are cells of
-    the outermost ring, or cells in which the film shows nothing: black (a median grey under
-    16 of 255), or of one grey (95 % within 8 levels), as borders and labels are.
+    So it does if at least half of the hottest cells (within a fifth of the strongest) are cells in
+    which the film shows nothing: black (a median grey under 16 of 255), or of one grey (95 % within
+    8 levels), as borders and labels are. Of a map of 7 cells a side or more the outermost ring
+    counts whatever it shows; larger cells there hold the lungs' sides, apices and bases.
     """
     marked = relevance(cam)
     hottest = marked >= _HOT
@@ -69,7 +71,8 @@ def lies_outside(image: GreyImage, cam: Floats) -> bool:
     cells = np.asarray(small).reshape(rows, _CELL_PX, columns, _CELL_PX).swapaxes(1, 2)
     low, middle, high = np.percentile(cells, [2.5, 50, 97.5], axis=(2, 3))
     outside = (middle < _BLACK) | (high - low <= _FLAT)
-    outside[[0, -1]] = outside[:, [0, -1]] = True
+    outside[[0, -1]] |= rows >= _RING_FROM
+    outside[:, [0, -1]] |= columns >= _RING_FROM
     return bool((hottest & outside).sum() * 2 >= hottest.sum())
 
 

@@ -174,8 +174,8 @@ class Explanation(_Answer):
     warnings: list[Caution] = Field(description="Of the Reading: what to know of it; may be empty")
     map: ActivationMap = Field(description="The numbers")
     outside_body: bool = Field(
-        description="Whether what the map marks most lies at the border or where the film shows "
-        "no body"
+        description="Whether what the map marks most lies where the film shows no body, or at the "
+        "border of a map of 7 x 7 cells"
     )
     notice: str = Field(description="What this is and isn't")
     schema_version: int = Field(description="Counts up when a member changes meaning")

@@ -96,6 +96,20 @@ def test_a_set_has_to_reach_the_highest_of_its_floors_together() -> None:
     ]
 
 
+def test_a_floor_of_1_counts_in_no_set_that_has_a_lower_one() -> None:
+    certainty = make_certainty(0, 0, 0.7, 1)
+    claimed: set[LabelId] = {"bacterial_pneumonia", "viral_pneumonia"}
+    assert certainty.find_doubts(claimed, by_label([0.2, 0.1, 0.1, 0.6])) == []
+    assert certainty.find_doubts(claimed, by_label([0.2, 0.15, 0.05, 0.6])) == ["low_confidence"]
+    assert certainty.find_doubts({"viral_pneumonia"}, by_label([0, 0, 0, 1])) == ["low_confidence"]
+
+
+def test_a_set_of_floors_of_1_is_never_sure() -> None:
+    certainty = make_certainty(0, 0, 1, 1)
+    claimed: set[LabelId] = {"bacterial_pneumonia", "viral_pneumonia"}
+    assert certainty.find_doubts(claimed, by_label([0, 0, 0.5, 0.5])) == ["low_confidence"]
+
+
 def test_without_certainty_only_the_label_called_may_reach_its_point() -> None:
     points = by_label([0.3, 0.3, 0.3, 0.3])
     probabilities = np.array([[0.7, 0.1, 0.1, 0.1], [0.5, 0.4, 0.05, 0.05]])

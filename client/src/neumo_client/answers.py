@@ -153,8 +153,9 @@ class Reading:
 class Explanation:
     """The class activation map of one label, as numbers, with what its Reading says.
 
-    `outside_body` says that what the map marks most lies where the film shows no body: don't trust
-    it then. It is None where an older service doesn't tell.
+    `outside_body` says that what the map marks most lies where the film shows no body, or at the
+    border of a map of 7 x 7 cells: don't trust it then. It is None where an older service doesn't
+    tell.
     """
 
     request_id: str

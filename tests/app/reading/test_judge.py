@@ -273,6 +273,32 @@ def test_a_set_is_claimed_by_the_sum_of_its_labels(
     assert (judgement.reasons, judgement.candidates) == (reasons, candidates)
 
 
+@pytest.mark.parametrize("age_years", [60, None])
+@pytest.mark.parametrize(
+    ("probabilities", "reasons", "candidates"),
+    [
+        (VIRAL, ["pneumonia_kind_unknown"], ["viral_pneumonia", "bacterial_pneumonia"]),
+        ((0.01, 0.01, 0.5, 0.48), ["pneumonia_kind_unknown"], KINDS),
+        # 0.89 together, under the bacterial's 0.9.
+        ((0.09, 0.02, 0.02, 0.87), ["low_confidence", "pneumonia_kind_unknown"],
+         ["viral_pneumonia", "normal", "bacterial_pneumonia"]),
+    ],
+)  # fmt: skip
+def test_a_set_is_not_doubted_for_the_kind_that_is_never_clear_by_itself(
+    age_years: float | None,
+    probabilities: tuple[float, ...],
+    reasons: list[str],
+    candidates: list[str],
+) -> None:
+    """As the shipped card's floors lie: viral pneumonia's is 1."""
+    floors = FLOORS | {"bacterial_pneumonia": 0.9, "viral_pneumonia": 1.0}
+    certainty = make_certainty(floors=floors, margin=0.25)
+    card = Card.model_validate(make_card(population=TOGETHER, certainty=certainty))
+    judgement = judge(outputs(*probabilities), card, Subject(age_years=age_years))
+    assert judgement.status == "uncertain"
+    assert (judgement.reasons, judgement.candidates) == (reasons, candidates)
+
+
 def test_a_set_that_is_no_pneumonia_other_than_covid19_is_not_told_as_one() -> None:
     mixed = {"labels": ["covid19", "viral_pneumonia"], "age_years": [ADULTS]}
     card = Card.model_validate(make_card(population=POPULATION | {"together": [mixed]}))

@@ -47,8 +47,8 @@ def image(width: int = 448, height: int = 448) -> GreyImage:
     return GreyImage(np.full((height, width), GREY, np.uint8), facts)
 
 
-def one_cell(row: int, column: int, value: float = 2.0) -> Floats:
-    cam = np.zeros((7, 7), np.float32)
+def one_cell(row: int, column: int, value: float = 2.0, side: int = 7) -> Floats:
+    cam = np.zeros((side, side), np.float32)
     cam[row, column] = value
     return cam
 
@@ -187,9 +187,10 @@ def test_the_legend_says_that_no_map_is_drawn_and_how_to_get_it(
 # ---------------------------------------------------------------- where there is no body
 
 
-def body(cam_black: tuple[int, int] | None = None) -> GreyImage:
-    """Return a film of 7 x 7 cells of noise, one of them black."""
+def body(cam_black: tuple[int, int] | None = None, black_left: float = 0) -> GreyImage:
+    """Return a film of 7 x 7 cells of noise; one is black, or a share of its width at left."""
     pixels = np.random.default_rng(0).integers(60, 200, (448, 448)).astype(np.uint8)
+    pixels[:, : round(448 * black_left)] //= 20
     if cam_black:
         row, column = cam_black
         pixels[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64] //= 20
@@ -202,6 +203,37 @@ def body(cam_black: tuple[int, int] | None = None) -> GreyImage:
 )
 def test_the_outermost_cells_are_outside_the_body(row: int, column: int, outside: bool) -> None:
     assert lies_outside(body(), one_cell(row, column)) is outside
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, 2), (2, 0), (4, 2), (2, 4), (4, 4), (1, 1), (2, 2)])
+def test_at_the_border_of_large_cells_lies_lung_too(place: tuple[int, int]) -> None:
+    assert not lies_outside(body(), one_cell(*place, side=5))
+
+
+@pytest.mark.parametrize(
+    ("black", "outside"),
+    [(0, False), (0.07, False), (0.09, False), (0.11, True), (0.2, True)],  # of a cell's 0.2
+)
+def test_a_large_cell_at_the_border_is_outside_if_most_of_it_shows_no_body(
+    black: float, outside: bool
+) -> None:
+    film = body(black_left=black)
+    assert lies_outside(film, one_cell(2, 0, side=5)) is outside
+    assert not lies_outside(film, one_cell(2, 1, side=5))
+
+
+def test_a_large_cell_at_the_border_is_outside_if_it_shows_one_grey() -> None:
+    film = body()
+    film.pixels[:, -90:] = 255
+    assert lies_outside(film, one_cell(2, 4, side=5))
+    assert not lies_outside(film, one_cell(2, 3, side=5))
+
+
+def test_a_map_may_have_small_cells_one_way_and_large_ones_the_other() -> None:
+    above, beside = np.zeros((2, 5, 7), np.float32)
+    above[0, 3] = beside[2, 0] = 1
+    told = [lies_outside(body(), cam) for cam in (above, above.T, beside, beside.T)]
+    assert told == [False, False, True, True]
 
 
 def test_a_black_cell_is_outside_and_so_is_one_that_shows_nothing() -> None:

@@ -291,7 +291,7 @@ def test_results_are_taken_away_as_csv_and_json(page: Page, batch: list[FilePayl
     assert covid["notice"].startswith("Not a medical device.")
     assert doubt["film"] == '\'=SUM(1,"2").jpg'  # no formula
     assert doubt["outcome"] == "uncertain"
-    assert doubt["reasons"] == "low_confidence pneumonia_kind_unknown"
+    assert doubt["reasons"] == "pneumonia_kind_unknown"
     assert (turned["outcome"], turned["problem"]) == ("refused", "not_a_chest_xray")
     assert turned["problem_reason"] == "upside_down"
     assert (turned["label"], turned["normal"]) == ("", "")
