@@ -101,11 +101,25 @@ def shown(figure: dict[str, float]) -> str:
 def test_the_limits_are_the_card_s() -> None:
     told = " ".join(README.partition("\n## Limits\n")[2].split())
     test = CARD["metrics"]["test"]
-    for figure in (test["accuracy"], test["answered"], CARD["certainty"]["answered"]):
+    for figure in (test["accuracy"], test["answered"]):
         assert shown(figure) in told
-    wrong = CARD["certainty"]["wrong"]
-    assert shown(wrong) in told
     assert f"test, {test['images']} images" in told
+
+
+def test_what_is_wrong_at_hospitals_held_out_is_the_card_s() -> None:
+    told = " ".join(README.partition("\n## Limits\n")[2].split())
+    films = right = wrong = 0.0
+    for source in CARD["holdout"].values():
+        labelled = {kind: count for kind, count in source["images"].items() if "|" not in kind}
+        films += sum(labelled.values())
+        own = sum(source["ok_right"][kind]["value"] * labelled[kind] for kind in labelled)
+        right += own
+        if len(labelled) == len(source["images"]):  # else the share is of those in a set as well
+            wrong += own * source["wrong"]["value"] / (1 - source["wrong"]["value"])
+    assert f"about {films:,.0f} labelled films" in told
+    assert f"answered {right + wrong:,.0f} `ok`; {wrong:.0f} of those (8 %) were wrong" in told
+    missed = 1 - CARD["holdout"]["covid-cxnet"]["called_covid19"]["covid19"]["value"]
+    assert f"{100 * missed:.0f} % of that collection's COVID-19 films" in told
 
 
 @pytest.mark.parametrize("page", [ENGLISH, SPANISH], ids=["en", "es"])
