@@ -50,6 +50,16 @@ def test_rays_pods_have_the_same_rights_and_settings_and_a_film_stays_in_memory(
         }
 
 
+def test_one_of_rays_pods_at_a_time_may_be_evicted() -> None:
+    """A RayCluster has no subresource scale, so only an integer minAvailable lets any pod go."""
+    budget = find(render("overlays/kuberay"), "PodDisruptionBudget")["spec"]
+    assert "maxUnavailable" not in budget
+    pods = sum(int(group.get("replicas", 1)) for group in ray_groups())
+    assert budget["minAvailable"] == pods - 1
+    for group in ray_groups():
+        assert budget["selector"]["matchLabels"] == group["template"]["metadata"]["labels"]
+
+
 def test_only_rays_own_pods_and_its_operator_reach_rays_ports() -> None:
     policies = [each for each in render("overlays/kuberay") if each["kind"] == "NetworkPolicy"]
     reached = {
