@@ -58,6 +58,9 @@ class Queue(Protocol):
     def mean_wait_s(self) -> float:
         """What an answer takes beyond its service, on average."""
 
+    def mean_beyond(self, places: int) -> float:
+        """Return how many there are on average beyond the first `places`, one a server at least."""
+
     def wait_quantile_s(self, share: float) -> float:
         """Return the wait that `share` of all arrivals do not exceed."""
 
@@ -114,7 +117,7 @@ class ConstantService:
 class SharedService:
     """M/D/c whose servers are shared: all films that are there are worked on, equally fast.
 
-    With n films on c servers each goes on at a speed of min(1, c / n). The mean is exact, and that
+    With n films on c servers each goes on at a speed of min(1, c / n). Means are exact, and those
     of M/M/c; quantiles are those of 200,000 arrivals that are played out.
     """
 
@@ -128,6 +131,14 @@ class SharedService:
     def mean_wait_s(self) -> float:
         """Mean of what an answer takes beyond its service."""
         return exponential_wait_s(self._servers, self._rate_per_s, self._service_s)
+
+    def mean_beyond(self, places: int) -> float:
+        """Return how many there are on average beyond the first `places`, one a server at least."""
+        offered = self._rate_per_s * self._service_s
+        load = offered / self._servers
+        # Each place more is taken `load` times as often as the one before.
+        waits = erlang_c(self._servers, offered) * load ** (places - self._servers)
+        return waits * load / (1 - load)
 
     def wait_quantile_s(self, share: float) -> float:
         """Return what `share` of all answers take beyond their service at the most."""

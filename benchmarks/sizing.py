@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.queueing import ConstantService
+from benchmarks.queueing import queue_of
 
 TARGET_LOAD: Final = 0.6
 """Of the cores, in the busiest hour: what deploy/kubernetes' autoscaler aims at."""
@@ -78,7 +78,7 @@ def size(demand: Demand, film: Film) -> Need:
     service_s = film.service_ms / 1000
     a_replica = TARGET_LOAD * CORES_A_REPLICA / service_s
     replicas = max(LEAST_REPLICAS, math.ceil(demand.per_s / a_replica))
-    queue = ConstantService(CORES_A_REPLICA, demand.per_s / replicas, service_s)
+    queue = queue_of(CORES_A_REPLICA, demand.per_s / replicas, service_s, shared=True)
     core_hours = replicas * CORES_A_REPLICA * 24
     return Need(
         per_s=demand.per_s,

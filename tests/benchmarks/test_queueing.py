@@ -96,6 +96,18 @@ def test_there_are_as_many_as_little_says() -> None:
     assert queue.mean_beyond(1) == pytest.approx(1.6)  # 0.8^2 / (2 * 0.2)
 
 
+def test_as_many_are_there_beyond_some_places_as_when_shared_servers_are_played_out() -> None:
+    # Erlang's chance to wait, 1/3, halved with each place more, and as many again come behind.
+    assert SharedService(2, 100, 0.01).mean_beyond(2) == pytest.approx(1 / 3)
+    assert SharedService(2, 100, 0.01).mean_beyond(4) == pytest.approx(1 / 12)
+    queue = SharedService(2, 150, 0.01)
+    assert queue.mean_beyond(2) == pytest.approx(150 * queue.mean_wait_s)  # Little
+    arrivals = np.cumsum(np.random.default_rng(5).exponential(1 / 150, 400_000))
+    ends = arrivals + 0.01 + replay_shared(arrivals.tolist(), 0.01, 2)  # in the order they came
+    there = np.arange(len(arrivals)) - np.searchsorted(ends, arrivals)
+    assert queue.mean_beyond(4) == pytest.approx(np.maximum(0, there - 4).mean(), rel=0.06)
+
+
 def test_a_quantile_is_0_where_so_many_do_not_wait() -> None:
     queue = ConstantService(1, 3, 0.01)
     assert queue.wait_quantile_s(0.96) == 0

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from benchmarks import sizing
-from benchmarks.queueing import ConstantService
+from benchmarks.queueing import queue_of
 from benchmarks.scaling_report import films_of, write_tables
 from benchmarks.sizing import Demand, Film, dollars_a_million, per_s_of_core, size
 from tests.conftest import ROOT
@@ -74,12 +74,36 @@ def test_films_wait_for_a_thread_at_the_load_that_the_how_to_names() -> None:
     target = float(yaml.safe_load(patch["patch"])[0]["value"]["pods"]["target"]["averageValue"])
     cores = sizing.CORES_A_REPLICA
     places = cores * cores  # a worker for each core, and as many threads in each
-    waiting = [
-        ConstantService(cores, load * cores, 1).mean_beyond(places) for load in (0.835, 0.845)
-    ]
-    assert waiting[0] < target < waiting[1]
     how_to = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
-    assert "at a load of 0.84" in how_to
+    between = (
+        r"at a load between (\S+) \(films share\s[^)]*\) and (\S+) \(first come, first served\)"
+    )
+    (loads,) = re.findall(between, how_to)
+    for load, shared in zip(loads, (True, False), strict=True):
+        low, high = (
+            queue_of(cores, (float(load) + by) * cores, 1, shared=shared).mean_beyond(places)
+            for by in (-0.005, 0.005)
+        )
+        assert low < target < high
+
+
+def test_the_page_says_how_waits_grow_with_the_load_and_with_small_replicas() -> None:
+    def waits(cores: int, load: float, *, shared: bool = True) -> float:
+        return queue_of(cores, load * cores, 1, shared=shared).mean_wait_s
+
+    page = " ".join(PAGE.split())
+    (loads,) = re.findall(r"doubles from a load of (\S+) to (\S+), and again to (\S+)\. The", page)
+    before, *after = (float(each) for each in loads)
+    for times, load in zip((2, 4), after, strict=True):
+        due = times * waits(2, before)
+        assert waits(2, load - 0.005) < due < waits(2, load + 0.005)
+    alone, two, four = waits(1, 0.6, shared=False), waits(2, 0.6), waits(4, 0.6)
+    assert (
+        f"at 0.6 one core waits {alone:.2f} of a film's time, two {two:.2f}, four {four:.2f}"
+        in page
+    )
+    two, four = waits(2, 0.6, shared=False), waits(4, 0.6, shared=False)
+    assert f"(with `--threads 1`: {two:.2f} and {four:.2f})" in page
 
 
 def test_the_page_says_what_the_code_assumes() -> None:

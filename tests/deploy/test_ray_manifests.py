@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import app
+from app.score.engines.ray_cluster import _BOOTSTRAP, _QUIET
 from app.settings.settings import Settings
 from tests.conftest import ROOT
 from tests.deploy.manifests import FOLDER, container_of, find, needs_kustomize, pod_of, render
@@ -17,6 +18,9 @@ pytestmark = needs_kustomize
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 RAY_SERVE = ROOT / "deploy" / "ray" / "neumo.yaml"
 RAY_LOCK = ROOT / "requirements" / "ray.txt"
+PAGE = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
+QUIET = dict(re.findall(r"^export (RAY_USAGE_\w+)=(\S+)", PAGE, re.MULTILINE))
+"""What keeps Ray from telling of itself; tests/ray watches that it does."""
 
 
 def ray_groups() -> list[dict[str, Any]]:
@@ -40,7 +44,7 @@ def test_rays_pods_have_the_same_rights_and_settings_and_a_film_stays_in_memory(
         assert container["securityContext"] == ordinary["securityContext"]
         assert container["envFrom"] == [{"configMapRef": {"name": data}}]
         assert container["resources"]["requests"] == container["resources"]["limits"]
-        assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in container["env"]
+        assert {each["name"]: each["value"] for each in container["env"]} == QUIET
         assert group["template"]["metadata"]["labels"] == {"app.kubernetes.io/name": "neumo"}
         assert [each for each in pod["volumes"] if "secret" in each] == [
             each for each in plain["volumes"] if "secret" in each
@@ -48,6 +52,33 @@ def test_rays_pods_have_the_same_rights_and_settings_and_a_film_stays_in_memory(
         assert {each["emptyDir"]["medium"] for each in pod["volumes"] if "emptyDir" in each} == {
             "Memory"
         }
+
+
+def test_ray_is_kept_quiet_wherever_neumo_starts_it() -> None:
+    assert len(QUIET) == 2
+    assert QUIET.items() <= _QUIET.items()
+    dockerfile = (FOLDER / "overlays" / "kuberay" / "Dockerfile").read_text(encoding="utf-8")
+    (told,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", dockerfile, re.MULTILINE)
+    variables = dict(each.split("=", 1) for each in told.replace("\\\n", "").split())
+    assert QUIET.items() <= variables.items()
+    (name,) = re.findall(r"^echo '\{\}' > ~/(\S+)", PAGE, re.MULTILINE)
+    assert name == _BOOTSTRAP
+    assert f"RUN echo '{{}}' > {variables['HOME']}/{name}\n" in dockerfile
+    # A volume over the home folder would hide the file.
+    for group in ray_groups():
+        (container,) = group["template"]["spec"]["containers"]
+        mounts = {each["mountPath"] for each in container["volumeMounts"]}
+        assert not [each for each in mounts if variables["HOME"].startswith(each)]
+
+
+def test_one_of_rays_pods_at_a_time_may_be_evicted() -> None:
+    """A RayCluster has no subresource scale, so only an integer minAvailable lets any pod go."""
+    budget = find(render("overlays/kuberay"), "PodDisruptionBudget")["spec"]
+    assert "maxUnavailable" not in budget
+    pods = sum(int(group.get("replicas", 1)) for group in ray_groups())
+    assert budget["minAvailable"] == pods - 1
+    for group in ray_groups():
+        assert budget["selector"]["matchLabels"] == group["template"]["metadata"]["labels"]
 
 
 def test_only_rays_own_pods_and_its_operator_reach_rays_ports() -> None:

@@ -1,5 +1,6 @@
-"""A small archive that all tests of Ray read, and how processes are found."""
+"""A small archive that all tests of Ray read, and how processes are found and watched."""
 
+import re
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -15,6 +16,13 @@ NEEDS_RAY = pytest.mark.skipif(
 )
 NAME = "DOE^JANE"
 """A folder's, in an archive whose paths name patients."""
+
+CALLS = "connect,sendto,sendmsg,sendmmsg,bind"
+OUTSIDE = re.compile(
+    r"sa_family=AF_INET, sin_port=htons\(\d+\), sin_addr=inet_addr\(\"(?!127\.)[^\"]+\""
+    r"|sa_family=AF_INET6.*inet_pton\(AF_INET6, \"(?!::1\"|::ffff:127\.)[^\"]+\""
+)
+"""How strace tells of an address that is not this machine's own."""
 
 
 def make_archive(folder: Path, examples: dict[str, Path], films: int) -> Path:

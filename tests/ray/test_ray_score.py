@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,16 +15,11 @@ import pyarrow.dataset
 import pytest
 
 from tests.conftest import ROOT
-from tests.ray.archive import NEEDS_RAY, commands, make_archive, wait_until
+from tests.ray.archive import CALLS, NEEDS_RAY, OUTSIDE, commands, make_archive, wait_until
 
 pytestmark = [NEEDS_RAY, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 FILMS = 360
 PART_FILMS = 40
-CALLS = "connect,sendto,sendmsg,sendmmsg,bind"
-OUTSIDE = re.compile(
-    r"sa_family=AF_INET, sin_port=htons\(\d+\), sin_addr=inet_addr\(\"(?!127\.)[^\"]+\""
-    r"|sa_family=AF_INET6.*inet_pton\(AF_INET6, \"(?!::1\"|::ffff:127\.)[^\"]+\""
-)
 
 
 @dataclass
