@@ -9,7 +9,7 @@ from app import __version__
 from app.acceptance.films import Film
 from app.acceptance.floors import fit_certainty
 from app.acceptance.site_figures import measure_drift, measure_figures
-from app.acceptance.site_temperature import can_fit_temperature, fit_site_temperature
+from app.acceptance.site_temperature import fit_site_temperature
 from app.acceptance.survey import judge_all, survey
 from app.errors import FilmsUnusable
 from app.image.grey_image import Limits
@@ -37,7 +37,7 @@ def accept(
     """Measure a model on a hospital's films, and fit what `ok` asks for there.
 
     A temperature goes only with the floors that were chosen under it: where it leaves none that
-    hold, they are chosen without it. Where both may be tried, each has half of the error.
+    hold, none are tried without it, which would be a second chance to be wrong.
 
     Parameters
     ----------
@@ -52,12 +52,8 @@ def accept(
     if not found.seen:
         raise FilmsUnusable(reason="undecodable")
     card = model.card
-    attempts = 2 if can_fit_temperature(found.seen) else 1
     temperature = fit_site_temperature(found.seen, card)
-    fitted = fit_certainty(found, card, priors, temperature, attempts)
-    if temperature is not None and not isinstance(fitted, Certainty):
-        temperature = None
-        fitted = fit_certainty(found, card, priors, attempts=attempts)
+    fitted = fit_certainty(found, card, priors, temperature)
     certainty = by_site = None
     if isinstance(fitted, Certainty):
         certainty = fitted
@@ -80,6 +76,6 @@ def accept(
         drift=measure_drift(found, card),
         certainty=certainty,
         why_not=None if isinstance(fitted, Certainty) else fitted,
-        temperature=temperature,
+        temperature=temperature if certainty else None,
         priors=dict(priors) if priors else None,
     )

@@ -65,11 +65,9 @@ _NEVER: Final = Text("never", "nunca")
 _WHY_NOT: Final[Mapping[WhyNot, Text]] = {
     "too_few_films": Text(
         "Nothing was fitted: too few films were answered ok to bound what is wrong among them. 72 "
-        "ok answers of different patients, none wrong, are the fewest, 86 with films of several "
-        "labels. site_not_validated stays.",
+        "ok answers of different patients, none wrong, are the fewest. site_not_validated stays.",
         "No se ajustó nada: hay muy pocas respuestas ok para acotar las erróneas. Hacen falta al "
-        "menos 72 respuestas ok de pacientes distintos, todas correctas, u 86 con imágenes de "
-        "varias etiquetas. site_not_validated sigue.",
+        "menos 72 respuestas ok de pacientes distintos, todas correctas. site_not_validated sigue.",
     ),
     "too_many_wrong": Text(
         "Nothing was fitted: even the strictest floors leave too many wrong among the ok answers. "

@@ -3,10 +3,9 @@
 Risk control by fixed-sequence testing (Angelopoulos et al. 2021, "Learn then Test", section 2.2):
 rules are tried from strict to lax, and the last one whose exact upper limit of wrong `ok`
 answers is within the risk is kept; the first over it ends the way. A way begins where, by the
-answers alone and not by their truth, there are enough `ok` ones for a bound at all. The 5 % that
-the bound may fail are shared by all ways that might be gone (Bonferroni): two at 2.5 % each, or
-four at 1.25 % where both may be tried under a temperature and then without. That the temperature
-was fitted on the same films, one number on all of them, is not counted.
+answers alone and not by their truth, there are enough `ok` ones for a bound at all. Two ways are
+gone and no more, each at the upper end of a 95 % interval (2.5 %), so together the bound holds 95
+times in 100 (Bonferroni). Not counted is that a site's temperature was fitted on the same films.
 """
 
 from collections.abc import Iterator
@@ -23,9 +22,6 @@ from app.model.measured.figures import Interval
 from app.reading.priors import Shares
 
 RISK: Final = 0.05
-ERROR: Final = 0.05
-"""How often a bound may fail, all ways together."""
-
 NEVER: Final = 1.0
 _LEAST_FLOOR: Final = 0.5
 """Where the card asks for no certainty: what is called has the majority."""
@@ -54,11 +50,7 @@ class Rule:
 
 
 def fit_certainty(
-    survey: Survey,
-    card: Card,
-    priors: Shares | None,
-    temperature: float | None = None,
-    attempts: int = 1,
+    survey: Survey, card: Card, priors: Shares | None, temperature: float | None = None
 ) -> Certainty | WhyNot:
     """Choose floors and margin, or say why none could be shown to hold.
 
@@ -68,23 +60,21 @@ def fit_certainty(
     Parameters
     ----------
     temperature : instead of the card's
-    attempts : how often this may be called for the same films; they share the error
     """
     kept: list[Certainty] = []
     enough = False
-    ways = (_way_evenly(card), _way_by_label(card))
-    tail = ERROR / (attempts * len(ways))
-    for way in ways:
+    for way in (_way_evenly(card), _way_by_label(card)):
         last = None
         for rule in way:
             site = SiteRule(_certainty_of(rule), temperature)
             answers = judge_all(survey.seen, card, priors, site)
-            if exact_limits(0, count_patients(find_ok(answers), survey.patients), tail)[1] > RISK:
+            if exact_limits(0, count_patients(find_ok(answers), survey.patients))[1] > RISK:
                 continue
             enough = True
-            if measure_answered(survey, answers, tail)[1].high > RISK:
+            answered, wrong = measure_answered(survey, answers)
+            if wrong.high > RISK:
                 break
-            last = _certainty_of(rule, *measure_answered(survey, answers))
+            last = _certainty_of(rule, answered, wrong)
         if last is not None:
             kept.append(last)
     if not kept:

@@ -10,7 +10,7 @@ from app.acceptance.survey import Survey
 from app.model.card import Card
 from app.model.labels import LABEL_IDS
 from app.model.measured.acceptance_file import Drift, SiteFigures, Spread
-from app.model.measured.binomial import TAIL, exact_limits
+from app.model.measured.binomial import exact_limits
 from app.model.measured.figures import Interval
 from app.model.measured.reference import Histogram, stability_index
 from app.reading.judge import Judgement
@@ -19,24 +19,18 @@ Answers = Sequence[Judgement | None]
 """Of each film that was seen, None where it was refused."""
 
 
-def measure_share(
-    part: Sequence[bool], whole: Sequence[bool], patients: Sequence[str], tail: float = TAIL
-) -> Interval:
+def measure_share(part: Sequence[bool], whole: Sequence[bool], patients: Sequence[str]) -> Interval:
     """Return the share of `part` in `whole` with exact limits, films of one patient taken as alike.
 
     The limits are those of as many independent films as Kish 1965 counts: the number of
     patients, fewer where some of them have most films. 0, from 0 to 1, where the whole is empty.
-
-    Parameters
-    ----------
-    tail : chance on each side that the true share is beyond
     """
     count = count_patients(whole, patients)
     if not count:
         return Interval(value=0, low=0, high=1)
     hits = sum(here and inside for here, inside in zip(part, whole, strict=True))
     rate = hits / sum(whole)
-    low, high = exact_limits(rate * count, count, tail)
+    low, high = exact_limits(rate * count, count)
     return Interval(value=rate, low=low, high=high)
 
 
@@ -52,9 +46,7 @@ def find_ok(answers: Answers) -> list[bool]:
     return [answer is not None and answer.status == "ok" for answer in answers]
 
 
-def measure_answered(
-    survey: Survey, answers: Answers, tail: float = TAIL
-) -> tuple[Interval, Interval]:
+def measure_answered(survey: Survey, answers: Answers) -> tuple[Interval, Interval]:
     """Return the share of films answered `ok`, and the share of those that is wrong."""
     ok = find_ok(answers)
     wrong = [
@@ -62,8 +54,8 @@ def measure_answered(
         for each, answer in zip(survey.seen, answers, strict=True)
     ]
     return (
-        measure_share(ok, [True] * len(ok), survey.patients, tail),
-        measure_share(wrong, ok, survey.patients, tail),
+        measure_share(ok, [True] * len(ok), survey.patients),
+        measure_share(wrong, ok, survey.patients),
     )
 
 

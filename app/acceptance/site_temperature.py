@@ -30,10 +30,10 @@ def fit_site_temperature(seen: Sequence[Seen], card: Card) -> float | None:
     temperature of the others: the mean gain over the card's has to be beyond chance. None where
     films are few or of one label; films labelled `other` tell nothing of the four.
     """
-    if not can_fit_temperature(seen):
-        return None
-    told = _told(seen)
+    told = [each for each in seen if each.outputs is not None and each.film.labels]
     patients = list(dict.fromkeys(each.film.patient for each in _by_label(told)))
+    if len({each.film.label for each in told}) == 1 or len(patients) < _LEAST_PATIENTS:
+        return None
     part_of = {patient: index % _FOLDS for index, patient in enumerate(patients)}
     folds = np.array([part_of[each.film.patient] for each in told])
     logits = np.array(
@@ -52,17 +52,6 @@ def fit_site_temperature(seen: Sequence[Seen], card: Card) -> float | None:
     means = np.bincount(owners, weights=gains) / np.bincount(owners)
     error = means.std(ddof=1) / len(means) ** 0.5
     return round(_fit(logits, known), 6) if means.mean() > _DEVIATIONS * error else None
-
-
-def can_fit_temperature(seen: Sequence[Seen]) -> bool:
-    """Whether there are films enough, of several labels, whatever they would show."""
-    told = _told(seen)
-    patients = {each.film.patient for each in told}
-    return len({each.film.label for each in told}) > 1 and len(patients) >= _LEAST_PATIENTS
-
-
-def _told(seen: Sequence[Seen]) -> list[Seen]:
-    return [each for each in seen if each.outputs is not None and each.film.labels]
 
 
 def _by_label(seen: Sequence[Seen]) -> list[Seen]:

@@ -8,9 +8,7 @@ patient count as fewer than they are.
 import math
 from typing import Final
 
-TAIL: Final = 0.025
-"""On each side of a 95 % interval."""
-
+_TAIL: Final = 0.025
 _TINY: Final = 1e-300
 _CLOSE_ENOUGH: Final = 1e-15
 _MOST_TERMS: Final = 10_000
@@ -18,7 +16,7 @@ _HALVINGS: Final = 100
 """Of an interval from 0 to 1: no float lies in what is left."""
 
 
-def exact_limits(hits: float, count: float, tail: float = TAIL) -> tuple[float, float]:
+def exact_limits(hits: float, count: float, tail: float = _TAIL) -> tuple[float, float]:
     """Return the lower and the upper limit of a rate of which `hits` of `count` were seen.
 
     Parameters

@@ -87,15 +87,6 @@ def test_what_a_card_without_certainty_doubts_stays_doubted() -> None:
     assert certainty.answered.value == 0.5
 
 
-def test_attempts_share_the_error() -> None:
-    assert fit_certainty(site([RIGHT] * 85), card(), None, attempts=2) == "too_few_films"
-    assert isinstance(fit_certainty(site([RIGHT] * 86), card(), None, attempts=2), Certainty)
-    # One wrong of 110: within 5 % at 2.5 %, over it at 1.25 %.
-    one: list[Told] = [("covid19", NORMAL, 0.95)]
-    assert isinstance(fit_certainty(site([RIGHT] * 109 + one), card(), None), Certainty)
-    assert fit_certainty(site([RIGHT] * 109 + one), card(), None, attempts=2) == "too_many_wrong"
-
-
 def test_what_is_told_of_it_is_what_serving_then_does() -> None:
     alarms: list[Told] = [("normal", COVID, 0.6)] * 20
     survey = site([RIGHT] * 100 + alarms + [None] * 4)
