@@ -1,11 +1,11 @@
-r"""What an acceptance at a hospital is worth: half of its patients measured, the others judged.
+r"""What an acceptance at a hospital is worth: some of its patients measured, the others judged.
 
     .venv-dev/bin/python -m benchmarks.site_acceptance --model neumo-r18-2 \
         --data MANIFEST --source shenzhen --source hannover
 
 The sources are to be ones that the model never saw: together they stand for a hospital. Films are
-divided by patient, at random and several times; `neumo accept` measures one half and fits what
-`ok` asks for, and the other half is answered before (the card's rules) and after (the site's).
+divided by patient, at random and several times; `neumo accept` measures `--films` of them and fits
+what `ok` asks for, and the others are answered before (the card's rules) and after (the site's).
 Prints, for each way, the median over the divisions and the least and the most.
 """
 
