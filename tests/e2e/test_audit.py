@@ -118,6 +118,7 @@ def check_no_more_is_missing_than_was_said(load: Load, folder: Path, killed_s: f
     assert before - written(folder) == set()
 
 
+@pytest.mark.alone  # it times what a flush takes
 def test_a_killed_worker_loses_no_more_than_a_flush_interval(tmp_path: Path, jpeg: bytes) -> None:
     folder = tmp_path / "audit"
     with keeping(folder) as server:
@@ -139,6 +140,7 @@ def test_a_killed_worker_loses_no_more_than_a_flush_interval(tmp_path: Path, jpe
     assert (told["findings"], told["chains"], told["open_chains"]) == ([], 3, 0)
 
 
+@pytest.mark.alone  # it times what a flush takes
 def test_a_service_killed_as_a_whole_loses_no_more_either(tmp_path: Path, jpeg: bytes) -> None:
     folder = tmp_path / "audit"
     with keeping(folder) as server:
