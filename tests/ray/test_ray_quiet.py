@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.e2e.pages import blocks
-from tests.ray.archive import CALLS, NEEDS_RAY, OUTSIDE, wait_until
+from tests.ray.archive import CALLS, NEEDS_RAY, OUTSIDE, commands, wait_until
 from tests.server import free_port
 
 pytestmark = [NEEDS_RAY, pytest.mark.timeout(600)]
@@ -31,6 +32,15 @@ def temporary() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="nq"))
     yield folder
     shutil.rmtree(folder)
+
+
+def end_all_of(folder: Path) -> bool:
+    """Kill what has the folder in its command; return whether there was any."""
+    found = [pid for pid, command in commands().items() if str(folder) in command]
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(found)
 
 
 def test_with_the_pages_lines_ray_start_asks_for_no_address_of_others(
@@ -62,7 +72,7 @@ def test_with_the_pages_lines_ray_start_asks_for_no_address_of_others(
         # It asks where it runs first, then tells that it may not tell: nobody is at that address.
         wait_until("it was told", lambda: any("htons(9)" in call for call in calls()))
     finally:
-        os.killpg(started.pid, signal.SIGTERM)
-        started.wait(60)
+        wait_until("all of it ended", lambda: not end_all_of(temporary))
+        started.wait()
     assert [call for call in calls() if re.search("usage-stats|metadata", call)] == []
     assert [call for call in calls() if OUTSIDE.search(call)] == []
