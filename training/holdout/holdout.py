@@ -77,6 +77,7 @@ def hold_out(
     text = describe_sources_held_out(
         record.sources,
         record.certainty,
+        record.from_validation,
         by_image=config.weigh == "images",
         collections=config.collections,
         weak_sets=config.weak_sets,

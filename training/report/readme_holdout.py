@@ -31,6 +31,7 @@ def describe_certainty(card: Card) -> list[str]:
         *_describe_counted(
             card.certainty,
             card.holdout,
+            _find_unspoken(card.holdout, _names(settings.get("collections"))),
             collections=_names(settings.get("collections")),
             weak_sets=_names(settings.get("weak_sets")),
         ),
@@ -48,6 +49,7 @@ def describe_holdout(card: Card) -> list[str]:
 def describe_sources_held_out(
     sources: Mapping[str, HeldOut],
     certainty: Certainty,
+    from_validation: Sequence[str],
     *,
     by_image: bool,
     collections: Sequence[str],
@@ -57,6 +59,7 @@ def describe_sources_held_out(
 
     Parameters
     ----------
+    from_validation : kinds that no source could speak for
     by_image : whether images counted alike, not a source's images of one kind
     collections, weak_sets : as in the settings
     """
@@ -65,7 +68,9 @@ def describe_sources_held_out(
         *_describe_sources(sources),
         "## What `ok` asks for",
         *_describe_rule(certainty, by_image),
-        *_describe_counted(certainty, sources, collections=collections, weak_sets=weak_sets),
+        *_describe_counted(
+            certainty, sources, from_validation, collections=collections, weak_sets=weak_sets
+        ),
         show_plot(TRADE_OFF_PLOT),
     ]
 
@@ -118,6 +123,7 @@ def _describe_sources(sources: Mapping[str, HeldOut]) -> list[str]:
 def _describe_counted(
     certainty: Certainty,
     sources: Mapping[str, HeldOut],
+    from_validation: Sequence[str],
     *,
     collections: Sequence[str],
     weak_sets: Sequence[str],
@@ -126,10 +132,11 @@ def _describe_counted(
     if certainty.chosen_on != "held_out_sources":
         return []
     told = []
-    if kinds := _find_unspoken(sources, collections):
+    if from_validation:
+        kinds = " and ".join(map(_plain, from_validation))
         told.append(
-            f"of {' and '.join(kinds)} validation's patients, of sources that the networks were "
-            "trained on, for no source held out could speak"
+            f"of {kinds} validation's patients, of sources that the networks were trained on, for "
+            "no source held out could speak"
         )
     if held := [name for name in collections if name in sources]:
         told.append(
